@@ -1,0 +1,351 @@
+"""What a mixture is made of: the Component interface and its final class, the variational autoencoder."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from growmix.data import UNLABELLED, Shape
+from growmix.density import LatentDensity, prior_codes
+from growmix.errors import BadInput
+from growmix.likelihoods import Likelihood
+from growmix.nets import Blueprint
+
+LABEL_CODE = 16
+"""Length of the learnt code of a class, which the decoder gets behind the latent; new classes only add rows."""
+
+_MAX_LOG_VARIANCE = 10.0  # an untrained encoder on a far outlier would overflow exp()
+
+
+class Component(nn.Module, ABC):
+    """Interface: one generative model with, when supervised, a classifier.
+
+    Attributes
+    ----------
+    shape
+        Channels, height, width.
+    latent
+        Length of a code.
+    classes
+        Global labels that it knows, in the order of its classifier's outputs; labels inside a component
+        are positions in this tuple.
+    class_counts
+        Number of labelled examples learnt of each, shape ``(classes,)``.
+    structure
+        What its networks are, apart from their numbers: components of one structure run as one batched call.
+        ``None``: nothing is known of the networks, and the component always runs by itself.
+    density
+        Where codes are drawn from; ``None`` before the first training ends.
+    """
+
+    shape: Shape
+    latent: int
+    classes: tuple[int, ...]
+    class_counts: Tensor
+    structure: str | None
+    density: LatentDensity | None = None
+
+    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`score`, under the name that torch's functional calls use."""
+        return self.score(x, noise)
+
+    @abstractmethod
+    def bound(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Evidence lower bound of images whose class is known, one draw of the code each.
+
+        Parameters
+        ----------
+        x
+            Images in [0, 1], shape ``(batch, *shape)``.
+        positions
+            Class positions, -1 for no class, shape ``(batch,)``.
+        noise
+            Standard normal, shape ``(batch, latent)``.
+
+        Returns
+        -------
+        bound
+            :math:`\\log p(x|y) \\ge E_{q(z|x)} \\log p(x|z,y) - KL(q(z|x)\\|p(z))`, nats, shape ``(batch,)``.
+        logits
+            Of the classifier, shape ``(batch, classes)``.
+        """
+
+    @abstractmethod
+    def marginal_bound(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Bound of images without a label: the class is summed out under the classifier, shapes as ``bound``."""
+
+    @abstractmethod
+    def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Label-free bound for comparing components, and the class log-probabilities.
+
+        Parameters
+        ----------
+        x
+            Images in [0, 1], shape ``(batch, *shape)``.
+        noise
+            Draws shared by all examples, shape ``(draws, latent)``; one row of zeros scores at the posterior mean.
+
+        Returns
+        -------
+        bound
+            Nats per example, shape ``(batch,)``.
+        class_log_proba
+            Shape ``(batch, classes)``.
+        """
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior means ``(batch, latent)`` and class logits ``(batch, classes)``."""
+
+    @abstractmethod
+    def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
+        """Expected images in [0, 1] of codes ``(batch, latent)`` with class positions (-1: no class)."""
+
+    @abstractmethod
+    def add_classes(self, labels: Sequence[int]) -> None:
+        """Make room for new global labels; what is known of the old ones stays bit for bit."""
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it has a classifier."""
+        return False
+
+    def class_log_prior(self) -> Tensor:
+        """Log share of every class among the labelled examples learnt, add-one smoothed, shape ``(classes,)``."""
+        counts = self.class_counts + 1.0
+        return (counts / counts.sum()).log()
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Images decoded from their posterior mean, with the class that the classifier gives."""
+        codes, logits = self.encode(x)
+        return self.decode(codes, most_likely(logits))
+
+    def draw(self, positions: Tensor, generator: torch.Generator, *, from_prior: bool = False) -> Tensor:
+        """Generated images, one for each class position, on the component's device.
+
+        Parameters
+        ----------
+        positions
+            Class positions on the CPU, -1 for no class, shape ``(n,)``.
+        generator
+            CPU random stream.
+        from_prior
+            Draw codes from N(0, I) even where an ex-post density was fitted.
+        """
+        if self.density is None or from_prior:
+            codes = prior_codes(len(positions), self.latent, generator)
+        else:
+            codes = self.density.sample(positions, generator)
+        device = next(self.parameters()).device
+        chunks = zip(codes.split(1024), positions.split(1024), strict=True)
+        return torch.cat([self.decode(c.to(device), p.to(device)) for c, p in chunks])
+
+
+@final
+class VAE(Component):
+    """Variational autoencoder; supervised, its decoder also gets the class.
+
+    Parameters
+    ----------
+    blueprint
+        Makes the networks.
+    shape
+        Channels, height, width.
+    features
+        What the blueprint's encoder gives, see :func:`growmix.nets.check_blueprint`.
+    latent
+        Length of a code.
+    likelihood
+        Of an image given the decoder's output.
+    supervised
+        Whether to have a classifier and a class-conditional decoder.
+
+    References
+    ----------
+    Kingma and Welling 2014; class-conditional with missing labels: Kingma et al. 2014 (M2). Here q(z|x) does not
+    depend on the class, so that one pass of the encoder serves all classes.
+
+    Examples
+    --------
+    >>> from growmix.nets import MLP
+    >>> from growmix.likelihoods import Bernoulli
+    >>> vae = VAE(MLP(hidden=8), (1, 4, 4), 8, 2, Bernoulli(), supervised=True)
+    >>> vae.add_classes([3, 7])
+    >>> bound, logits = vae.bound(torch.rand(5, 1, 4, 4), torch.tensor([0, 1, 0, 1, 1]), torch.randn(5, 2))
+    >>> bound.shape, logits.shape
+    (torch.Size([5]), torch.Size([5, 2]))
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        shape: Shape,
+        features: int,
+        latent: int,
+        likelihood: Likelihood,
+        *,
+        supervised: bool,
+    ) -> None:
+        super().__init__()
+        self.shape = shape
+        self.latent = latent
+        self.classes = ()
+        self.structure = f"{blueprint!r} {likelihood!r}" if blueprint.batchable else None
+        self.encoder = blueprint.encoder(shape)
+        self.posterior = nn.Linear(features, 2 * latent)
+        self.decoder = blueprint.decoder(latent + (LABEL_CODE if supervised else 0), shape)
+        self.likelihood = likelihood
+        self.classifier_weight = nn.Parameter(torch.empty(0, features)) if supervised else None
+        self.classifier_bias = nn.Parameter(torch.empty(0)) if supervised else None
+        self.label_code = nn.Parameter(torch.empty(0, LABEL_CODE)) if supervised else None
+        self.register_buffer("class_counts", torch.zeros(0))
+
+    @property
+    def supervised(self) -> bool:
+        """Whether it has a classifier."""
+        return self.label_code is not None
+
+    def bound(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`Component.bound`."""
+        mean, log_variance, logits = self._encode(x)
+        codes = mean + (0.5 * log_variance).exp() * noise
+        log_likelihood = self.likelihood.log_prob(self._output(codes, positions), x)
+        return log_likelihood - kl_to_prior(mean, log_variance), logits
+
+    def marginal_bound(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum over classes of q(y|x) [log p(x|y) bound + log p(y) - log q(y|x)]."""
+        mean, log_variance, logits = self._encode(x)
+        codes = mean + (0.5 * log_variance).exp() * noise
+        kl = kl_to_prior(mean, log_variance)
+        if not self.classes:
+            return self.likelihood.log_prob(self._output(codes, _none(codes)), x) - kl, logits
+        n, k = logits.shape
+        positions = torch.arange(k, device=x.device).repeat_interleave(n)
+        outputs = self._output(codes.repeat(k, 1), positions)
+        log_likelihood = self.likelihood.log_prob(outputs, x.repeat(k, 1, 1, 1)).view(k, n).T
+        log_q = logits.log_softmax(1)
+        return (log_q.exp() * (log_likelihood + self.class_log_prior() - log_q)).sum(1) - kl, logits
+
+    def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Bound with q(y|x) at the classifier's most likely class: one pass of the decoder per draw.
+
+        It is a bound of log p(x) = log sum over y of p(y) p(x|y) like the marginal one, and costs one decoding
+        instead of one per class.
+        """
+        mean, log_variance, logits = self._encode(x)
+        positions = most_likely(logits)
+        deviation = (0.5 * log_variance).exp()
+        draws = [
+            self.likelihood.log_prob(self._output(mean + deviation * row, positions), x) for row in noise.unbind(0)
+        ]
+        bound = torch.stack(draws).mean(0) - kl_to_prior(mean, log_variance)
+        if self.classes:
+            bound = bound + self.class_log_prior()[positions]
+        return bound, logits.log_softmax(1)
+
+    def importance_weighted_bound(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Tighter bound of log p(x) for evaluation, nats, shape ``(batch,)``.
+
+        Parameters
+        ----------
+        x
+            Images in [0, 1], shape ``(batch, *shape)``.
+        noise
+            Standard normal, shape ``(draws, batch, latent)``; the bound converges to log p(x) with the draws.
+
+        References
+        ----------
+        Burda, Grosse, Salakhutdinov 2016: log of the mean over draws of p(x, z) / q(z|x).
+        """
+        mean, log_variance, logits = self._encode(x)
+        k = max(1, len(self.classes))
+        rows = []
+        for row in noise.unbind(0):
+            codes = mean + (0.5 * log_variance).exp() * row
+            log_ratio = 0.5 * (row**2 + log_variance - codes**2).sum(1)  # log p(z) - log q(z|x)
+            per_class = [
+                self.likelihood.log_prob(self._output(codes, torch.full_like(_none(codes), y)), x)
+                + self.class_log_prior()[y]
+                if self.classes
+                else self.likelihood.log_prob(self._output(codes, _none(codes)), x)
+                for y in range(k)
+            ]
+            rows.append(torch.stack(per_class).logsumexp(0) + log_ratio)
+        return torch.stack(rows).logsumexp(0) - math.log(len(rows))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`Component.encode`."""
+        mean, _, logits = self._encode(x)
+        return mean, logits
+
+    def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
+        """See :meth:`Component.decode`."""
+        return self.likelihood.mean(self._output(codes, positions))
+
+    def add_classes(self, labels: Sequence[int]) -> None:
+        """See :meth:`Component.add_classes`."""
+        new = [label for label in labels if label not in self.classes]
+        if not new:
+            return
+        if self.classifier_weight is None or self.classifier_bias is None or self.label_code is None:
+            raise BadInput(f"labels {new} given to an unsupervised component; start the mixture with supervised=True")
+        rows = nn.Linear(self.classifier_weight.shape[1], len(new)).to(self.label_code.device)
+        codes = torch.randn(len(new), LABEL_CODE).to(self.label_code.device)
+        self.classifier_weight = _with_rows(self.classifier_weight, rows.weight)
+        self.classifier_bias = _with_rows(self.classifier_bias, rows.bias)
+        self.label_code = _with_rows(self.label_code, codes)
+        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
+        self.classes = (*self.classes, *new)
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.encoder(x)
+        mean, log_variance = self.posterior(features).float().chunk(2, dim=1)
+        if self.classifier_weight is None or not self.classes:
+            logits = features.new_zeros(features.shape[0], 0, dtype=torch.float32)
+        else:
+            logits = F.linear(features, self.classifier_weight, self.classifier_bias).float()
+        return mean, log_variance.clamp(max=_MAX_LOG_VARIANCE), logits
+
+    def _output(self, codes: Tensor, positions: Tensor) -> Tensor:
+        """Decoder's output in single precision; a class position of -1 has the code zero."""
+        if self.label_code is not None:
+            if self.classes:
+                known = (positions != UNLABELLED)[:, None]
+                label = self.label_code[positions.clamp_min(0)] * known
+            else:
+                label = codes.new_zeros(codes.shape[0], LABEL_CODE)
+            codes = torch.cat([codes, label], dim=1)
+        output: Tensor = self.decoder(codes)
+        return output.float()
+
+
+def kl_to_prior(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL of N(mean, exp(log_variance)) to N(0, I), nats, ``(batch, latent)`` to ``(batch,)``.
+
+    Examples
+    --------
+    >>> kl_to_prior(torch.ones(1, 2), torch.zeros(1, 2))
+    tensor([1.])
+    """
+    return 0.5 * (mean**2 + log_variance.exp() - 1.0 - log_variance).sum(1)
+
+
+def most_likely(logits: Tensor) -> Tensor:
+    """Position of the largest logit, -1 where there are no classes; ``(batch, classes)`` to ``(batch,)``."""
+    if logits.shape[1] == 0:
+        return torch.full((logits.shape[0],), UNLABELLED, dtype=torch.int64, device=logits.device)
+    return logits.argmax(1)
+
+
+def _none(codes: Tensor) -> Tensor:
+    return torch.full((codes.shape[0],), UNLABELLED, dtype=torch.int64, device=codes.device)
+
+
+def _with_rows(old: nn.Parameter, new: Tensor) -> nn.Parameter:
+    return nn.Parameter(torch.cat([old.detach(), new.detach()]))

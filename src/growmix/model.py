@@ -1,0 +1,336 @@
+"""Model: the verbs that a mixture and a student share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from growmix.component import Component
+from growmix.data import Shape, as_float, check_images, like_given
+from growmix.density import LatentDensity, no_labels
+from growmix.errors import BadInput, NotLearnt
+from growmix.objectives import class_codes
+from growmix.replay import generate, replay
+from growmix.routing import ComponentScores, Router, combine, responsibilities, route_examples
+from growmix.settings import Settings
+
+_ROWS = 1_024
+_BOUND_DRAWS = 8
+_BOUND_SEED = 20_250  # the draws are fixed, so that an example's bound never depends on what is scored beside it
+
+
+class Model(ABC):
+    """Interface of everything that answers for images: what it must know, and the verbs that follow from it.
+
+    All verbs take ``x`` as arrays (numpy in, numpy out) or tensors (tensors out): shape ``(n, channels, height,
+    width)``, ``float`` in [0, 1] or bytes; wrong images raise :class:`growmix.errors.BadInput`.
+    """
+
+    settings: Settings
+
+    @property
+    @abstractmethod
+    def components(self) -> tuple[Component, ...]:
+        """What it is made of."""
+
+    @property
+    @abstractmethod
+    def log_prior(self) -> Tensor:
+        """Log share of every component, shape ``(components,)``."""
+
+    @abstractmethod
+    def _router(self) -> Router:
+        """Over the components as they are now."""
+
+    @property
+    @abstractmethod
+    def _draws(self) -> torch.Generator:
+        """Stream that ``sample`` draws from; learning never touches it."""
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height, width of the images."""
+        return self._learnt()[0].shape
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """All labels learnt, ascending, ``int64``; empty when there were none."""
+        labels = {label for component in self.components for label in component.classes}
+        return np.array(sorted(labels), dtype=np.int64)
+
+    def component_scores(self, x: Any, components: Sequence[int] | None = None) -> ComponentScores:
+        """Bounds and class log-probabilities under every component, or under some.
+
+        Examples
+        --------
+        >>> mixture = learnt_example()
+        >>> mixture.component_scores(np.zeros((3, 1, 8, 8))).bound.shape
+        torch.Size([3, 2])
+        """
+        images = self._check(x)
+        everything = components is None
+        chosen = range(len(self.components)) if components is None else [self._index(k) for k in components]
+        router = self._router() if everything else Router([self.components[k] for k in chosen])
+        return router.scores(images, self._routing_noise())
+
+    def predict_proba(
+        self, x: Any, *, component: int | None = None, classes: Sequence[int] | None = None
+    ) -> Any:
+        """Class probabilities, summed over components by p(k|x).
+
+        Parameters
+        ----------
+        x
+            Images.
+        component
+            Ask this one alone (the task-aware protocol); by default all answer.
+        classes
+            Labels that compete; by default all of ``classes_``.
+
+        Returns
+        -------
+        array or tensor
+            Shape ``(n, classes)``, columns in the order of ``classes`` or ``classes_``.
+
+        Examples
+        --------
+        >>> learnt_example().predict_proba(np.zeros((3, 1, 8, 8))).shape
+        (3, 4)
+        """
+        competing = self._competing(classes)
+        if component is None:
+            scores = self.component_scores(x)
+            asked = list(self.components)
+            weights = responsibilities(scores.bound, self.log_prior)
+        else:
+            scores = self.component_scores(x, [component])
+            asked = [self.components[component]]
+            weights = torch.ones_like(scores.bound)
+        labels = [c.classes for c in asked]
+        return like_given(combine(weights, scores.class_log_proba, labels, competing), x)
+
+    def predict(self, x: Any, *, component: int | None = None, classes: Sequence[int] | None = None) -> Any:
+        """Most probable label of each image, shape ``(n,)``; parameters as :meth:`predict_proba`.
+
+        Examples
+        --------
+        >>> learnt_example().predict(np.zeros((3, 1, 8, 8))).shape
+        (3,)
+        """
+        competing = torch.tensor(self._competing(classes), dtype=torch.int64)
+        proba = torch.as_tensor(self.predict_proba(x, component=component, classes=classes))
+        return like_given(competing[proba.argmax(1)], x)
+
+    def score_samples(self, x: Any) -> Any:
+        """Lower bound of log p(x) under the whole model, nats per example, shape ``(n,)``.
+
+        Eight fixed draws of the code per example (four and their mirror images), so that the same image always
+        gets the same number.
+
+        Examples
+        --------
+        >>> learnt_example().score_samples(np.zeros((3, 1, 8, 8))).shape
+        (3,)
+        """
+        images = self._check(x)
+        stream = torch.Generator().manual_seed(_BOUND_SEED)
+        half = torch.randn(_BOUND_DRAWS // 2, self._learnt()[0].latent, generator=stream)
+        bound = self._router().scores(images, torch.cat([half, -half])).bound
+        return like_given((bound + self.log_prior).logsumexp(1), x)
+
+    def reconstruct(self, x: Any, *, component: int | None = None) -> Any:
+        """Images decoded from their posterior mean by the component that answers for each, in [0, 1].
+
+        Examples
+        --------
+        >>> learnt_example().reconstruct(np.zeros((3, 1, 8, 8))).shape
+        (3, 1, 8, 8)
+        """
+        images = self._check(x)
+        output = torch.empty(images.shape, dtype=torch.float32)
+        for k, rows in self._shares(images, component):
+            output[rows] = _in_pieces(self.components[k].reconstruct, images[rows], _device(self.components[k]))
+        return like_given(output.clamp_(0.0, 1.0), x)
+
+    def encode(self, x: Any, *, component: int | None = None) -> Any:
+        """Posterior mean of the code under the component that answers for each image, shape ``(n, latent)``.
+
+        Examples
+        --------
+        >>> learnt_example().encode(np.zeros((3, 1, 8, 8))).shape
+        (3, 2)
+        """
+        images = self._check(x)
+        output = torch.empty(len(images), self._learnt()[0].latent)
+        for k, rows in self._shares(images, component):
+            model = self.components[k]
+            output[rows] = _in_pieces(lambda part, m=model: m.encode(part)[0], images[rows], _device(model))
+        return like_given(output, x)
+
+    def sample(self, n: int, component: int | None = None, label: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Generate images.
+
+        Parameters
+        ----------
+        n
+            How many.
+        component
+            From this one; by default from all, in proportion to the examples that they learnt.
+        label
+            Of this class; by default of all.
+
+        Returns
+        -------
+        images
+            ``float32`` in [0, 1], shape ``(n, channels, height, width)``.
+        labels
+            Asked for when generating, ``int64``, -1 without classes, shape ``(n,)``.
+
+        Examples
+        --------
+        >>> images, labels = learnt_example().sample(5, label=2)
+        >>> images.shape, labels
+        ((5, 1, 8, 8), array([2, 2, 2, 2, 2]))
+        """
+        if not isinstance(n, int) or n < 1:
+            raise BadInput(f"n is {n!r}; allowed is a whole number of 1 or more")
+        from_prior = self.settings.sampling == "prior"
+        which = torch.multinomial(self._source(component, label), n, replacement=True, generator=self._draws)
+        images, labels = torch.empty(n, *self.shape), no_labels(n)
+        for k in which.unique().tolist():
+            rows = (which == k).nonzero()[:, 0]
+            source = self.components[k]
+            if label is None:
+                drawn = replay(source, len(rows), self._draws, from_prior=from_prior)
+            else:
+                positions = torch.full((len(rows),), source.classes.index(label))
+                drawn = generate(source, positions, self._draws, from_prior=from_prior)
+            images[rows] = drawn.x
+            labels[rows] = labels[rows] if drawn.y is None else drawn.y
+        return images.numpy(), labels.numpy()
+
+    def interpolate(self, a: Any, b: Any, steps: int = 8, *, component: int | None = None) -> Any:
+        """Images on the straight line between the codes of two images.
+
+        Parameters
+        ----------
+        a, b
+            One image each, shape ``(channels, height, width)`` or ``(1, channels, height, width)``.
+        steps
+            Number of images, both ends included.
+        component
+            Whose latent space; by default that of the component which explains the pair best.
+
+        Returns
+        -------
+        array or tensor
+            Shape ``(steps, channels, height, width)``, in [0, 1]; the class code of the nearer end is used.
+
+        Examples
+        --------
+        >>> learnt_example().interpolate(np.zeros((1, 8, 8)), np.ones((1, 8, 8)), steps=5).shape
+        (5, 1, 8, 8)
+        """
+        if not isinstance(steps, int) or steps < 2:
+            raise BadInput(f"steps is {steps!r}; allowed is a whole number of 2 or more")
+        ends = torch.cat([self._one(a, "a"), self._one(b, "b")])
+        if component is None:
+            bound = self._router().scores(ends, self._routing_noise()).bound
+            component = int((bound + self.log_prior).sum(0).argmax())
+        model = self.components[self._index(component)]
+        share = torch.linspace(0.0, 1.0, steps, device=_device(model))[:, None]
+        with torch.no_grad():
+            codes, logits = model.encode(as_float(ends).to(_device(model)))
+            path = (1.0 - share) * codes[:1] + share * codes[1:]
+            nearer = (share[:, 0] > 0.5).long()
+            positions = logits.argmax(1)[nearer] if model.classes else no_labels(steps).to(share.device)
+            images = model.decode(path, positions).cpu().clamp_(0.0, 1.0)
+        return like_given(images, a)
+
+    def _learnt(self) -> tuple[Component, ...]:
+        if not self.components:
+            raise NotLearnt("nothing was learnt yet; call learn(data) first")
+        return self.components
+
+    def _check(self, x: Any) -> Tensor:
+        return check_images(x, self._learnt()[0].shape)
+
+    def _one(self, image: Any, name: str) -> Tensor:
+        batch = image if np.ndim(image) == 4 else image[None]
+        if len(batch) != 1:
+            raise BadInput(f"{name} has {len(batch)} images; interpolation goes between one and one")
+        return self._check(batch)
+
+    def _index(self, component: int) -> int:
+        if not isinstance(component, (int, np.integer)) or not 0 <= component < len(self._learnt()):
+            raise BadInput(f"component is {component!r}; allowed are 0 to {len(self.components) - 1}")
+        return int(component)
+
+    def _competing(self, classes: Sequence[int] | None) -> list[int]:
+        known = self.classes_.tolist()
+        if not known:
+            self._learnt()
+            raise BadInput("this model learnt without labels and can't predict classes; route(x) tells components")
+        asked = known if classes is None else [int(label) for label in classes]
+        unknown = [label for label in asked if label not in known]
+        if unknown or not asked:
+            raise BadInput(f"classes is {asked}; allowed are labels among {known}")
+        return asked
+
+    def _routing_noise(self) -> Tensor:
+        draws, latent = self.settings.routing_draws, self._learnt()[0].latent
+        if draws == 0:
+            return torch.zeros(1, latent)
+        return torch.randn(draws, latent, generator=torch.Generator().manual_seed(_BOUND_SEED))
+
+    def _shares(self, images: Tensor, component: int | None) -> list[tuple[int, Tensor]]:
+        """Which rows each component answers for."""
+        if component is not None:
+            return [(self._index(component), torch.arange(len(images)))]
+        if len(self.components) == 1:
+            return [(0, torch.arange(len(images)))]
+        route = route_examples(self._router().scores(images, self._routing_noise()).bound, self.log_prior)
+        return [(k, (route == k).nonzero()[:, 0]) for k in route.unique().tolist()]
+
+    def _source(self, component: int | None, label: int | None) -> Tensor:
+        """Chance of every component to be drawn from."""
+        chance = self.log_prior.exp()
+        if component is not None:
+            chance = torch.nn.functional.one_hot(torch.tensor(self._index(component)), len(self.components)).float()
+        if label is not None:
+            self._competing([label])
+            chance = chance * torch.tensor([float(label in c.classes) for c in self.components])
+            if not bool(chance.any()):
+                known = self.components[0 if component is None else component].classes
+                raise BadInput(f"label is {label}; component {component} knows {sorted(known)}")
+        return chance
+
+
+def _device(component: Component) -> torch.device:
+    return next(component.parameters()).device
+
+
+@torch.no_grad()
+def _in_pieces(answer: Any, x: Tensor, device: torch.device) -> Tensor:
+    """An answer for images, computed on ``device`` in pieces that bound the memory, on the CPU."""
+    return torch.cat([answer(as_float(piece.to(device))).cpu() for piece in x.split(_ROWS)])
+
+
+@torch.no_grad()
+def ex_post_density(
+    component: Component, x: Tensor, positions: Tensor, settings: Settings, stream: torch.Generator
+) -> LatentDensity:
+    """Fit where a component's codes lie, from the posterior means of the images that it was trained on."""
+    pieces = [
+        class_codes(component, as_float(part.to(_device(component))), where.to(_device(component)))
+        for part, where in zip(x.split(_ROWS), positions.split(_ROWS), strict=True)
+    ]
+    codes = torch.cat([codes.cpu() for codes, _ in pieces])
+    owners = torch.cat([owners.cpu() for _, owners in pieces])
+    seed = int(torch.randint(2**31, (), generator=stream))
+    return LatentDensity.fit(codes, owners, settings.density_components, seed)

@@ -1,0 +1,88 @@
+"""What training minimises, in nats per example: one module per kind of training, around a component."""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from growmix.component import Component
+
+
+@final
+class TaskObjective(nn.Module):
+    """Minus the bound, plus the classifier's cross-entropy where there is a label.
+
+    Parameters
+    ----------
+    component
+        What is trained.
+    beta
+        Weight of the cross-entropy.
+    unlabelled
+        Whether any example has no label; only then is every batch split.
+
+    References
+    ----------
+    Ye and Bors 2025, supervised component; missing labels as in Kingma et al. 2014 (M2).
+    """
+
+    def __init__(self, component: Component, beta: float, *, unlabelled: bool) -> None:
+        super().__init__()
+        self.component = component
+        self._beta = beta
+        self._split = unlabelled and bool(component.classes)
+
+    def forward(self, x: Tensor, positions: Tensor, noise: Tensor) -> Tensor:
+        """Mean loss of a batch: images ``(batch, *shape)``, class positions ``(batch,)``, noise ``(batch, latent)``."""
+        if not self._split:
+            return self._known(x, positions, noise).mean()
+        known = positions >= 0
+        labelled = self._known(x[known], positions[known], noise[known])
+        bound, _ = self.component.marginal_bound(x[~known], noise[~known])
+        return (labelled.sum() - bound.sum()) / len(x)
+
+    def _known(self, x: Tensor, positions: Tensor, noise: Tensor) -> Tensor:
+        bound, logits = self.component.bound(x, positions, noise)
+        if not self.component.classes:
+            return -bound
+        return self._beta * F.cross_entropy(logits, positions, reduction="none") - bound
+
+
+@final
+class DistillationObjective(nn.Module):
+    """Minus the student's bound on generated images, plus the cross-entropy to the teacher's soft labels.
+
+    Parameters
+    ----------
+    student
+        What is trained.
+    beta
+        Weight of the cross-entropy.
+
+    References
+    ----------
+    Ye and Bors 2025, Eq. 27; soft labels as in Hinton, Vinyals, Dean 2015.
+    """
+
+    def __init__(self, student: Component, beta: float) -> None:
+        super().__init__()
+        self.component = student
+        self._beta = beta
+
+    def forward(self, x: Tensor, positions: Tensor, soft: Tensor, noise: Tensor) -> Tensor:
+        """Mean loss of a batch; ``soft`` are the teacher's class probabilities ``(batch, classes)``."""
+        bound, logits = self.component.bound(x, positions, noise)
+        if not self.component.classes:
+            return -bound.mean()
+        return (self._beta * F.cross_entropy(logits, soft, reduction="none") - bound).mean()
+
+
+def class_codes(component: Component, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Posterior means of images, and class positions with the missing ones filled in by the classifier."""
+    codes, logits = component.encode(x)
+    if logits.shape[1] == 0:
+        return codes, positions
+    return codes, torch.where(positions < 0, logits.argmax(1), positions)

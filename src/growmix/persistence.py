@@ -1,0 +1,150 @@
+"""Checkpoints: a folder with safetensors for all tensors and JSON for the rest; no pickle anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from growmix.component import LABEL_CODE, VAE, Component
+from growmix.data import Shape
+from growmix.density import LatentDensity
+from growmix.errors import BadCheckpoint, BadInput
+from growmix.likelihoods import make_likelihood
+from growmix.nets import Blueprint, check_blueprint
+from growmix.settings import Settings
+from growmix.training import TrainingLog
+
+SCHEMA = 1
+DOCUMENT = "state.json"
+TENSORS = "tensors.safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentState:
+    """A component as it lies in a checkpoint: its outline from the JSON, its tensors, its density."""
+
+    shape: Shape
+    classes: tuple[int, ...]
+    supervised: bool
+    tensors: dict[str, Tensor]
+    density: LatentDensity | None
+
+    def build(self, blueprint: Blueprint, latent: int, settings: Settings) -> Component:
+        """The component again; its networks come from ``blueprint``.
+
+        Raises
+        ------
+        BadCheckpoint
+            If the tensors do not fit the networks.
+        """
+        inputs = latent + (LABEL_CODE if self.supervised else 0)
+        with torch.random.fork_rng(devices=[]):
+            features = check_blueprint(blueprint, inputs, self.shape)
+            likelihood = make_likelihood(settings.likelihood, settings.variance, self.shape)
+            component = VAE(blueprint, self.shape, features, latent, likelihood, supervised=self.supervised)
+            component.add_classes(self.classes)
+        try:
+            component.load_state_dict(self.tensors)
+        except RuntimeError as error:
+            raise BadCheckpoint(f"{TENSORS}: tensors do not fit blueprint {blueprint.name!r}: {error}") from error
+        component.density = self.density
+        return component.requires_grad_(False).eval()
+
+
+def save(path: Path, kind: str, document: dict[str, Any], components: Sequence[Component]) -> None:
+    """Write a checkpoint to a new folder, then put it in the place of the old one.
+
+    Raises
+    ------
+    BadInput
+        If the place can't be written.
+    """
+    outlines = [
+        {"shape": list(c.shape), "classes": list(c.classes), "supervised": c.supervised, "density": c.density is not None}
+        for c in components
+    ]
+    tensors: dict[str, Tensor] = {}
+    for k, component in enumerate(components):
+        tensors |= {f"components.{k}.{name}": t.cpu().contiguous() for name, t in component.state_dict().items()}
+        if component.density is not None:
+            tensors |= {f"densities.{k}.{f.name}": getattr(component.density, f.name) for f in fields(LatentDensity)}
+    whole = {"schema": SCHEMA, "kind": kind, **document, "components": outlines}
+    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
+    stale = path.with_name(f".{path.name}.old-{os.getpid()}")
+    if path.exists() and not (path / DOCUMENT).is_file():
+        raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
+    try:
+        fresh.mkdir(parents=True)
+        (fresh / DOCUMENT).write_text(json.dumps(whole, indent=1, allow_nan=False), encoding="utf-8")
+        save_file(tensors, fresh / TENSORS)
+        if path.exists():
+            path.rename(stale)
+        fresh.rename(path)
+    except OSError as error:
+        raise BadInput(f"path {str(path)!r} can't be written: {error}") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(stale, ignore_errors=True)
+
+
+def load(path: Path, kind: str) -> tuple[dict[str, Any], list[ComponentState]]:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    BadCheckpoint
+        A file is missing, can't be read, or is of another kind or a newer schema.
+    """
+    document = _read_document(path / DOCUMENT, kind)
+    try:
+        tensors = load_file(path / TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise BadCheckpoint(f"{path / TENSORS} can't be read: {error}") from error
+    states = []
+    try:
+        for k, outline in enumerate(document["components"]):
+            density = None
+            if outline["density"]:
+                density = LatentDensity(**{f.name: tensors[f"densities.{k}.{f.name}"] for f in fields(LatentDensity)})
+            prefix = f"components.{k}."
+            own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            channels, height, width = outline["shape"]
+            classes = tuple(int(label) for label in outline["classes"])
+            states.append(
+                ComponentState((channels, height, width), classes, bool(outline["supervised"]), own, density)
+            )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadCheckpoint(f"{path / DOCUMENT} does not fit {TENSORS}: {error!r}") from error
+    return document, states
+
+
+def _read_document(file: Path, kind: str) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadCheckpoint(f"{file} can't be read: {error}") from error
+    if not isinstance(document, dict) or document.get("kind") != kind:
+        raise BadCheckpoint(f"{file} is not the checkpoint of a {kind}")
+    if document.get("schema") != SCHEMA:
+        raise BadCheckpoint(f"{file} has schema {document.get('schema')}; this version of growmix reads {SCHEMA}")
+    return document
+
+
+def log_to_json(log: TrainingLog) -> dict[str, Any]:
+    """A training log, ready for JSON."""
+    return asdict(log)
+
+
+def log_from_json(document: dict[str, Any]) -> TrainingLog:
+    """The log that :func:`log_to_json` wrote."""
+    return TrainingLog(**{**document, "losses": tuple(document["losses"])})

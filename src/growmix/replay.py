@@ -1,0 +1,83 @@
+"""Generated, labelled data: what a component still knows of the tasks it learnt."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from growmix.component import Component
+from growmix.data import UNLABELLED, TaskData
+from growmix.density import no_labels
+
+MIN_REPLAY = 2_000
+"""Replayed examples at least (or as many as were learnt): a tiny task must not be all that a component sees."""
+
+
+def replay_size(new: int, learnt: int, ratio: float) -> int:
+    """How many examples to replay beside ``new`` real ones for a component that learnt ``learnt`` before.
+
+    Examples
+    --------
+    >>> replay_size(12_000, 60_000, 1.0), replay_size(10, 12_000, 1.0), replay_size(10, 300, 1.0)
+    (12000, 2000, 300)
+    """
+    if ratio == 0:
+        return 0
+    return max(round(ratio * new), min(MIN_REPLAY, learnt))
+
+
+@torch.no_grad()
+def replay(component: Component, n: int, generator: torch.Generator, *, from_prior: bool = False) -> TaskData:
+    """``n`` generated images with the labels asked for, in the proportions that were learnt.
+
+    Parameters
+    ----------
+    component
+        What generates; it is not changed.
+    n
+        Number of examples.
+    generator
+        CPU random stream.
+    from_prior
+        Draw codes from N(0, I) instead of the ex-post density.
+
+    Returns
+    -------
+    TaskData
+        ``float32`` images; global labels, -1 from a component that knows no classes.
+    """
+    if component.classes:
+        counts = component.class_counts.cpu() + torch.finfo(torch.float32).tiny
+        positions = torch.multinomial(counts, n, replacement=True, generator=generator)
+    else:
+        positions = no_labels(n)
+    return generate(component, positions, generator, from_prior=from_prior)
+
+
+@torch.no_grad()
+def generate(
+    component: Component, positions: Tensor, generator: torch.Generator, *, from_prior: bool = False
+) -> TaskData:
+    """One generated image for each class position (-1: no class), with its global label."""
+    images = component.draw(positions, generator, from_prior=from_prior).clamp_(0.0, 1.0).cpu()
+    return TaskData(images, to_labels(positions, component.classes))
+
+
+def to_labels(positions: Tensor, classes: tuple[int, ...]) -> Tensor:
+    """Global labels of class positions; -1 stays -1."""
+    table = torch.tensor([*classes, UNLABELLED], dtype=torch.int64)
+    return table[positions]
+
+
+def join(real: TaskData, generated: TaskData) -> TaskData:
+    """Both together, in the type that the real images have."""
+    images = generated.x
+    if real.x.dtype == torch.uint8:
+        images = as_bytes(images)
+    labels = None if real.y is None or generated.y is None else torch.cat([real.y, generated.y])
+    return TaskData(torch.cat([real.x, images]), labels)
+
+
+def as_bytes(x: Tensor) -> Tensor:
+    """Images in [0, 1] as bytes, rounded: a quarter of the memory."""
+    return (x * 255.0).round_().to(torch.uint8)

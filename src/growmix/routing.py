@@ -1,0 +1,183 @@
+"""Which component answers for an example: from bounds to responsibilities, batched over components.
+
+Labels never come near it: a route is a function of images and weights alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from growmix.component import Component
+from growmix.data import as_float
+
+ROWS = 1_024
+"""Images scored at a time by one component; a group of components shares this, so that its activations stay in cache."""
+
+MIN_ROWS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentScores:
+    """What every component says of every example.
+
+    Attributes
+    ----------
+    bound
+        Log-likelihood bound, nats, shape ``(n, components)``.
+    class_log_proba
+        Per component log p(y|x) over its own classes, shape ``(n, classes)``.
+    """
+
+    bound: Tensor
+    class_log_proba: tuple[Tensor, ...]
+
+    def of(self, indices: Sequence[int]) -> ComponentScores:
+        """The same for some of the components."""
+        return ComponentScores(self.bound[:, list(indices)], tuple(self.class_log_proba[k] for k in indices))
+
+
+def responsibilities(bound: Tensor, log_prior: Tensor) -> Tensor:
+    """Posterior of the components, p(k|x), by Bayes' rule; ``(n, k)`` and ``(k,)`` to ``(n, k)``.
+
+    Examples
+    --------
+    >>> responsibilities(torch.tensor([[0.0, 0.0]]), torch.tensor([0.25, 0.75]).log())
+    tensor([[0.2500, 0.7500]])
+    """
+    return (bound + log_prior).softmax(1)
+
+
+def route_examples(bound: Tensor, log_prior: Tensor) -> Tensor:
+    """Component with the largest posterior for each example; ``(n, k)`` to ``(n,)``."""
+    return (bound + log_prior).argmax(1)
+
+
+def route_group(bound: Tensor, log_prior: Tensor) -> int:
+    """One component for a group that is known to come from one task: the largest mean posterior score.
+
+    The log-prior counts once for the group, so it fades as the group grows: the mean bound is per example.
+    """
+    return int((bound.double().mean(0) + log_prior / len(bound)).argmax())
+
+
+def combine(
+    weights: Tensor,
+    class_log_proba: Sequence[Tensor],
+    component_classes: Sequence[Sequence[int]],
+    classes: Sequence[int],
+) -> Tensor:
+    """Class probabilities of the mixture: sum over components of p(k|x) p(y|x, k).
+
+    Parameters
+    ----------
+    weights
+        p(k|x), shape ``(n, components)``.
+    class_log_proba
+        Per component, shape ``(n, its classes)``.
+    component_classes
+        Global labels behind these columns, per component.
+    classes
+        Global labels that compete; all others are left out and the rest is normalised.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(n, len(classes))``; rows sum to one, and are uniform where no component knows any of the classes.
+
+    Examples
+    --------
+    >>> log_proba = [torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()]
+    >>> combine(torch.tensor([[0.5, 0.5]]), log_proba, [(0, 1), (2, 3)], (0, 1, 2, 3))
+    tensor([[0.4500, 0.0500, 0.2500, 0.2500]])
+    """
+    column = {label: j for j, label in enumerate(classes)}
+    log_joint = weights.new_full((len(weights), len(classes)), -torch.inf)
+    for k, (log_proba, labels) in enumerate(zip(class_log_proba, component_classes, strict=True)):
+        own = [i for i, label in enumerate(labels) if label in column]
+        if not own:
+            continue
+        to = torch.tensor([column[labels[i]] for i in own])
+        # in logarithms: a component that is far from answering still decides among classes that only it knows
+        joint = weights[:, k : k + 1].clamp_min(torch.finfo(weights.dtype).tiny).log() + log_proba[:, own]
+        log_joint[:, to] = torch.logaddexp(log_joint[:, to], joint)
+    known = torch.isfinite(log_joint).any(1, keepdim=True)
+    return torch.where(known, log_joint, 0.0).softmax(1)
+
+
+@final
+class Router:
+    """Scores images under many components at once; components of like structure run as one batched call.
+
+    Parameters
+    ----------
+    components
+        As they are now: a router is made anew after a component was trained or added.
+    """
+
+    def __init__(self, components: Sequence[Component]) -> None:
+        self._components = tuple(components)
+        self._groups = _group(self._components)
+
+    @torch.no_grad()
+    def scores(self, x: Tensor, noise: Tensor) -> ComponentScores:
+        """Bounds and class log-probabilities of every component, on the CPU.
+
+        Parameters
+        ----------
+        x
+            Images, ``uint8`` or ``float32``, shape ``(n, c, h, w)``.
+        noise
+            As for :meth:`growmix.component.Component.score`.
+        """
+        n = x.shape[0]
+        bound = torch.empty(n, len(self._components))
+        log_proba = [torch.empty(n, len(c.classes)) for c in self._components]
+        for group in self._groups:
+            for rows in torch.arange(n).split(max(MIN_ROWS, ROWS // len(group.indices))):
+                of_group, classes_of_group = group.score(x[rows[0] : rows[-1] + 1], noise)
+                for k, of_component, classes in zip(group.indices, of_group, classes_of_group, strict=True):
+                    bound[rows, k] = of_component.cpu()
+                    log_proba[k][rows] = classes.cpu()
+        return ComponentScores(bound, tuple(log_proba))
+
+
+class _Group:
+    """Components whose networks differ in nothing but the numbers."""
+
+    def __init__(self, indices: Sequence[int], components: Sequence[Component]) -> None:
+        self.indices = tuple(indices)
+        self._members = [components[k] for k in indices]
+        self._device = next(self._members[0].parameters()).device
+        if len(indices) > 1:
+            modules: list[nn.Module] = [*self._members]
+            self._state = stack_module_state(modules)
+
+    def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        images, noise = as_float(x.to(self._device)), noise.to(self._device)
+        if len(self.indices) == 1:
+            bound, log_proba = self._members[0].score(images, noise)
+            return bound[None], log_proba[None]
+
+        def one(state: tuple[dict[str, Tensor], dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
+            answer: tuple[Tensor, Tensor] = functional_call(self._members[0], state, (images, noise))
+            return answer
+
+        answers: tuple[Tensor, Tensor] = vmap(one)(self._state)
+        return answers
+
+
+def _group(components: Sequence[Component]) -> list[_Group]:
+    alike: dict[object, list[int]] = {}
+    for k, component in enumerate(components):
+        tensors = (*component.named_parameters(), *component.named_buffers())
+        shapes = tuple((name, tensor.shape, tensor.device) for name, tensor in tensors)
+        # a user's own modules may hold code that can't be batched: each of them runs by itself
+        key: object = (type(component), component.structure, shapes) if component.structure else k
+        alike.setdefault(key, []).append(k)
+    return [_Group(indices, components) for indices in alike.values()]

@@ -1,0 +1,205 @@
+"""The parameters of a mixture: one flat record, checked when it is made."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from growmix.errors import BadInput
+from growmix.gating import GateName
+from growmix.likelihoods import LikelihoodName
+from growmix.novelty import NoveltyName
+
+BlueprintName = Literal["mlp", "conv"]
+SamplingName = Literal["ex-post", "prior"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every parameter of a mixture and its student, with the defaults that the README's figures are made with.
+
+    Attributes
+    ----------
+    blueprint
+        Networks of a component: ``mlp`` or ``conv``.
+    hidden
+        Units of a fully connected layer; by default the blueprint's own (mlp: 800, or 400 for images of at most 256 pixels; conv: 256).
+    depth
+        Hidden layers of an mlp on each side.
+    width
+        Channels of the first convolution.
+    latent
+        Length of the latent code.
+    likelihood
+        ``bernoulli``; ``gaussian`` (fixed variance), ``gaussian-learnt`` (one variance), ``gaussian-pixel`` (one per pixel).
+    variance
+        Variance of a Gaussian, or where a learnt one starts. The paper's is 0.5.
+    supervised
+        Whether components classify; by default as the first task has labels or not.
+    beta
+        Weight of the classification loss against the bound (nats).
+    novelty
+        ``ks`` (Kolmogorov-Smirnov), ``smd`` (standardised mean difference), ``paper`` (Eq. 17), ``stored`` (DEGM).
+    threshold
+        Novelty from which on a component is added; by default the measure's own (0.2 for ks).
+    novelty_examples
+        Examples of a new task that its novelty is measured on.
+    holdout
+        Share of a task that is held out of training to calibrate novelty; at most 1,000 examples.
+    gate
+        ``threshold`` or ``dirichlet``.
+    alpha
+        Concentration of the Dirichlet gate, in examples.
+    temperature
+        Temperature of the Dirichlet gate, in the unit of the measure.
+    replay_ratio
+        Replayed examples for each new one when a component is reused.
+    sampling
+        Where replayed codes come from: ``ex-post`` density or the ``prior``.
+    density_components
+        Gaussians of the ex-post density per class, at most.
+    routing_draws
+        Draws of the code per example when components are compared; 0 scores at the posterior mean.
+    epochs
+        Passes over a task; by default 40, within 1,500 to 6,000 steps.
+    batch_size
+        Examples per step; by default 128, or 32 for tasks below 4,000 examples.
+    learning_rate
+        Peak of the one-cycle schedule (AdamW).
+    weight_decay
+        Of AdamW.
+    gradient_clip
+        Largest norm of a gradient; 0 leaves gradients alone.
+    patience
+        Stop a task after this many epochs without a better held-out bound; by default never.
+    student_hidden
+        Units of a fully connected layer of the student.
+    student_latent
+        Length of the student's latent code.
+    student_examples
+        Generated examples per class (or per component without labels) that the student learns from.
+    student_epochs
+        Passes over them.
+    student_temperature
+        Temperature of the teacher's soft labels.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``mps``.
+    devices
+        Number of devices.
+    strategy
+        Lightning Fabric's, such as ``ddp``.
+    precision
+        ``auto`` (bf16-mixed where the processor has it, else 32-true), or one of Lightning Fabric's.
+    seed
+        Of everything random.
+
+    Examples
+    --------
+    >>> Settings(epochs=0)
+    Traceback (most recent call last):
+    growmix.errors.BadInput: epochs is 0; allowed is a whole number of 1 or more
+    """
+
+    blueprint: BlueprintName = "mlp"
+    hidden: int | None = None
+    depth: int = 2
+    width: int = 32
+    latent: int = 24
+    likelihood: LikelihoodName = "bernoulli"
+    variance: float = 0.5
+    supervised: bool | None = None
+    beta: float = 1.0
+    novelty: NoveltyName = "ks"
+    threshold: float | None = None
+    novelty_examples: int = 1_000
+    holdout: float = 0.1
+    gate: GateName = "threshold"
+    alpha: float = 1.0
+    temperature: float = 0.01
+    replay_ratio: float = 1.0
+    sampling: SamplingName = "ex-post"
+    density_components: int = 20
+    routing_draws: int = 0
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    gradient_clip: float = 1_000.0
+    patience: int | None = None
+    student_hidden: int = 400
+    student_latent: int = 24
+    student_examples: int = 6_000
+    student_epochs: int = 15
+    student_temperature: float = 5.0
+    device: str = "auto"
+    devices: int = 1
+    strategy: str = "auto"
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        choices = {"blueprint": BlueprintName, "likelihood": LikelihoodName, "novelty": NoveltyName}
+        choices |= {"gate": GateName, "sampling": SamplingName}
+        for name, kind in choices.items():
+            self._require(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
+        for name in ("depth", "width", "latent", "novelty_examples", "density_components", "devices"):
+            self._require_whole(name, 1)
+        for name in ("student_hidden", "student_latent", "student_examples", "student_epochs"):
+            self._require_whole(name, 1)
+        for name in ("hidden", "epochs", "batch_size", "patience"):
+            if getattr(self, name) is not None:
+                self._require_whole(name, 1)
+        for name in ("routing_draws", "seed"):
+            self._require_whole(name, 0)
+        for name in ("variance", "alpha", "temperature", "learning_rate", "student_temperature"):
+            self._require(name, self._number(name) > 0, "a number above 0")
+        for name in ("beta", "replay_ratio", "weight_decay", "gradient_clip"):
+            self._require(name, self._number(name) >= 0, "a number of 0 or more")
+        if self.threshold is not None:
+            self._require("threshold", self._number("threshold") >= 0, "a number of 0 or more")
+        self._require("holdout", 0 < self._number("holdout") <= 0.5, "a share above 0 and at most 0.5")
+        self._require("supervised", self.supervised in (None, True, False), "true, false, or nothing")
+        self._require("seed", self.seed < 2**32, "a whole number below 2**32")
+
+    def but(self, **changes: Any) -> Settings:
+        """The same settings with some changed.
+
+        Raises
+        ------
+        BadInput
+            A name that is no setting, or a value that is not allowed.
+
+        Examples
+        --------
+        >>> Settings().but(epoch=3)
+        Traceback (most recent call last):
+        growmix.errors.BadInput: epoch is no setting; did you mean epochs?
+        """
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(known)}"
+                raise BadInput(f"{name} is no setting; {hint}")
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names and values, ready for JSON or YAML."""
+        return asdict(self)
+
+    def _number(self, name: str) -> float:
+        value = getattr(self, name)
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        self._require(name, is_number, "a finite number")
+        return float(value)
+
+    def _require_whole(self, name: str, least: int) -> None:
+        value = getattr(self, name)
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
+        self._require(name, whole, f"a whole number of {least} or more")
+
+    def _require(self, name: str, holds: bool, allowed: str) -> None:
+        if not holds:
+            raise BadInput(f"{name} is {getattr(self, name)!r}; allowed is {allowed}")

@@ -1,0 +1,179 @@
+"""Student: one compact network that learns, from generated data, all that a mixture knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from growmix import persistence
+from growmix.component import LABEL_CODE, VAE, Component
+from growmix.data import TaskData, label_positions
+from growmix.density import no_labels
+from growmix.likelihoods import make_likelihood
+from growmix.model import Model, ex_post_density
+from growmix.nets import MLP, Blueprint, Conv, check_blueprint
+from growmix.objectives import DistillationObjective
+from growmix.replay import as_bytes, generate
+from growmix.routing import Router, combine, responsibilities
+from growmix.settings import Settings
+from growmix.training import Budget, Callback, FitInfo, TrainingLog, fit, seeded
+
+
+@final
+class Student(Model):
+    """One component that answers for everything; made by :meth:`growmix.GrowingMixture.distill`.
+
+    Parameters
+    ----------
+    component
+        The network.
+    settings
+        Those of its teacher.
+    log
+        Of its training.
+
+    Examples
+    --------
+    >>> student = learnt_example().distill()
+    >>> student.predict(np.zeros((3, 1, 8, 8))).shape
+    (3,)
+    """
+
+    def __init__(self, component: Component, settings: Settings, log: TrainingLog) -> None:
+        self.settings = settings
+        self.component = component.requires_grad_(False).eval()
+        self.training_log = log
+        self._only_router = Router([component])
+        self._sampling = torch.Generator().manual_seed(settings.seed)
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The one component."""
+        return (self.component,)
+
+    @property
+    def log_prior(self) -> Tensor:
+        """Zero: there is nothing to choose from."""
+        return torch.zeros(1)
+
+    def _router(self) -> Router:
+        return self._only_router
+
+    @property
+    def _draws(self) -> torch.Generator:
+        return self._sampling
+
+    def save(self, path: str | Path) -> None:
+        """Write the student to a folder: safetensors and JSON, no pickle."""
+        document = {"settings": self.settings.to_dict(), "log": persistence.log_to_json(self.training_log)}
+        persistence.save(Path(path), "student", document, [self.component])
+
+    @classmethod
+    def load(cls, path: str | Path) -> Student:
+        """Read a student back."""
+        document, states = persistence.load(Path(path), "student")
+        settings = Settings(**document["settings"])
+        component = states[0].build(student_blueprint(settings), settings.student_latent, settings)
+        return cls(component, settings, persistence.log_from_json(document["log"]))
+
+
+def student_blueprint(settings: Settings) -> Blueprint:
+    """Networks of the student: of the mixture's kind, with ``student_hidden`` units."""
+    if settings.blueprint == "conv":
+        return Conv(settings.width, settings.student_hidden)
+    return MLP(settings.student_hidden, settings.depth)
+
+
+def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callback] = ()) -> Student:
+    """Train a student on samples of every component.
+
+    Every past task reaches the student as generated images only. It maximises its own bound on them and, when there
+    are classes, matches the teacher's soft labels: component posterior times class posterior.
+
+    Parameters
+    ----------
+    teacher
+        Has learnt something; it is not changed.
+    fabric
+        Where and how to train.
+    seed
+        Of everything random here.
+    callbacks
+        Told of the training as it goes.
+
+    References
+    ----------
+    Ye and Bors 2025, Eq. 27.
+    """
+    settings = teacher.settings
+    with seeded(seed) as stream:
+        lessons = _lessons(teacher, stream)
+        student = _new_student(teacher, lessons)
+        student.to(fabric.device)
+        positions = _positions(lessons, student)
+        student.class_counts += torch.bincount(positions.clamp_min(0), minlength=len(student.classes))[
+            : len(student.classes)
+        ].to(student.class_counts.device)
+        soft = _soft_labels(teacher, lessons, student.classes)
+        budget = Budget.of(settings.but(epochs=settings.student_epochs, patience=None), len(lessons))
+        log = fit(
+            DistillationObjective(student, settings.beta),
+            [lessons.x, positions, soft],
+            student.latent,
+            budget,
+            fabric,
+            stream,
+            lambda steps: FitInfo("student", None, budget.epochs, steps, len(lessons)),
+            callbacks,
+        )
+        student.density = ex_post_density(student, lessons.x, positions, settings, stream)
+    return Student(student, settings, log)
+
+
+def _lessons(teacher: Model, stream: torch.Generator) -> TaskData:
+    """Generated images with the labels asked for: as many of every class of every component, kept as bytes."""
+    kinds = [(c, k) for c in teacher.components for k in range(max(1, len(c.classes)))]
+    total = teacher.settings.student_examples * max(len(teacher.classes_), len(teacher.components))
+    each = max(1, total // len(kinds))
+    from_prior = teacher.settings.sampling == "prior"
+    images, labels = [], []
+    for component, k in kinds:
+        positions = torch.full((each,), k) if component.classes else no_labels(each)
+        drawn = generate(component, positions, stream, from_prior=from_prior)
+        images.append(as_bytes(drawn.x))
+        labels.append(no_labels(each) if drawn.y is None else drawn.y)
+    return TaskData(torch.cat(images), torch.cat(labels))
+
+
+def _new_student(teacher: Model, lessons: TaskData) -> Component:
+    settings = teacher.settings
+    supervised = len(teacher.classes_) > 0
+    blueprint = student_blueprint(settings)
+    features = check_blueprint(blueprint, settings.student_latent + LABEL_CODE * supervised, lessons.shape)
+    likelihood = make_likelihood(settings.likelihood, settings.variance, lessons.shape)
+    student = VAE(blueprint, lessons.shape, features, settings.student_latent, likelihood, supervised=supervised)
+    student.add_classes(teacher.classes_.tolist())
+    return student
+
+
+def _positions(lessons: TaskData, student: Component) -> Tensor:
+    assert lessons.y is not None  # lessons always carry labels, -1 without classes
+    return label_positions(lessons.y, student.classes)
+
+
+def _soft_labels(teacher: Model, lessons: TaskData, classes: Sequence[int]) -> Tensor:
+    """Teacher's class probabilities at the student temperature, shape ``(n, classes)``."""
+    if not classes:
+        return torch.zeros(len(lessons), 0)
+    heat = teacher.settings.student_temperature
+    scores = teacher.component_scores(lessons.x)
+    weights = responsibilities(scores.bound / heat, teacher.log_prior / heat)
+    softened = [(log_proba / heat).log_softmax(1) for log_proba in scores.class_log_proba]
+    return combine(weights, softened, [c.classes for c in teacher.components], classes)
+
+

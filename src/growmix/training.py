@@ -1,0 +1,288 @@
+"""The one optimisation loop, on Lightning Fabric: device, precision and strategy are options of it."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from growmix.data import as_float
+from growmix.errors import BadInput, NonFiniteLoss
+from growmix.settings import Settings
+
+DEFAULT_EPOCHS = 40
+STEP_RANGE = (1_500, 6_000)
+"""Steps that the default budget stays within: small tasks need more passes, large ones fewer."""
+
+SMALL_TASK = 4_000
+"""Examples below which batches of 32 are worth their overhead."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and how to train, with every automatic choice made.
+
+    Examples
+    --------
+    >>> Budget.of(Settings(), examples=11_000)
+    Budget(epochs=40, batch_size=128, learning_rate=0.002, weight_decay=0.01, gradient_clip=1000.0, patience=None)
+    >>> Budget.of(Settings(), examples=290).epochs
+    150
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    gradient_clip: float
+    patience: int | None
+
+    @classmethod
+    def of(cls, settings: Settings, examples: int) -> Budget:
+        """The budget for a task of so many examples."""
+        batch_size = settings.batch_size or (128 if examples >= SMALL_TASK else 32)
+        steps = math.ceil(examples / batch_size)
+        least, most = (math.ceil(bound / steps) for bound in STEP_RANGE)
+        return cls(
+            epochs=settings.epochs or min(max(DEFAULT_EPOCHS, least), most),
+            batch_size=batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            gradient_clip=settings.gradient_clip,
+            patience=settings.patience,
+        )
+
+
+@dataclass(frozen=True)
+class FitInfo:
+    """What is about to be trained."""
+
+    what: Literal["component", "student"]
+    component: int | None
+    epochs: int
+    steps: int
+    examples: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training is: ``epoch`` counts from 1, ``loss`` is the epoch's mean in nats per example."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    examples_per_second: float
+    held_out: float | None
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What training did: epochs done, steps, examples seen, seconds, mean loss per epoch (nats per example)."""
+
+    epochs: int
+    steps: int
+    examples: int
+    seconds: float
+    losses: tuple[float, ...]
+
+
+class Callback:
+    """Is told of training as it goes; override what is of interest."""
+
+    def on_fit_start(self, fit: FitInfo) -> None:
+        """Before the first step."""
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        """After every epoch."""
+
+    def on_fit_end(self, log: TrainingLog) -> None:
+        """After the last step."""
+
+
+def make_fabric(settings: Settings) -> Fabric:
+    """Fabric with the device, precision and strategy of the settings.
+
+    Raises
+    ------
+    BadInput
+        A device, strategy or precision that is not there.
+    """
+    accelerator = "gpu" if settings.device == "cuda" else settings.device
+    precision: Any = native_precision(settings.device) if settings.precision == "auto" else settings.precision
+    # Fabric announces the precision that it was asked for on every call
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        return Fabric(
+            accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, precision=precision
+        )
+    except (ValueError, RuntimeError, TypeError, ImportError) as error:
+        given = f"device {settings.device!r}, devices {settings.devices}, strategy {settings.strategy!r}"
+        reason = " ".join(str(error).split())
+        raise BadInput(f"{given}, precision {settings.precision!r} can't be used here: {reason}") from error
+
+
+def native_precision(device: str) -> Literal["bf16-mixed", "32-true"]:
+    """bf16-mixed where matrix products in bfloat16 are done in hardware (then about twice as fast), else 32-true.
+
+    Sums over pixels, likelihoods and optimiser state stay in single precision either way.
+    """
+    if device in ("auto", "cuda", "gpu") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    if device in ("auto", "cpu") and not torch.backends.mps.is_available():
+        flags = torch.backends.cpu.get_cpu_capability()
+        has_bf16 = flags.startswith("AVX512") and torch.cpu._is_avx512_bf16_supported()
+        return "bf16-mixed" if has_bf16 else "32-true"
+    return "32-true"
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[torch.Generator]:
+    """A CPU random stream; torch's global stream is set for the time and put back afterwards.
+
+    Networks are initialised (and a user's dropout drawn) from the global stream, so that must be seeded too.
+    """
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)
+
+
+def fit(
+    objective: nn.Module,
+    data: Sequence[Tensor],
+    latent: int,
+    budget: Budget,
+    fabric: Fabric,
+    generator: torch.Generator,
+    info: Callable[[int], FitInfo],
+    callbacks: Sequence[Callback] = (),
+    held_out: Callable[[], float] | None = None,
+) -> TrainingLog:
+    """Minimise an objective over data in memory: AdamW, one-cycle rate, shuffled batches of nearly equal size.
+
+    Parameters
+    ----------
+    objective
+        ``forward(*batch, noise)`` gives the mean loss of a batch, nats per example.
+    data
+        Tensors with the same first dimension; the first are images. No example is ever dropped: batches
+        differ by at most one in size.
+    latent
+        Length of the standard normal noise that every example gets.
+    budget
+        Epochs, batch size and the rest.
+    fabric
+        Where and how to run.
+    generator
+        CPU random stream for shuffling and noise.
+    info
+        Called with the number of steps, describes this training to the callbacks.
+    held_out
+        Bound of held-out data (nats, larger is better), asked after every epoch when the budget has patience; the
+        weights of the best epoch are kept.
+
+    Raises
+    ------
+    NonFiniteLoss
+        As soon as an epoch's loss is NaN or infinite.
+    """
+    n = len(data[0])
+    device, rank, world = fabric.device, fabric.global_rank, fabric.world_size
+    batches = world * math.ceil(n / (budget.batch_size * world))
+    steps = budget.epochs * batches // world
+    optimizer = torch.optim.AdamW(
+        [p for p in objective.parameters() if p.requires_grad],
+        lr=budget.learning_rate,
+        weight_decay=budget.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+    )
+    module, wrapped = fabric.setup(objective, optimizer)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, budget.learning_rate, total_steps=max(steps, 2))
+    noise_stream = torch.Generator(device).manual_seed(_draw_seed(generator) + rank)
+    data = [tensor.to(device) for tensor in data]
+    best = _Best(held_out, budget.patience) if held_out and budget.patience else None
+
+    for callback in callbacks:
+        callback.on_fit_start(info(steps))
+    losses: list[float] = []
+    started = time.perf_counter()
+    objective.train()
+    for epoch in range(1, budget.epochs + 1):
+        order = torch.randperm(n, generator=generator).to(device).tensor_split(batches)[rank::world]
+        total = torch.zeros((), device=device)
+        for index in order:
+            rows = [tensor[index] for tensor in data]
+            noise = torch.randn(len(index), latent, generator=noise_stream, device=device)
+            loss = module(as_float(rows[0]), *rows[1:], noise)
+            wrapped.zero_grad()
+            fabric.backward(loss)
+            if budget.gradient_clip:
+                nn.utils.clip_grad_norm_(objective.parameters(), budget.gradient_clip)
+            wrapped.step()
+            schedule.step()
+            total += loss.detach() * len(index)  # no .item(): it would wait for the device at every step
+        losses.append(float(fabric.all_reduce(total, reduce_op="sum")) / n)
+        if not math.isfinite(losses[-1]):
+            raise NonFiniteLoss(
+                f"the loss is {losses[-1]} after epoch {epoch} of {budget.epochs}; nothing was changed. Try a "
+                f"learning_rate below {budget.learning_rate:g} or a gradient_clip below {budget.gradient_clip:g}"
+            )
+        score = best.look(objective) if best else None
+        rate = n * epoch / (time.perf_counter() - started)
+        progress = Progress(epoch, budget.epochs, epoch * len(order), steps, losses[-1], rate, score)
+        for callback in callbacks:
+            callback.on_epoch_end(progress)
+        if best and best.gave_up:
+            break
+    if best:
+        best.restore(objective)
+    objective.eval()
+    done = len(losses)
+    log = TrainingLog(done, done * batches // world, done * n, time.perf_counter() - started, tuple(losses))
+    for callback in callbacks:
+        callback.on_fit_end(log)
+    return log
+
+
+class _Best:
+    """Keeps the weights of the epoch with the best held-out bound."""
+
+    def __init__(self, held_out: Callable[[], float], patience: int) -> None:
+        self._held_out = held_out
+        self._patience = patience
+        self._score = -math.inf
+        self._weights: dict[str, Any] | None = None
+        self._epochs_since = 0
+
+    def look(self, objective: nn.Module) -> float:
+        objective.eval()
+        score = self._held_out()
+        objective.train()
+        self._epochs_since += 1
+        if score > self._score:
+            self._score, self._epochs_since = score, 0
+            self._weights = copy.deepcopy(objective.state_dict())
+        return score
+
+    @property
+    def gave_up(self) -> bool:
+        return self._epochs_since >= self._patience
+
+    def restore(self, objective: nn.Module) -> None:
+        if self._weights is not None:
+            objective.load_state_dict(self._weights)
+
+
+def _draw_seed(generator: torch.Generator) -> int:
+    return int(torch.randint(2**31, (), generator=generator))
