@@ -57,7 +57,7 @@ class Component(nn.Module, ABC):
 
     @abstractmethod
     def bound(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Evidence lower bound of images whose class is known, one draw of the code each.
+        r"""Evidence lower bound of images whose class is known, one draw of the code each.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class Component(nn.Module, ABC):
         Returns
         -------
         bound
-            :math:`\\log p(x|y) \\ge E_{q(z|x)} \\log p(x|z,y) - KL(q(z|x)\\|p(z))`, nats, shape ``(batch,)``.
+            :math:`\log p(x|y) \ge E_{q(z|x)} \log p(x|z,y) - KL(q(z|x)\|p(z))`, nats, shape ``(batch,)``.
         logits
             Of the classifier, shape ``(batch, classes)``.
         """
@@ -263,7 +263,7 @@ class VAE(Component):
         ----------
         Burda, Grosse, Salakhutdinov 2016: log of the mean over draws of p(x, z) / q(z|x).
         """
-        mean, log_variance, logits = self._encode(x)
+        mean, log_variance, _ = self._encode(x)
         k = max(1, len(self.classes))
         rows = []
         for row in noise.unbind(0):

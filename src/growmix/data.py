@@ -172,9 +172,7 @@ def _pair(data: Any) -> tuple[Any, Any]:
         return data
     if isinstance(data, (np.ndarray, Tensor, list)):
         return data, None
-    raise BadInput(
-        f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset and a DataLoader"
-    )
+    raise BadInput(f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset and a DataLoader")
 
 
 def _gather(items: Iterable[Any], *, batched: bool) -> tuple[Tensor, Tensor | None]:
@@ -230,7 +228,9 @@ def _image_shaped(x: Tensor, shape: Shape | None) -> Tensor:
         if full[0] * full[1] * full[2] == pixels:
             return x.reshape(-1, *full)
         wanted = f"images of shape {tuple(full)}" if shape else "a square image"
-        raise BadInput(f"x has {pixels} values per example, which do not make {wanted}; give (n, channels, height, width)")
+        raise BadInput(
+            f"x has {pixels} values per example, which do not make {wanted}; give (n, channels, height, width)"
+        )
     raise BadInput(f"x has shape {tuple(x.shape)}; images are (n, channels, height, width) or (n, height, width)")
 
 

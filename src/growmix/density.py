@@ -113,7 +113,8 @@ def _cholesky(covariance: Tensor) -> Tensor:
     """Factor that exists even where rounding left a covariance with a negative eigenvalue."""
     values, vectors = torch.linalg.eigh(covariance)
     clean = vectors @ (values.clamp_min(RIDGE)[..., None] * vectors.mT)
-    return torch.linalg.cholesky(clean).float()
+    factor: Tensor = torch.linalg.cholesky(clean)
+    return factor.float()
 
 
 def prior_codes(n: int, latent: int, generator: torch.Generator) -> Tensor:

@@ -155,6 +155,11 @@ class GrowingMixture(Model):
         return tuple(step.log for step in self._steps)
 
     @property
+    def examples(self) -> int:
+        """Real examples learnt, over all tasks."""
+        return sum(record.examples for record in self._records)
+
+    @property
     def versions(self) -> tuple[int, ...]:
         """How often every component was trained."""
         return tuple(record.version for record in self._records)
@@ -240,7 +245,9 @@ class GrowingMixture(Model):
         if self.supervised is None:
             return task
         if task.y is not None and not self.supervised:
-            raise BadInput("data has labels, but this mixture is unsupervised; give x alone, or start with supervised=True")
+            raise BadInput(
+                "data has labels, but this mixture is unsupervised; give x alone, or start with supervised=True"
+            )
         if task.y is None and self.supervised:
             return replace(task, y=torch.full((len(task),), -1))
         return task
@@ -520,9 +527,7 @@ def remember(old: Sequence[Reference], new: Reference) -> tuple[Reference, ...]:
 def _pool(a: Reference, b: Reference) -> Reference:
     scores = torch.tensor(a.statistics.quantiles + b.statistics.quantiles)
     generated = torch.tensor(a.statistics.generated_quantiles + b.statistics.generated_quantiles)
-    statistics = replace(
-        ReferenceStatistics.of(scores, generated), count=a.statistics.count + b.statistics.count
-    )
+    statistics = replace(ReferenceStatistics.of(scores, generated), count=a.statistics.count + b.statistics.count)
     return Reference(statistics, tuple(sorted({*a.classes, *b.classes})))
 
 
@@ -542,15 +547,15 @@ def _positions(task: TaskData, component: Component) -> Tensor:
 
 def _record_from(document: dict[str, Any]) -> Record:
     references = tuple(
-        Reference(
-            ReferenceStatistics(
-                **{name: tuple(v) if isinstance(v, list) else v for name, v in reference["statistics"].items()}
-            ),
-            tuple(reference["classes"]),
-        )
+        Reference(_statistics_from(reference["statistics"]), tuple(reference["classes"]))
         for reference in document["references"]
     )
     return Record(document["examples"], document["version"], references)
+
+
+def _statistics_from(document: dict[str, Any]) -> ReferenceStatistics:
+    lists: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in document.items()}
+    return ReferenceStatistics(**lists)
 
 
 def _step_from(document: dict[str, Any]) -> Step:

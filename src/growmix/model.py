@@ -40,6 +40,11 @@ class Model(ABC):
 
     @property
     @abstractmethod
+    def examples(self) -> int:
+        """Number of examples learnt."""
+
+    @property
+    @abstractmethod
     def log_prior(self) -> Tensor:
         """Log share of every component, shape ``(components,)``."""
 
@@ -78,9 +83,7 @@ class Model(ABC):
         router = self._router() if everything else Router([self.components[k] for k in chosen])
         return router.scores(images, self._routing_noise())
 
-    def predict_proba(
-        self, x: Any, *, component: int | None = None, classes: Sequence[int] | None = None
-    ) -> Any:
+    def predict_proba(self, x: Any, *, component: int | None = None, classes: Sequence[int] | None = None) -> Any:
         """Class probabilities, summed over components by p(k|x).
 
         Parameters

@@ -18,7 +18,6 @@ from torch import nn
 from growmix.data import Shape
 from growmix.errors import BadInput
 
-
 SMALL_IMAGE = 256
 """Pixels up to which an mlp needs only half the units; more cost time there and gain nothing."""
 
@@ -36,9 +35,12 @@ class Blueprint(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """See the attributes."""
+
     @property
-    def batchable(self) -> bool: ...
+    def batchable(self) -> bool:
+        """See the attributes."""
 
     def encoder(self, shape: Shape) -> nn.Module:
         """Images of ``shape`` to features ``(batch, features)``."""
@@ -83,7 +85,9 @@ class MLP:
         return [layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.GELU())]
 
     def _units(self, shape: Shape) -> int:
-        return self.hidden or (400 if _pixels(shape) <= SMALL_IMAGE else 800)
+        if self.hidden is not None:
+            return self.hidden
+        return 400 if _pixels(shape) <= SMALL_IMAGE else 800
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Conv:
         return nn.Sequential(*layers)
 
     def _channels(self, stage: int) -> int:
-        return self.width * 2 ** min(stage, 2)  # beyond four times the width, cost grows and density hardly
+        return self.width << min(stage, 2)  # beyond four times the width, cost grows and density hardly
 
 
 @dataclass(frozen=True)

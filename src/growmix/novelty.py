@@ -124,7 +124,9 @@ def ks_distance(new: Tensor, reference: Tensor) -> float:
     return float((_ecdf(new, pooled) - _ecdf(reference, pooled)).abs().max())
 
 
-def standardised_mean_difference(mean: float, variance: float, mean_reference: float, variance_reference: float) -> float:
+def standardised_mean_difference(
+    mean: float, variance: float, mean_reference: float, variance_reference: float
+) -> float:
     """Difference of two means in units of their pooled standard deviation.
 
     0 when both samples are one constant, infinite when they are two different ones.

@@ -70,7 +70,12 @@ def save(path: Path, kind: str, document: dict[str, Any], components: Sequence[C
         If the place can't be written.
     """
     outlines = [
-        {"shape": list(c.shape), "classes": list(c.classes), "supervised": c.supervised, "density": c.density is not None}
+        {
+            "shape": list(c.shape),
+            "classes": list(c.classes),
+            "supervised": c.supervised,
+            "density": c.density is not None,
+        }
         for c in components
     ]
     tensors: dict[str, Tensor] = {}
@@ -120,9 +125,7 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], list[ComponentState]]:
             own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
             channels, height, width = outline["shape"]
             classes = tuple(int(label) for label in outline["classes"])
-            states.append(
-                ComponentState((channels, height, width), classes, bool(outline["supervised"]), own, density)
-            )
+            states.append(ComponentState((channels, height, width), classes, bool(outline["supervised"]), own, density))
     except (KeyError, TypeError, ValueError) as error:
         raise BadCheckpoint(f"{path / DOCUMENT} does not fit {TENSORS}: {error!r}") from error
     return document, states

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import final
 
 import torch
@@ -17,9 +18,10 @@ from growmix.component import Component
 from growmix.data import as_float
 
 ROWS = 1_024
-"""Images scored at a time by one component; a group of components shares this, so that its activations stay in cache."""
+"""Images scored at a time; bounds the memory, and a CPU is at its full speed from far fewer on."""
 
-MIN_ROWS = 128
+FEW_ROWS = 32
+"""Images up to which a CPU gains from batching over components; with more, one component fills it already."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,10 @@ def combine(
 
 @final
 class Router:
-    """Scores images under many components at once; components of like structure run as one batched call.
+    """Scores images under many components at once.
+
+    Components of like structure run as one batched call wherever that is faster: on an accelerator, and on a CPU for
+    few images.
 
     Parameters
     ----------
@@ -139,11 +144,11 @@ class Router:
         bound = torch.empty(n, len(self._components))
         log_proba = [torch.empty(n, len(c.classes)) for c in self._components]
         for group in self._groups:
-            for rows in torch.arange(n).split(max(MIN_ROWS, ROWS // len(group.indices))):
-                of_group, classes_of_group = group.score(x[rows[0] : rows[-1] + 1], noise)
-                for k, of_component, classes in zip(group.indices, of_group, classes_of_group, strict=True):
+            for start in range(0, n, ROWS):
+                rows = slice(start, start + ROWS)
+                for k, (of_component, of_classes) in zip(group.indices, group.score(x[rows], noise), strict=True):
                     bound[rows, k] = of_component.cpu()
-                    log_proba[k][rows] = classes.cpu()
+                    log_proba[k][rows] = of_classes.cpu()
         return ComponentScores(bound, tuple(log_proba))
 
 
@@ -154,22 +159,25 @@ class _Group:
         self.indices = tuple(indices)
         self._members = [components[k] for k in indices]
         self._device = next(self._members[0].parameters()).device
-        if len(indices) > 1:
-            modules: list[nn.Module] = [*self._members]
-            self._state = stack_module_state(modules)
 
-    def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    @cached_property
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        modules: list[nn.Module] = [*self._members]
+        return stack_module_state(modules)
+
+    def score(self, x: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Bound and class log-probabilities under each member."""
         images, noise = as_float(x.to(self._device)), noise.to(self._device)
-        if len(self.indices) == 1:
-            bound, log_proba = self._members[0].score(images, noise)
-            return bound[None], log_proba[None]
+        one_by_one = self._device.type == "cpu" and len(x) > FEW_ROWS
+        if one_by_one or len(self._members) == 1:
+            return [member.score(images, noise) for member in self._members]
 
         def one(state: tuple[dict[str, Tensor], dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
             answer: tuple[Tensor, Tensor] = functional_call(self._members[0], state, (images, noise))
             return answer
 
-        answers: tuple[Tensor, Tensor] = vmap(one)(self._state)
-        return answers
+        bounds, log_proba = vmap(one)(self._state)
+        return list(zip(bounds, log_proba, strict=True))
 
 
 def _group(components: Sequence[Component]) -> list[_Group]:

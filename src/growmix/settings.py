@@ -25,7 +25,8 @@ class Settings:
     blueprint
         Networks of a component: ``mlp`` or ``conv``.
     hidden
-        Units of a fully connected layer; by default the blueprint's own (mlp: 800, or 400 for images of at most 256 pixels; conv: 256).
+        Units of a fully connected layer; by default the blueprint's own (mlp: 800, or 400 for images of at most
+        256 pixels; conv: 256).
     depth
         Hidden layers of an mlp on each side.
     width
@@ -33,7 +34,8 @@ class Settings:
     latent
         Length of the latent code.
     likelihood
-        ``bernoulli``; ``gaussian`` (fixed variance), ``gaussian-learnt`` (one variance), ``gaussian-pixel`` (one per pixel).
+        ``bernoulli``, ``gaussian`` (fixed variance), ``gaussian-learnt`` (one variance), ``gaussian-pixel`` (one per
+        pixel).
     variance
         Variance of a Gaussian, or where a learnt one starts. The paper's is 0.5.
     supervised
@@ -79,9 +81,12 @@ class Settings:
     student_latent
         Length of the student's latent code.
     student_examples
-        Generated examples per class (or per component without labels) that the student learns from.
+        Generated examples per class (or per component without labels) that the student learns from; by default as
+        many as were learnt of each, within 2,000 to 6,000.
     student_epochs
         Passes over them.
+    student_beta
+        Weight of the student's cross-entropy to the teacher's soft labels against its bound (nats).
     student_temperature
         Temperature of the teacher's soft labels.
     device
@@ -130,9 +135,10 @@ class Settings:
     patience: int | None = None
     student_hidden: int = 400
     student_latent: int = 24
-    student_examples: int = 6_000
+    student_examples: int | None = None
     student_epochs: int = 15
-    student_temperature: float = 5.0
+    student_beta: float = 100.0
+    student_temperature: float = 2.0
     device: str = "auto"
     devices: int = 1
     strategy: str = "auto"
@@ -146,16 +152,16 @@ class Settings:
             self._require(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
         for name in ("depth", "width", "latent", "novelty_examples", "density_components", "devices"):
             self._require_whole(name, 1)
-        for name in ("student_hidden", "student_latent", "student_examples", "student_epochs"):
+        for name in ("student_hidden", "student_latent", "student_epochs"):
             self._require_whole(name, 1)
-        for name in ("hidden", "epochs", "batch_size", "patience"):
+        for name in ("hidden", "epochs", "batch_size", "patience", "student_examples"):
             if getattr(self, name) is not None:
                 self._require_whole(name, 1)
         for name in ("routing_draws", "seed"):
             self._require_whole(name, 0)
         for name in ("variance", "alpha", "temperature", "learning_rate", "student_temperature"):
             self._require(name, self._number(name) > 0, "a number above 0")
-        for name in ("beta", "replay_ratio", "weight_decay", "gradient_clip"):
+        for name in ("beta", "student_beta", "replay_ratio", "weight_decay", "gradient_clip"):
             self._require(name, self._number(name) >= 0, "a number of 0 or more")
         if self.threshold is not None:
             self._require("threshold", self._number("threshold") >= 0, "a number of 0 or more")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import torch
 from lightning_fabric import Fabric
@@ -22,6 +22,9 @@ from growmix.replay import as_bytes, generate
 from growmix.routing import Router, combine, responsibilities
 from growmix.settings import Settings
 from growmix.training import Budget, Callback, FitInfo, TrainingLog, fit, seeded
+
+FEWEST, MOST = 2_000, 6_000
+"""Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
 
 
 @final
@@ -55,6 +58,11 @@ class Student(Model):
     def components(self) -> tuple[Component, ...]:
         """The one component."""
         return (self.component,)
+
+    @property
+    def examples(self) -> int:
+        """Generated examples that it was trained on."""
+        return self.training_log.examples // self.training_log.epochs
 
     @property
     def log_prior(self) -> Tensor:
@@ -122,7 +130,7 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
         soft = _soft_labels(teacher, lessons, student.classes)
         budget = Budget.of(settings.but(epochs=settings.student_epochs, patience=None), len(lessons))
         log = fit(
-            DistillationObjective(student, settings.beta),
+            DistillationObjective(student, settings.student_beta),
             [lessons.x, positions, soft],
             student.latent,
             budget,
@@ -138,7 +146,9 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
 def _lessons(teacher: Model, stream: torch.Generator) -> TaskData:
     """Generated images with the labels asked for: as many of every class of every component, kept as bytes."""
     kinds = [(c, k) for c in teacher.components for k in range(max(1, len(c.classes)))]
-    total = teacher.settings.student_examples * max(len(teacher.classes_), len(teacher.components))
+    groups = max(len(teacher.classes_), len(teacher.components))
+    learnt = teacher.examples // groups
+    total = groups * (teacher.settings.student_examples or min(max(learnt, FEWEST), MOST))
     each = max(1, total // len(kinds))
     from_prior = teacher.settings.sampling == "prior"
     images, labels = [], []
@@ -175,5 +185,3 @@ def _soft_labels(teacher: Model, lessons: TaskData, classes: Sequence[int]) -> T
     weights = responsibilities(scores.bound / heat, teacher.log_prior / heat)
     softened = [(log_proba / heat).log_softmax(1) for log_proba in scores.class_log_proba]
     return combine(weights, softened, [c.classes for c in teacher.components], classes)
-
-

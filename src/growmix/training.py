@@ -232,7 +232,7 @@ def fit(
             wrapped.step()
             schedule.step()
             total += loss.detach() * len(index)  # no .item(): it would wait for the device at every step
-        losses.append(float(fabric.all_reduce(total, reduce_op="sum")) / n)
+        losses.append(_sum_over_devices(fabric, total) / n)
         if not math.isfinite(losses[-1]):
             raise NonFiniteLoss(
                 f"the loss is {losses[-1]} after epoch {epoch} of {budget.epochs}; nothing was changed. Try a "
@@ -282,6 +282,12 @@ class _Best:
     def restore(self, objective: nn.Module) -> None:
         if self._weights is not None:
             objective.load_state_dict(self._weights)
+
+
+def _sum_over_devices(fabric: Fabric, value: Tensor) -> float:
+    if fabric.world_size == 1:
+        return float(value)
+    return float(torch.as_tensor(fabric.all_reduce(value, reduce_op="sum")))
 
 
 def _draw_seed(generator: torch.Generator) -> int:

@@ -1,0 +1,22 @@
+"""Lifelong learning with growing mixtures of generative models."""
+
+from growmix.errors import BadCheckpoint, BadInput, DataUnavailable, GrowmixError, NonFiniteLoss, NotLearnt
+from growmix.gating import Decision
+from growmix.mixture import GrowingMixture
+from growmix.settings import Settings
+from growmix.student import Student
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BadCheckpoint",
+    "BadInput",
+    "DataUnavailable",
+    "Decision",
+    "GrowingMixture",
+    "GrowmixError",
+    "NonFiniteLoss",
+    "NotLearnt",
+    "Settings",
+    "Student",
+]

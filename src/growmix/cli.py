@@ -1,0 +1,322 @@
+"""The command line: options in, a run out; every mistake of the user's ends in one line and exit status 2."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import re
+import sys
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict
+
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, UnusedCliTokensError
+
+from growmix import __version__
+from growmix.config import RunConfig, checked_values, read_values, value_kinds, without_none
+from growmix.errors import BadInput, GrowmixError, NonFiniteLoss
+from growmix.settings import Settings
+
+# What computes is imported where it is used: `growmix --help` should not wait for it.
+if TYPE_CHECKING:
+    import numpy as np
+
+    from growmix.mixture import GrowingMixture
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+GROUPS = {
+    "Run": ("tasks", "data_root", "out", "seed", "label_space"),
+    "Component": (
+        "blueprint", "hidden", "depth", "width", "latent", "likelihood", "variance", "supervised", "beta",
+    ),
+    "Novelty and gate": (
+        "novelty", "threshold", "novelty_examples", "holdout", "gate", "alpha", "temperature",
+    ),
+    "Replay and routing": ("replay_ratio", "sampling", "density_components", "routing_draws"),
+    "Training": ("epochs", "batch_size", "learning_rate", "weight_decay", "gradient_clip", "patience"),
+    "Student": (
+        "student_hidden", "student_latent", "student_examples", "student_epochs", "student_beta",
+        "student_temperature",
+    ),
+    "Device": ("device", "devices", "strategy", "precision"),
+}  # fmt: skip
+"""Options as the help shows them; a setting that is in none of these stands in a group of its own at the end."""
+
+EPILOGUE = """\
+Exit status: 0 done; 2 something that you gave is wrong, one line on stderr says what; \
+130 interrupted, what was learnt is kept; 1 training failed."""
+
+
+def described(record: type) -> dict[str, str]:
+    """What the Attributes section of a record's docstring says of each attribute.
+
+    Examples
+    --------
+    >>> described(RunConfig)["label_space"]
+    '"separate": each data set brings its own classes; "shared": equal numbers are one class.'
+    """
+    section = (inspect.getdoc(record) or "").partition("Attributes\n----------\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^(\w+).*\n((?:    .*\n?)+)", section, flags=re.MULTILINE)
+    return {name: " ".join(text.replace("``", '"').split()) for name, text in entries}
+
+
+def _as_given(kind: Any, tokens: Sequence[Any]) -> Any:
+    """The text of an option; config checks and converts it, as it does for YAML."""
+    return tokens[0].value
+
+
+def _option(name: str, kind: Any, text: str, group: Group) -> Any:
+    default = getattr(Settings(), name) if hasattr(Settings, name) else getattr(RunConfig(stream=""), name)
+    wanted = without_none(kind)
+    shown = f"{text} [default: {default}]" if default is not None else text
+    if wanted is bool:
+        return Annotated[bool, Parameter(help=shown, group=group)]
+    if typing.get_origin(wanted) is tuple:
+        wanted = str
+    numeric = wanted in (int, float)  # a negative number is refused by its own check, not taken for an option
+    return Annotated[
+        wanted,
+        Parameter(help=shown, group=group, converter=_as_given, allow_leading_hyphen=numeric, n_tokens=1),
+    ]
+
+
+def _options() -> dict[str, Any]:
+    """Every key of a configuration but the stream, as an option with its help."""
+    helps = described(RunConfig) | described(Settings)
+    kinds = {name: kind for name, kind in value_kinds().items() if name != "stream"}
+    placed = {name: title for title, names in GROUPS.items() for name in names}
+    titles = [*GROUPS, "Other settings"]
+    groups = {title: Group(title, sort_key=rank) for rank, title in enumerate(titles)}
+    order = sorted(kinds, key=lambda name: titles.index(placed.get(name, titles[-1])))
+    return {name: _option(name, kinds[name], helps[name], groups[placed.get(name, titles[-1])]) for name in order}
+
+
+if TYPE_CHECKING:
+    Options: TypeAlias = dict[str, Any]
+else:
+    Options = TypedDict("Options", _options(), total=False)  # holds what was given, and nothing else
+
+
+app = App(
+    name="growmix",
+    help="Lifelong learning with growing mixtures of generative models.",
+    help_epilogue=EPILOGUE,
+    help_format="plaintext",
+    version=__version__,
+    suppress_keyboard_interrupt=False,
+)
+
+
+def _whole(kind: Any, tokens: Sequence[Any]) -> int:
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"{tokens[0].value!r}; allowed is a whole number") from None
+
+
+ConfigFile = Parameter(group=Group("Run", sort_key=0))
+Overwrite = Parameter(group=Group("Run", sort_key=0), negative=(), show_default=False)
+AsJson = Parameter(name="json", negative=(), show_default=False)
+Whole = Parameter(converter=_whole, n_tokens=1, allow_leading_hyphen=True)
+Folder = Annotated[Path, Parameter(name="DIR", help="Folder of a run, what --out was.")]
+
+
+@app.command
+def run(
+    stream: str | None = None,
+    /,
+    *,
+    config: Annotated[Path | None, ConfigFile] = None,
+    overwrite: Annotated[bool, Overwrite] = False,
+    options: Annotated[Options, Parameter(name="*")] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
+) -> int:
+    """Learn a stream task by task, evaluate, distil a student, and write it all to a folder.
+
+    Writes config.yaml, metrics.json, events.jsonl and checkpoint/ (with the student in checkpoint/student/).
+
+    Parameters
+    ----------
+    stream
+        Name of the stream, such as split-digits; "growmix streams" lists them.
+    config
+        YAML file with any of these options as keys (underscores for hyphens); options on the command line count more.
+    overwrite
+        Replace an earlier run in the same folder.
+    """
+    values = read_values(config) if config else {}
+    given = {**options} if stream is None else {"stream": stream, **options}
+    asked = RunConfig.of(values | checked_values(given))
+
+    from growmix import experiment
+    from growmix.report.progress import progress_reporter
+    from growmix.report.table import closing_table, make_console
+
+    console = make_console()
+    try:
+        metrics = experiment.run(asked, overwrite=overwrite, reporters=[progress_reporter(console)])
+    except KeyboardInterrupt:
+        kept = (asked.folder / experiment.METRICS).exists()
+        what = f"what was learnt is kept in {asked.folder}" if kept else "no task was learnt yet"
+        return _fail(f"interrupted; {what}", INTERRUPTED)
+    console.print(closing_table(metrics))
+    console.print(f"Results: {asked.folder}", highlight=False, markup=False, soft_wrap=True)
+    return DONE
+
+
+@app.command
+def evaluate(folder: Folder, /, *, json_: Annotated[bool, AsJson] = False) -> int:
+    """Measure a run's mixture and student again, on the test sets of its stream.
+
+    Parameters
+    ----------
+    json_
+        Print the figures as JSON, under the keys of metrics.json, in place of the table.
+    """
+    from growmix import experiment
+    from growmix.report.table import closing_table, make_console
+
+    metrics = experiment.reevaluate(folder)
+    if json_:
+        print(json.dumps(metrics, indent=1, allow_nan=False))
+    else:
+        make_console().print(closing_table(metrics))
+    return DONE
+
+
+@app.command
+def sample(
+    folder: Folder,
+    /,
+    *,
+    component: Annotated[int | None, Whole] = None,
+    label: Annotated[int | None, Whole] = None,
+    n: Annotated[int, Whole] = 10,
+    out: Path | None = None,
+) -> int:
+    """Draw images from a run's mixture: a PNG with one row per component.
+
+    Parameters
+    ----------
+    component
+        From this component alone; by default a row for each.
+    label
+        Of this class alone, as numbered over the whole stream; rows are then the components that know it.
+    n
+        Images per row.
+    out
+        PNG file to write; by default samples.png in DIR.
+    """
+    from growmix import experiment
+    from growmix.report.pictures import write_grid
+
+    mixture = experiment.load_mixture(folder)
+    rows = draw(mixture, component, label, n)
+    file = out or folder / experiment.SAMPLES
+    write_grid(list(rows.values()), file)
+    print(f"{file}: {n} images in each row; rows: components {', '.join(map(str, rows))}")
+    return DONE
+
+
+def draw(mixture: GrowingMixture, component: int | None, label: int | None, n: int) -> dict[int, np.ndarray[Any, Any]]:
+    """Images ``(n, channels, height, width)`` of each component asked for.
+
+    Raises
+    ------
+    BadInput
+        A component or a label that the mixture does not have, or no image asked for.
+    """
+    if component is not None:
+        return {component: mixture.sample(n, component=component, label=label)[0]}
+    knowing = [k for k, c in enumerate(mixture.components) if label is None or label in c.classes]
+    if not knowing:
+        raise BadInput(f"label is {label}; allowed are {', '.join(map(str, mixture.classes_))}")
+    return {k: mixture.sample(n, component=k, label=label)[0] for k in knowing}
+
+
+@app.command
+def streams(*, data_root: Path | None = None) -> int:
+    """List the streams, what data they need, and whether that is found.
+
+    Parameters
+    ----------
+    data_root
+        Folder of <name>/{train,test}.parquet; by default the environment's GROWMIX_DATA, else the Hub.
+    """
+    from rich.table import Table
+
+    from growmix.report.table import make_console
+    from growmix.streams import available
+
+    table = Table("stream", "what it is", "tasks", "data", "found")
+    for entry in available():
+        found = [place_of(name, data_root) for name in entry.data_sets]
+        places = ", ".join(dict.fromkeys(found)) or "as you choose"
+        count = str(len(entry.tasks) or "--tasks")
+        table.add_row(entry.name, entry.description, count, ", ".join(entry.data_sets) or "any", places)
+    make_console().print(table)
+    return DONE
+
+
+def place_of(data_set: str, data_root: Path | None) -> str:
+    """Where a data set would come from, in a few words; nothing is read or downloaded."""
+    from growmix.streams.sources import DIGITS, HUB_IDS
+
+    if data_set == DIGITS:
+        return "with scikit-learn"
+    root = data_root or (Path(os.environ["GROWMIX_DATA"]) if os.environ.get("GROWMIX_DATA") else None)
+    if root is None:
+        return "on the Hub" if data_set in HUB_IDS else "no: needs --data-root"
+    there = all((root / data_set / f"{part}.parquet").is_file() for part in ("train", "test"))
+    return "yes" if there else f"no: not in {root}"
+
+
+def execute(tokens: Sequence[str] | None = None) -> int:
+    """Run one command line.
+
+    Parameters
+    ----------
+    tokens
+        Its words; by default those that the program was started with.
+
+    Returns
+    -------
+    int
+        Exit status.
+    """
+    try:
+        status = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(_in_own_words(error), WRONG_INPUT)
+    except NonFiniteLoss as error:
+        return _fail(error, FAILED)
+    except GrowmixError as error:
+        return _fail(error, WRONG_INPUT)
+    except KeyboardInterrupt:
+        return _fail("interrupted", INTERRUPTED)
+    return status if isinstance(status, int) else DONE  # help and version give nothing back
+
+
+def main() -> None:
+    """Entry point of the program."""
+    sys.exit(execute())
+
+
+def _fail(reason: object, status: int) -> int:
+    print("growmix:", " ".join(str(reason).split()), file=sys.stderr)
+    return status
+
+
+def _in_own_words(error: CycloptsError) -> str:
+    """What cyclopts says, and where it says too little, what is allowed."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"unexpected {' '.join(error.unused_tokens or [])!r}; see {_help_of(error)}"
+    if isinstance(error, UnknownOptionError) and "Did you mean" not in str(error):
+        return f"{error} {_help_of(error)} lists what is allowed."
+    return str(error)
+
+
+def _help_of(error: CycloptsError) -> str:
+    return " ".join(["growmix", *(error.command_chain or ()), "--help"])

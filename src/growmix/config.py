@@ -1,0 +1,244 @@
+"""RunConfig: what one run is asked to do, read from YAML or from options, or made in Python."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+
+from growmix.errors import BadInput
+from growmix.settings import Settings
+
+LabelSpace = Literal["separate", "shared"]
+
+RUNS = Path("runs")
+"""Where runs go that were not told where."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One run: which stream, which data, and the settings of the mixture.
+
+    In YAML and on the command line it is flat: the keys below and those of
+    :class:`growmix.settings.Settings` stand side by side.
+
+    Attributes
+    ----------
+    stream
+        Name of the stream, such as ``split-digits``; ``growmix streams`` lists them.
+    tasks
+        Tasks of the stream ``domains``, such as ``mnist,fashion_mnist@invert``; other streams have their own.
+    data_root
+        Folder of ``<name>/{train,test}.parquet``; by default the environment's GROWMIX_DATA, else the Hub.
+    out
+        Folder that the run is written to; by default ``runs/<stream>-seed<seed>``.
+    label_space
+        ``separate``: each data set brings its own classes; ``shared``: equal numbers are one class.
+    settings
+        Of the mixture and its student.
+
+    Examples
+    --------
+    >>> RunConfig.of({"stream": "split-digits", "epochs": 3}).settings.epochs
+    3
+    >>> RunConfig.of({"stream": "split-digits", "epoch": 3})
+    Traceback (most recent call last):
+    growmix.errors.BadInput: epoch is no key; did you mean epochs?
+    """
+
+    stream: str
+    tasks: tuple[str, ...] | None = None
+    data_root: Path | None = None
+    out: Path | None = None
+    label_space: LabelSpace = "separate"
+    settings: Settings = field(default_factory=Settings)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> RunConfig:
+        """The configuration that flat keys and values ask for.
+
+        Raises
+        ------
+        BadInput
+            An unknown key, a missing stream, a value of the wrong type or out of its range.
+        """
+        checked = checked_values(values)
+        if checked.get("stream") is None:
+            raise BadInput("stream is missing; allowed is the name of a stream, 'growmix streams' lists them")
+        own = {name: checked.pop(name) for name in tuple(checked) if name in _own_names()}
+        return cls(**own, settings=Settings(**checked))
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+        return self.settings.seed
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is written to."""
+        return self.out or RUNS / f"{self.stream}-seed{self.seed}"
+
+    def but(self, **changes: Any) -> RunConfig:
+        """The same configuration with some keys changed."""
+        return replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Flat keys and values, ready for YAML; :meth:`of` reads them back.
+
+        Examples
+        --------
+        >>> config = RunConfig(stream="domains", tasks=("mnist", "mnist@invert"))
+        >>> RunConfig.of(config.to_dict()) == config
+        True
+        """
+        own = {name: _plain(getattr(self, name)) for name in _own_names()}
+        return own | self.settings.to_dict()
+
+    def write(self, file: Path) -> None:
+        """Write YAML that ``growmix run --config`` runs again; not where to: that is a matter of the next run."""
+        values = {name: value for name, value in self.to_dict().items() if name != "out"}
+        text = "# What this run was asked to do; growmix run --config with this file does it again.\n"
+        file.write_text(text + yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """Keys and values of a YAML file, checked and of the right types.
+
+    Raises
+    ------
+    BadInput
+        The file can't be read, is no YAML mapping, or has an unknown key or a wrong value.
+    """
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"config {str(file)!r} can't be read: {error.strerror}; give a YAML file") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"config {str(file)!r} is no text in UTF-8; give a YAML file") from error
+    except yaml.YAMLError as error:
+        raise BadInput(f"config {str(file)!r} is no YAML: {' '.join(str(error).split())}") from error
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        kind = type(document).__name__
+        raise BadInput(f"config {str(file)!r} holds a {kind}; allowed are lines of 'key: value'")
+    try:
+        return checked_values(document)
+    except BadInput as error:
+        raise BadInput(f"config {str(file)!r}: {error}") from error
+
+
+def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Flat values, each of the type of its key; text is read as what the key needs.
+
+    Raises
+    ------
+    BadInput
+        An unknown key or a value of another type.
+
+    Examples
+    --------
+    >>> checked_values({"learning_rate": "2e-3", "tasks": "mnist,fashion_mnist", "patience": "none"})
+    {'learning_rate': 0.002, 'tasks': ('mnist', 'fashion_mnist'), 'patience': None}
+    """
+    kinds = value_kinds()
+    checked = {}
+    for name, value in values.items():
+        if name not in kinds:
+            raise BadInput(f"{name} is no key; {_hint(str(name), kinds)}")
+        checked[name] = _convert(name, value, kinds[name])
+    return checked
+
+
+def value_kinds() -> dict[str, Any]:
+    """Every flat key and its type."""
+    own = typing.get_type_hints(RunConfig)
+    return {name: own[name] for name in _own_names()} | typing.get_type_hints(Settings)
+
+
+def without_none(kind: Any) -> Any:
+    """The type beside ``None`` in an optional one, else the type itself."""
+    if get_origin(kind) in (types.UnionType, typing.Union):
+        return next(member for member in get_args(kind) if member is not types.NoneType)
+    return kind
+
+
+def _own_names() -> list[str]:
+    return [part.name for part in fields(RunConfig) if part.name != "settings"]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _convert(name: str, value: Any, kind: Any) -> Any:
+    wanted = without_none(kind)
+    optional = wanted is not kind
+    if optional and (value is None or value == "none"):
+        return None
+    try:
+        return _read_as(wanted, value)
+    except ValueError:
+        allowed = _allowed(wanted) + (", or none" if optional else "")
+        raise BadInput(f"{name} is {value!r}; allowed is {allowed}{_near_choice(value, wanted)}") from None
+
+
+def _read_as(kind: Any, value: Any) -> Any:
+    """The value as that type.
+
+    Raises
+    ------
+    ValueError
+        If it is none of it. A whole number is a number, ``True`` is neither, and text may spell any of them:
+        options come as text, and YAML takes ``2e-3`` for text too.
+    """
+    is_text = isinstance(value, str)
+    if get_origin(kind) is Literal and value in get_args(kind):
+        return value
+    if get_origin(kind) is tuple and (is_text or isinstance(value, (list, tuple))):
+        return _names(value.split(",") if is_text else value)
+    if kind is bool and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
+        return str(value).lower() == "true"
+    if kind is int and (is_text or (isinstance(value, int) and not isinstance(value, bool))):
+        return int(value)
+    if kind is float and (is_text or (isinstance(value, (int, float)) and not isinstance(value, bool))):
+        return float(value)
+    if kind is str and is_text and value:
+        return value
+    if kind is Path and isinstance(value, (str, Path)) and str(value):
+        return Path(value)
+    raise ValueError
+
+
+def _names(parts: Iterable[Any]) -> tuple[str, ...]:
+    names = tuple(part.strip() if isinstance(part, str) else "" for part in parts)
+    if not names or "" in names:
+        raise ValueError
+    return names
+
+
+def _allowed(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(get_args(kind))}"
+    if get_origin(kind) is tuple:
+        return "names with commas between, or a list of names"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}[kind]
+
+
+def _near_choice(value: Any, kind: Any) -> str:
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    near = difflib.get_close_matches(str(value), choices, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(known)}"

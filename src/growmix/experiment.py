@@ -1,0 +1,379 @@
+"""One run: learn a stream task by task, evaluate, distil, and write what came of it.
+
+A run's folder holds ``config.yaml`` (what was asked for), ``events.jsonl`` (what happened, a line each),
+``checkpoint/`` (the mixture after the last finished task; the student in ``checkpoint/student/``) and
+``metrics.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, final
+
+from growmix import __version__, streams
+from growmix.config import RunConfig, read_values
+from growmix.data import TaskData, check_task
+from growmix.errors import BadInput, GrowmixError
+from growmix.evaluation import Evaluator, evaluate, evaluate_student
+from growmix.mixture import GrowingMixture
+from growmix.report.events import EventLog, finite
+from growmix.report.reporter import Reporter, RunPlan, TaskResult
+from growmix.streams import Stream
+from growmix.student import FEWEST, MOST, Student
+from growmix.training import Budget, make_fabric
+
+CONFIG = "config.yaml"
+METRICS = "metrics.json"
+EVENTS = "events.jsonl"
+CHECKPOINT = "checkpoint"
+STUDENT = "student"
+"""Inside the checkpoint: saving a mixture replaces the folder, and with it a student of what it knew before."""
+
+SAMPLES = "samples.png"
+
+
+def run(config: RunConfig, *, overwrite: bool = False, reporters: Sequence[Reporter] = ()) -> dict[str, Any]:
+    """Learn a stream and write the run's folder.
+
+    Parameters
+    ----------
+    config
+        What to do.
+    overwrite
+        Whether an earlier run in the same folder may be replaced.
+    reporters
+        Told of the run as it goes.
+
+    Returns
+    -------
+    dict
+        What ``metrics.json`` holds.
+
+    Raises
+    ------
+    BadInput, DataUnavailable
+        Something asked for is wrong; nothing was trained or written.
+    KeyboardInterrupt, GrowmixError
+        The run was cut short. What was learnt is kept: the checkpoint and the metrics of the finished tasks.
+    """
+    folder = RunFolder(config.folder)
+    folder.check(overwrite)
+    make_fabric(config.settings)  # a device that is not there shows before data are read
+    stream = load_stream(config)
+    mixture = GrowingMixture(None, config.settings)
+    folder.open(config)
+
+    everyone = [EventLog(folder.path / EVENTS), *reporters]
+    for reporter in everyone:
+        reporter.on_run_start(plan(config, stream))
+    course = _Course(config, stream, mixture, folder, everyone)
+    finished = None
+    try:
+        for index in range(len(stream)):
+            course.learn(index)
+        finished = course.finish()
+    except (KeyboardInterrupt, GrowmixError):
+        course.keep()
+        raise
+    finally:
+        for reporter in everyone:
+            reporter.on_run_end(finished)
+    return finished
+
+
+def reevaluate(folder: Path) -> dict[str, Any]:
+    """Measure the mixture, and the student if there is one, of a run again.
+
+    Returns
+    -------
+    dict
+        As in ``metrics.json``, without what only the run itself knows: seconds and speed.
+
+    Raises
+    ------
+    BadInput
+        The folder holds no run.
+    BadCheckpoint
+        Its checkpoint can't be read.
+    DataUnavailable
+        The data are not there any more.
+    """
+    config = RunFolder(folder).config()
+    mixture = load_mixture(folder)
+    stream = load_stream(config)
+    learnt = len(mixture.decisions)
+    student = None
+    if (folder / CHECKPOINT / STUDENT).exists():
+        student = evaluate_student(load_student(folder), stream, tasks=learnt).to_dict()
+    scores = evaluate(mixture, stream).to_dict()
+    return _describe(config, stream, mixture, scores, student) | {"versions": versions()}
+
+
+def load_mixture(folder: Path) -> GrowingMixture:
+    """The mixture of a run."""
+    RunFolder(folder).config()
+    return GrowingMixture.load(folder / CHECKPOINT)
+
+
+def load_student(folder: Path) -> Student:
+    """The student of a run."""
+    return Student.load(folder / CHECKPOINT / STUDENT)
+
+
+def load_stream(config: RunConfig) -> Stream:
+    """The stream that a configuration names, with tasks that can be learnt.
+
+    Raises
+    ------
+    BadInput
+        Something in the configuration does not fit the stream, or a task's data can't be learnt.
+    DataUnavailable
+        A data set is not to be had.
+    """
+    stream = streams.load(
+        config.stream,
+        tasks=config.tasks,
+        data_root=config.data_root,
+        seed=config.seed,
+        label_space=config.label_space,
+    )
+    for task in stream:  # before hours are spent on the tasks before it
+        try:
+            check_task(task.train, stream.shape)
+        except BadInput as error:
+            raise BadInput(f"task {task.name!r}: {error}") from error
+    return stream
+
+
+def plan(config: RunConfig, stream: Stream) -> RunPlan:
+    """What a run is going to do, with an estimate of how much that is."""
+    settings = config.settings
+
+    def visits(examples: int) -> int:
+        trained = max(1, round(examples * (1 - settings.holdout)))
+        return trained * Budget.of(settings, trained).epochs
+
+    learnt = sum(len(task.train) for task in stream)
+    groups = len({label for task in stream for label in task.classes}) or len(stream)
+    lessons = settings.student_examples or min(max(learnt // groups, FEWEST), MOST)
+    return RunPlan(
+        stream=stream.name,
+        seed=config.seed,
+        folder=config.folder,
+        notes=stream.notes,
+        tasks=tuple(task.name for task in stream),
+        visits=tuple(visits(len(task.train)) for task in stream),
+        student_visits=groups * lessons * settings.student_epochs,
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of growmix and what its figures depend on."""
+    packages = {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
+    return {"growmix": __version__, "python": platform.python_version(), **packages}
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run lies: what is in it, and how it is written."""
+
+    path: Path
+
+    def check(self, overwrite: bool) -> None:
+        """See whether a run can be written here, without writing.
+
+        Raises
+        ------
+        BadInput
+            It can't, or something is there already.
+        """
+        held = [name for name in (EVENTS, CONFIG, METRICS, CHECKPOINT) if (self.path / name).exists()]
+        if held and not overwrite:
+            raise BadInput(
+                f"out is {str(self.path)!r}, which holds a run already; choose another --out, or say --overwrite"
+            )
+        if held and EVENTS not in held:
+            raise BadInput(f"out is {str(self.path)!r}, whose {held[0]} is not from a run; choose another --out")
+        nearest = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
+        if not nearest.is_dir():
+            raise BadInput(f"out is {str(self.path)!r}, but {str(nearest)!r} is a file; choose another --out")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise BadInput(f"out is {str(self.path)!r}, but {str(nearest)!r} can't be written; choose another --out")
+
+    def open(self, config: RunConfig) -> None:
+        """Make the folder, clear it of an earlier run, and write the configuration."""
+        with _writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in (METRICS, SAMPLES, CONFIG, EVENTS):
+                (self.path / name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
+            config.write(self.path / CONFIG)
+
+    def config(self) -> RunConfig:
+        """What the run was asked to do.
+
+        Raises
+        ------
+        BadInput
+            There is no run here.
+        """
+        if not (self.path / CONFIG).is_file():
+            raise BadInput(f"folder {str(self.path)!r} holds no run (no {CONFIG}); give what --out was")
+        return replace(RunConfig.of(read_values(self.path / CONFIG)), out=self.path)
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write ``metrics.json`` whole or not at all."""
+        fresh = self.path / f".{METRICS}.new"
+        with _writing(self.path):
+            fresh.write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            fresh.replace(self.path / METRICS)
+
+
+@final
+class _Course:
+    """A run under way."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        stream: Stream,
+        mixture: GrowingMixture,
+        folder: RunFolder,
+        reporters: Sequence[Reporter],
+    ) -> None:
+        self.config, self.stream, self.mixture = config, stream, mixture
+        self.folder, self.reporters = folder, reporters
+        self.evaluator = Evaluator(stream)
+        self.train_seconds = self.evaluate_seconds = 0.0
+        self.student_seconds: float | None = None
+        self.saved = 0  # tasks that the checkpoint knows
+
+    def learn(self, index: int) -> None:
+        """Learn a task, keep the mixture, evaluate it."""
+        task = self.stream[index]
+        for reporter in self.reporters:
+            reporter.on_task_start(index, len(task.train))
+        # a mixture that is told to be unsupervised takes images alone
+        data = TaskData(task.train.x) if self.config.settings.supervised is False else task.train
+        with _timed() as train:
+            decision = self.mixture.learn(data, callbacks=self.reporters)
+        self.train_seconds += train.seconds
+        self._save()
+        for reporter in self.reporters:
+            reporter.on_decision(index, decision)
+        with _timed() as evaluated:
+            self.evaluator.after_task(self.mixture)
+        self.evaluate_seconds += evaluated.seconds
+        for reporter in self.reporters:
+            reporter.on_task_end(TaskResult(index, decision, train.seconds, evaluated.seconds))
+
+    def finish(self) -> dict[str, Any]:
+        """Teach the student, evaluate both, write the metrics."""
+        for reporter in self.reporters:
+            reporter.on_student_start()
+        with _timed() as taught:
+            student = self.mixture.distill(callbacks=self.reporters)
+        self.student_seconds = taught.seconds
+        student.save(self.folder.path / CHECKPOINT / STUDENT)
+        with _timed() as evaluated:
+            scores = evaluate_student(student, self.stream).to_dict()
+        self.evaluate_seconds += evaluated.seconds
+        for reporter in self.reporters:
+            reporter.on_student_end(scores, taught.seconds)
+        return self._write(scores)
+
+    def keep(self) -> None:
+        """Write what there is: the metrics of the tasks that were learnt, if any was."""
+        if not self.mixture.decisions:
+            return
+        if self.saved < len(self.mixture.decisions):
+            self._save()
+        self.evaluator.after_task(self.mixture)
+        self._write(None)
+
+    def _save(self) -> None:
+        self.mixture.save(self.folder.path / CHECKPOINT)
+        self.saved = len(self.mixture.decisions)
+
+    def _write(self, student: dict[str, Any] | None) -> dict[str, Any]:
+        with _timed() as evaluated:
+            scores = self.evaluator.scores().to_dict()
+        self.evaluate_seconds += evaluated.seconds
+        seen = sum(log.examples for log in self.mixture.training_logs)
+        metrics = _describe(self.config, self.stream, self.mixture, scores, student) | {
+            "seconds": {
+                "train": self.train_seconds,
+                "evaluate": self.evaluate_seconds,
+                "student": self.student_seconds,
+            },
+            "examples_per_second": seen / self.train_seconds,
+            "versions": versions(),
+        }
+        self.folder.write_metrics(metrics)
+        return metrics
+
+
+def _describe(
+    config: RunConfig,
+    stream: Stream,
+    mixture: GrowingMixture,
+    scores: Mapping[str, Any],
+    student: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """What ``metrics.json`` says of a mixture and a student, whoever trained them."""
+    decisions = mixture.decisions
+    names = [task.name for task in stream][: len(decisions)]
+    sizes = [sum(part.numel() for part in component.parameters()) for component in mixture.components]
+    described = {
+        "stream": stream.name,
+        "seed": config.seed,
+        "tasks": names,
+        "task_components": [decision.component for decision in decisions],
+        "decisions": [
+            {
+                "task": name,
+                "action": decision.action,
+                "component": decision.component,
+                "novelty": decision.novelty,
+                "threshold": decision.threshold,
+            }
+            for name, decision in zip(names, decisions, strict=True)
+        ],
+        "components": len(mixture.components),
+        **scores,
+        "student": student,
+        "parameters": {"mixture": sum(sizes), "per_component": sizes, "shared": 0},
+    }
+    plain: dict[str, Any] = finite(described)
+    return plain
+
+
+@dataclass
+class _Timed:
+    seconds: float = 0.0
+
+
+@contextmanager
+def _timed() -> Iterator[_Timed]:
+    """Wall-clock seconds of a block, known after it."""
+    timed, began = _Timed(), time.perf_counter()
+    yield timed
+    timed.seconds = time.perf_counter() - began
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"out is {str(path)!r}, which can't be written: {error.strerror or error}") from error

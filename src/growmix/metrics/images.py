@@ -1,0 +1,164 @@
+"""How near images are to other images, one number per example; torchmetrics does the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
+
+from growmix.errors import BadInput
+
+SSIM_WINDOW = 11
+SSIM_SIGMA = 1.5
+"""Gaussian window of Wang et al. 2004, in pixels; smaller images get a smaller one of the same form."""
+
+PIXELS = 50_000
+"""Pixel values compared at a time. Measured for SSIM, 10,000 images of 28x28 on one core: 0.9 s; 3.5 s by
+2,048 images, because torchmetrics filters five copies of a batch at once and these leave the cache."""
+
+
+class ImageScores(NamedTuple):
+    """Per example, shape ``(n,)`` each: squared error summed over pixels, SSIM, PSNR in dB."""
+
+    mse: Tensor
+    ssim: Tensor
+    psnr: Tensor
+
+
+@dataclass(frozen=True)
+class ReconstructionScores:
+    """How well one task's test images come back, means over examples.
+
+    Attributes
+    ----------
+    mse
+        Squared error, summed over the pixels of an image in [0, 1].
+    ssim
+        Structural similarity, at most 1.
+    psnr
+        Peak signal-to-noise ratio in dB; infinite if an image comes back exactly.
+    nll
+        Minus the log-likelihood bound, nats per example.
+    """
+
+    mse: float
+    ssim: float
+    psnr: float
+    nll: float
+
+    @classmethod
+    def of(cls, images: ImageScores, bound: Tensor) -> ReconstructionScores:
+        """Means of scores per example, all of shape ``(n,)``; ``bound`` in nats.
+
+        Examples
+        --------
+        >>> x = torch.full((2, 1, 8, 8), 0.5)
+        >>> ReconstructionScores.of(image_scores(x + 0.1, x), torch.tensor([-90.0, -110.0])).nll
+        100.0
+        """
+        mse, ssim, psnr = (float(values.double().mean()) for values in images)
+        return cls(mse, ssim, psnr, nll=-float(bound.double().mean()))
+
+
+def image_scores(images: Tensor, targets: Tensor) -> ImageScores:
+    """All three scores of each image; parameters as :func:`ssim`."""
+    return ImageScores(squared_error(images, targets), ssim(images, targets), psnr(images, targets))
+
+
+def squared_error(images: Tensor, targets: Tensor) -> Tensor:
+    """Squared error of each image, summed over its pixels; parameters as :func:`ssim`.
+
+    Examples
+    --------
+    >>> squared_error(torch.full((2, 1, 4, 4), 0.5), torch.zeros(2, 1, 4, 4))
+    tensor([4., 4.])
+    """
+    return _batched(lambda x, y: (x - y).square().flatten(1).sum(1), images, targets)
+
+
+def psnr(images: Tensor, targets: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of each image, dB against a range of 1; parameters as :func:`ssim`.
+
+    Infinite where an image equals its target.
+
+    Examples
+    --------
+    >>> psnr(torch.full((2, 1, 4, 4), 0.1), torch.zeros(2, 1, 4, 4)).round()
+    tensor([20., 20.])
+    """
+
+    def of_batch(x: Tensor, y: Tensor) -> Tensor:
+        return peak_signal_noise_ratio(x, y, data_range=1.0, reduction="none", dim=(1, 2, 3))
+
+    return _batched(of_batch, images, targets)
+
+
+def ssim(images: Tensor, targets: Tensor) -> Tensor:
+    """Structural similarity of each image to its target.
+
+    The window is the usual Gaussian of 11 pixels and standard deviation 1.5. Where an image is smaller than
+    that, the largest odd window that fits is taken, and the deviation shrinks with it: 7 pixels and 0.95 for
+    8x8. So figures of such images are comparable only with those of the same size. Borders are mirrored.
+
+    Parameters
+    ----------
+    images, targets
+        ``float`` in [0, 1], equal shapes ``(n, channels, height, width)``.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(n,)``, in [-1, 1], mean over pixels and channels.
+
+    Raises
+    ------
+    BadInput
+        The two are of unlike shape, or no batches of images.
+
+    References
+    ----------
+    Wang, Bovik, Sheikh, Simoncelli 2004, Image quality assessment.
+
+    Examples
+    --------
+    >>> x = torch.linspace(0, 1, 64).view(1, 1, 8, 8)
+    >>> ssim(x, x)
+    tensor([1.])
+    """
+    sigma = SSIM_SIGMA * ssim_window(*images.shape[-2:]) / SSIM_WINDOW if images.ndim == 4 else SSIM_SIGMA
+
+    def of_batch(x: Tensor, y: Tensor) -> Tensor:
+        # torchmetrics derives a Gaussian's window from its deviation alone: 2 int(3.5 sigma + 0.5) + 1
+        return torch.as_tensor(
+            structural_similarity_index_measure(x, y, sigma=sigma, data_range=1.0, reduction="none")
+        )
+
+    return _batched(of_batch, images, targets)
+
+
+def ssim_window(height: int, width: int) -> int:
+    """Side of the window in pixels: 11, or the largest odd number that fits into the image.
+
+    Examples
+    --------
+    >>> ssim_window(28, 28), ssim_window(8, 8), ssim_window(5, 30)
+    (11, 7, 5)
+    """
+    side = min(height, width)
+    return min(SSIM_WINDOW, side - 1 + side % 2)
+
+
+def _batched(score: Callable[[Tensor, Tensor], Tensor], images: Tensor, targets: Tensor) -> Tensor:
+    if images.ndim != 4 or images.shape != targets.shape:
+        raise BadInput(
+            f"images have shape {tuple(images.shape)} and targets {tuple(targets.shape)}; "
+            "both must be (n, channels, height, width)"
+        )
+    if len(images) == 0:
+        return torch.empty(0)
+    size = max(1, PIXELS // images[0].numel())
+    return torch.cat([score(x, y) for x, y in zip(images.split(size), targets.split(size), strict=True)])

@@ -1,0 +1,1 @@
+"""What a run says: while it goes, in its event log, and in the table at its end."""

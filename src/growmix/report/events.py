@@ -1,0 +1,124 @@
+"""EventLog: a run as JSON lines, for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, final
+
+from growmix.gating import Decision
+from growmix.report.reporter import Reporter, RunPlan, TaskResult
+from growmix.training import FitInfo, Progress, TrainingLog
+
+EPOCH_LINES = 10
+"""Lines per training that tell of its epochs: enough for a curve, few enough to read."""
+
+
+@final
+class EventLog(Reporter):
+    """Appends one JSON object per line to a file, and keeps nothing in memory but what a line needs.
+
+    Parameters
+    ----------
+    file
+        Such as ``events.jsonl``.
+
+    Notes
+    -----
+    ``event`` is one of ``run_started``, ``task_started``, ``training_started``, ``epoch``, ``training_finished``,
+    ``decision``, ``task_finished``, ``student_started``, ``student_finished``, ``run_finished``,
+    ``run_cut_short``; ``time`` is UTC.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._tasks: tuple[str, ...] = ()
+
+    def on_run_start(self, plan: RunPlan) -> None:
+        """Say what the run is."""
+        self._tasks = plan.tasks
+        self._write(
+            "run_started",
+            stream=plan.stream,
+            seed=plan.seed,
+            tasks=plan.tasks,
+            notes=plan.notes,
+            versions=dict(plan.versions),
+        )
+
+    def on_task_start(self, index: int, examples: int) -> None:
+        """Say which task begins."""
+        self._write("task_started", task=self._tasks[index], index=index, examples=examples)
+
+    def on_fit_start(self, fit: FitInfo) -> None:
+        """Say what is trained."""
+        self._write("training_started", **asdict(fit))
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        """Say every few epochs how training stands."""
+        every = math.ceil(progress.epochs / EPOCH_LINES)
+        if progress.epoch % every == 0 or progress.epoch == progress.epochs:
+            self._write("epoch", **asdict(progress))
+
+    def on_fit_end(self, log: TrainingLog) -> None:
+        """Say what training took; its losses are in the epochs' lines."""
+        self._write(
+            "training_finished",
+            epochs=log.epochs,
+            steps=log.steps,
+            examples=log.examples,
+            seconds=log.seconds,
+        )
+
+    def on_decision(self, index: int, decision: Decision) -> None:
+        """Say what the gate decided, and why."""
+        self._write("decision", task=self._tasks[index], **asdict(decision))
+
+    def on_task_end(self, result: TaskResult) -> None:
+        """Say that the task is learnt, evaluated and kept."""
+        self._write(
+            "task_finished",
+            task=self._tasks[result.index],
+            index=result.index,
+            seconds={"train": result.train_seconds, "evaluate": result.evaluate_seconds},
+        )
+
+    def on_student_start(self) -> None:
+        """Say that the student is taught now."""
+        self._write("student_started")
+
+    def on_student_end(self, student: Mapping[str, Any], seconds: float) -> None:
+        """Say what the student knows."""
+        self._write("student_finished", **student, seconds=seconds)
+
+    def on_run_end(self, metrics: Mapping[str, Any] | None) -> None:
+        """Say that it is over."""
+        if metrics is None:
+            self._write("run_cut_short")
+        else:
+            self._write("run_finished", average=metrics["average"], seconds=metrics["seconds"])
+
+    def _write(self, event: str, **values: Any) -> None:
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        line = json.dumps(finite({"event": event, "time": now, **values}), allow_nan=False)
+        with self._file.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+
+def finite(value: Any) -> Any:
+    """The value with ``None`` for every number that JSON has no word for.
+
+    Examples
+    --------
+    >>> finite({"novelty": (0.5, float("inf"))})
+    {'novelty': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

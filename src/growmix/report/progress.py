@@ -1,0 +1,258 @@
+"""Progress of a run: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, final
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bars
+
+from growmix.gating import Decision
+from growmix.report.reporter import Reporter, RunPlan, TaskResult
+from growmix.report.words import duration, number, whole
+from growmix.training import FitInfo, Progress
+
+LINE_SECONDS = 10.0
+"""Seconds between two lines about the same training, where there is no terminal."""
+
+PROTOCOLS = ("task_aware", "task_agnostic", "selection")
+
+
+def progress_reporter(console: Console) -> Reporter:
+    """Bars if somebody can see them move, else lines."""
+    return Bar(console) if console.is_terminal else Lines(console)
+
+
+class Pace:
+    """How far a run is, and how long the rest takes at the pace so far.
+
+    Parameters
+    ----------
+    plan
+        Of the run.
+    clock
+        Seconds, ever rising.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> seconds = iter([0.0, 0.0, 10.0, 10.0])
+    >>> plan = RunPlan("two", 0, Path("out"), (), ("a", "b"), (100, 100), 200, {})
+    >>> pace = Pace(plan, clock=lambda: next(seconds))
+    >>> pace.begin(0)
+    >>> pace.at(0.5)
+    >>> pace.piece_left(), pace.run_left()
+    (10.0, 70.0)
+    """
+
+    def __init__(self, plan: RunPlan, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._visits = (*plan.visits, plan.student_visits)
+        self._clock = clock
+        self._run_began = clock()
+        self._piece_began = self._run_began
+        self._piece = 0
+        self._share = 0.0
+
+    def begin(self, piece: int) -> None:
+        """Training of this task begins; the student is the piece after the last task."""
+        self._piece, self._share = piece, 0.0
+        self._piece_began = self._clock()
+
+    def at(self, share: float) -> None:
+        """This share of the piece is done."""
+        self._share = share
+
+    @property
+    def share(self) -> float:
+        """Share of the whole run that is done, by examples looked at."""
+        done = sum(self._visits[: self._piece]) + self._share * self._visits[self._piece]
+        return done / max(1, sum(self._visits))
+
+    def piece_left(self) -> float:
+        """Seconds that the piece still takes."""
+        return (self._clock() - self._piece_began) * (1 - self._share) / max(self._share, 1e-9)
+
+    def run_left(self) -> float:
+        """Seconds that the run still takes, about: evaluation is taken to go on as it did."""
+        return (self._clock() - self._run_began) * (1 - self.share) / max(self.share, 1e-9)
+
+
+@final
+class Lines(Reporter):
+    """A line per event, and one about every ten seconds of training; no control characters.
+
+    Parameters
+    ----------
+    console
+        Where to.
+    clock
+        Seconds, ever rising.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._console = console
+        self._clock = clock
+        self._last = clock()
+        self._what = ""
+
+    def on_run_start(self, plan: RunPlan) -> None:
+        """Say what the run is."""
+        self._plan, self._pace = plan, Pace(plan, self._clock)
+        self._say(describe_plan(plan))
+
+    def on_task_start(self, index: int, examples: int) -> None:
+        """Say which task begins."""
+        self._what = describe_task(self._plan, index)
+        self._say(f"{self._what}: {whole(examples)} examples")
+        self._begin(index)
+
+    def on_student_start(self) -> None:
+        """Say that the student is taught now."""
+        self._what = "student"
+        self._begin(len(self._plan.tasks))
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        """Say how training stands, if nothing was said for a while."""
+        self._pace.at(progress.step / progress.steps)
+        if self._clock() - self._last >= LINE_SECONDS:
+            self._last = self._clock()
+            self._say(f"{self._what}: {describe_progress(progress, self._pace)}")
+
+    def on_task_end(self, result: TaskResult) -> None:
+        """Say what became of the task."""
+        self._say(describe_result(self._plan, result))
+
+    def on_student_end(self, student: Mapping[str, Any], seconds: float) -> None:
+        """Say what the student knows."""
+        self._say(describe_student(student, seconds))
+
+    def _begin(self, piece: int) -> None:
+        self._last = self._clock()
+        self._pace.begin(piece)
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@final
+class Bar(Reporter):
+    """One bar for what is being trained, one for the run; a line stays for every finished task.
+
+    Parameters
+    ----------
+    console
+        A terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Bars(
+            TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[detail]}"),
+            console=console, transient=True,
+        )  # fmt: skip
+
+    def on_run_start(self, plan: RunPlan) -> None:
+        """Show the bars."""
+        self._plan, self._pace = plan, Pace(plan)
+        self._say(describe_plan(plan))
+        self._now = self._bars.add_task("", total=1.0, detail="")
+        self._run = self._bars.add_task("run", total=1.0, detail="")
+        self._bars.start()
+
+    def on_task_start(self, index: int, examples: int) -> None:
+        """Start the upper bar anew."""
+        self._begin(index, describe_task(self._plan, index), f"novelty of {whole(examples)} examples")
+
+    def on_student_start(self) -> None:
+        """Start the upper bar anew."""
+        self._begin(len(self._plan.tasks), "student", "generating its lessons")
+
+    def on_fit_start(self, fit: FitInfo) -> None:
+        """Say which component it is."""
+        where = "student" if fit.component is None else f"component {fit.component}"
+        self._bars.update(self._now, detail=f"{where}: {fit.epochs} epochs, {whole(fit.examples)} examples")
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        """Move both bars."""
+        self._pace.at(progress.step / progress.steps)
+        self._bars.update(
+            self._now,
+            completed=progress.step / progress.steps,
+            detail=describe_progress(progress, self._pace),
+        )
+        left = f"about {duration(self._pace.run_left())} left"
+        self._bars.update(self._run, completed=self._pace.share, detail=left)
+
+    def on_decision(self, index: int, decision: Decision) -> None:
+        """Say that evaluation has begun."""
+        self._bars.update(self._now, detail="evaluation")
+
+    def on_task_end(self, result: TaskResult) -> None:
+        """Leave a line."""
+        self._say(describe_result(self._plan, result))
+
+    def on_student_end(self, student: Mapping[str, Any], seconds: float) -> None:
+        """Leave a line."""
+        self._say(describe_student(student, seconds))
+
+    def on_run_end(self, metrics: Mapping[str, Any] | None) -> None:
+        """Take the bars away."""
+        self._bars.stop()
+
+    def _begin(self, piece: int, what: str, detail: str) -> None:
+        self._pace.begin(piece)
+        self._bars.update(self._now, description=what, completed=0.0, detail=detail)
+
+    def _say(self, text: str) -> None:
+        self._bars.console.print(text, highlight=False, markup=False)
+
+
+def describe_plan(plan: RunPlan) -> str:
+    """What is going to be done, and what was done to the images."""
+    what = f"{plan.stream}, seed {plan.seed}: {len(plan.tasks)} tasks, written to {plan.folder}"
+    return "\n".join([what, *plan.notes])
+
+
+def describe_task(plan: RunPlan, index: int) -> str:
+    """Which of how many."""
+    return f"task {index + 1} of {len(plan.tasks)} ({plan.tasks[index]})"
+
+
+def describe_progress(progress: Progress, pace: Pace) -> str:
+    """Epoch, loss, speed and time left."""
+    parts = [
+        f"epoch {progress.epoch} of {progress.epochs}",
+        f"loss {progress.loss:.2f} nats/example",
+        f"{whole(progress.examples_per_second)} examples/s",
+        f"{duration(pace.piece_left())} left, {duration(pace.run_left())} for the run",
+    ]
+    return ", ".join(parts)
+
+
+def describe_result(plan: RunPlan, result: TaskResult) -> str:
+    """What the gate decided, and what the task took."""
+    decision = result.decision
+    nearest = f", novelty {number(min(decision.novelty))}" if decision.novelty else ""
+    chosen = f"{decision.action}, component {decision.component}{nearest}"
+    seconds = f"trained in {result.train_seconds:.1f} s, evaluated in {result.evaluate_seconds:.1f} s"
+    note = f" ({decision.note})" if decision.note else ""
+    return f"{describe_task(plan, result.index)}: {chosen}{note}; {seconds}"
+
+
+def describe_student(student: Mapping[str, Any], seconds: float) -> str:
+    """What the student knows."""
+    return f"student: {whole(student['parameters'])} parameters{averages(student['average'])}; {seconds:.1f} s"
+
+
+def averages(average: Mapping[str, float | None]) -> str:
+    """The accuracies that there are, each under its own name.
+
+    Examples
+    --------
+    >>> averages({"task_aware": 0.99, "task_agnostic": 0.95, "selection": None})
+    '; mean task_aware 0.990, task_agnostic 0.950'
+    """
+    known = [f"{name} {number(average[name])}" for name in PROTOCOLS if average[name] is not None]
+    return f"; mean {', '.join(known)}" if known else ""

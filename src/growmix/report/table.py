@@ -1,0 +1,93 @@
+"""The closing table of a run or an evaluation, made from its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from growmix.report.words import number, whole
+
+PLAIN_WIDTH = 120
+"""Columns where there is no terminal to ask; the table needs about 110."""
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console as wide as its terminal, or wide enough for the table where there is none."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)
+
+
+def closing_table(metrics: Mapping[str, Any]) -> Group:
+    """What ``metrics.json`` says, for people; every figure under the name of its protocol.
+
+    Parameters
+    ----------
+    metrics
+        As in ``metrics.json``; ``seconds`` may be missing, ``student`` may be ``None``.
+    """
+    return Group(_by_task(metrics), *(Text(line) for line in _lines(metrics)))
+
+
+def _by_task(metrics: Mapping[str, Any]) -> Table:
+    tasks, components = len(metrics["tasks"]), metrics["components"]
+    title = f"{metrics['stream']}, seed {metrics['seed']}: {tasks} tasks, {components} components"
+    table = Table(title=title, title_justify="left")
+    table.add_column("task")
+    for name in ("component", "action", "novelty", "task_aware", "task_agnostic", "selection", "mse"):
+        table.add_column(name, justify="left" if name == "action" else "right")
+    accuracy, mse = metrics["accuracy"], metrics["reconstruction"]["mse"]
+    for i, decision in enumerate(metrics["decisions"]):
+        table.add_row(
+            decision["task"],
+            str(decision["component"]),
+            decision["action"],
+            _novelty(decision),
+            *(_last(accuracy[name], i) for name in ("task_aware", "task_agnostic", "selection")),
+            number(mse[i], 2),
+            end_section=i == tasks - 1,
+        )
+    table.add_row("mean", "", "", "", *_means(metrics), style="bold")
+    if metrics["student"]:
+        table.add_row("mean, student", "", "", "", *_means(metrics["student"]))
+    return table
+
+
+def _novelty(decision: Mapping[str, Any]) -> str:
+    """Nearest component's, and what it was compared with; the first task has nothing to be compared with."""
+    known = [value for value in decision["novelty"] if value is not None]
+    if not known:
+        return "-"
+    side = ">=" if decision["action"] == "grow" else "<"
+    return f"{min(known):.3f} {side} {decision['threshold']:.3g}"
+
+
+def _last(matrix: list[list[float | None]] | None, task: int) -> str:
+    return number(matrix[-1][task]) if matrix else "-"
+
+
+def _means(metrics: Mapping[str, Any]) -> list[str]:
+    average, mse = (
+        metrics["average"],
+        [value for value in metrics["reconstruction"]["mse"] if value is not None],
+    )
+    names = ("task_aware", "task_agnostic", "selection")
+    return [*(number(average[name]) for name in names), number(sum(mse) / len(mse) if mse else None, 2)]
+
+
+def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
+    average, parameters = metrics["average"], metrics["parameters"]
+    yield "After the last task; mse: squared error summed over an image. Averages of task_agnostic:"
+    names = ("forgetting", "backward_transfer", "forward_transfer")
+    yield "  " + ", ".join(f"{name.replace('_', ' ')} {number(average[name], 4)}" for name in names)
+    student = metrics["student"]
+    taught = f", student {whole(student['parameters'])}" if student else ""
+    yield f"Parameters: mixture {whole(parameters['mixture'])}{taught}"
+    if "seconds" in metrics:
+        seconds = metrics["seconds"]
+        taught = "" if seconds["student"] is None else f", student {seconds['student']:.1f}"
+        speed = f"{whole(metrics['examples_per_second'])} examples/s in training"
+        yield f"Seconds: train {seconds['train']:.1f}, evaluate {seconds['evaluate']:.1f}{taught}; {speed}"

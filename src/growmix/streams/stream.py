@@ -1,0 +1,170 @@
+"""A task, a stream of tasks, and streams made of a user's own arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final, overload
+
+from growmix.data import Shape, TaskData, check_images, check_labels, check_task
+from growmix.errors import BadInput
+
+MAX_CLASSES = 100_000
+"""Most classes of a stream. Labels are positions in ``class_names``; one in the billions is an id."""
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Task:
+    """One step of a stream: what is learnt, and what it is tested on.
+
+    Attributes
+    ----------
+    name
+        Such as ``mnist/0-1`` or ``mnist@permute3``; a stream that repeats a data set repeats the name.
+    train, test
+        Images ``(n, channels, height, width)`` and global labels ``(n,)``.
+    classes
+        Global labels that occur in it, ascending; empty when it has no labels.
+    """
+
+    name: str
+    train: TaskData
+    test: TaskData
+    classes: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return f"Task({self.name!r}, train={len(self.train)}, test={len(self.test)}, classes={self.classes})"
+
+
+@final
+@dataclass(frozen=True, eq=False, repr=False)
+class Stream(Sequence[Task]):
+    """Tasks in the order in which they arrive, with images of one shape and labels of one numbering.
+
+    Attributes
+    ----------
+    name
+        Name in the catalogue, or the user's.
+    tasks
+        At least one.
+    class_names
+        Name of every global label, such as ``mnist/3``; the position is the label.
+    notes
+        What was done to the images so that they fit together, one line for each kind of image concerned.
+
+    Raises
+    ------
+    BadInput
+        If there is no task, or the tasks' images are unlike in shape.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise BadInput(f"stream {self.name!r} has no task; at least one is needed")
+        for task in self.tasks:
+            for part, data in (("training", task.train), ("test", task.test)):
+                if data.shape != self.shape:
+                    raise BadInput(
+                        f"task {task.name!r} has {part} images of shape {data.shape}, but those of task "
+                        f"{self.tasks[0].name!r} have {self.shape} (channels, height, width); "
+                        "bring all images of a stream to one shape"
+                    )
+
+    @property
+    def shape(self) -> Shape:
+        """Channels, height and width of every image."""
+        return self.tasks[0].train.shape
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Stream: ...
+
+    def __getitem__(self, index: int | slice) -> Task | Stream:
+        if isinstance(index, slice):
+            return Stream(self.name, self.tasks[index], self.class_names, self.notes)
+        return self.tasks[index]
+
+    def __repr__(self) -> str:
+        return f"Stream({self.name!r}, tasks={len(self)}, shape={self.shape}, classes={len(self.class_names)})"
+
+
+def from_arrays(
+    tasks: Mapping[str, Sequence[Any]] | Iterable[Sequence[Any]],
+    name: str = "arrays",
+    class_names: Sequence[str] | None = None,
+) -> Stream:
+    """Make a stream of your own arrays or tensors.
+
+    Parameters
+    ----------
+    tasks
+        Per task ``(x, y, x_test, y_test)``, or ``(x, x_test)`` when there are no labels; a mapping names
+        the tasks, otherwise they are ``task-1``, ``task-2``, and so on. Images are as
+        :func:`growmix.data.check_images` takes them: ``(n, channels, height, width)``, ``(n, height, width)``
+        or ``(n, pixels)``, floats in [0, 1] or bytes. Labels ``(n,)`` are integers with one meaning in all
+        tasks, -1 where unlabelled.
+    name
+        Of the stream.
+    class_names
+        Name of label 0, 1, 2, ...; without them a label is its own name.
+
+    Returns
+    -------
+    Stream
+
+    Raises
+    ------
+    BadInput
+        Anything that :func:`growmix.data.check_task` refuses, with the task's name before it; images of
+        unlike shape; a label without a name; no task.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).random((6, 1, 8, 8))
+    >>> stream = from_arrays({"left": (x, [0] * 6, x, [0] * 6), "right": (x, [1] * 6, x, [1] * 6)})
+    >>> stream
+    Stream('arrays', tasks=2, shape=(1, 8, 8), classes=2)
+    >>> stream[1]
+    Task('right', train=6, test=6, classes=(1,))
+    """
+    if isinstance(tasks, Mapping):
+        named = [(str(key), arrays) for key, arrays in tasks.items()]
+    else:
+        named = [(f"task-{i}", arrays) for i, arrays in enumerate(tasks, start=1)]
+    made = tuple(_checked_task(*item) for item in named)
+    highest = max((label for task in made for label in task.classes), default=-1)
+    if highest >= MAX_CLASSES:
+        raise BadInput(f"y has the label {highest}; number the classes of a stream 0, 1, 2, ... (below {MAX_CLASSES})")
+    names = tuple(str(label) for label in range(highest + 1)) if class_names is None else tuple(class_names)
+    if highest >= len(names):
+        raise BadInput(f"class_names has {len(names)} names, but y has the label {highest}; name every label from 0")
+    return Stream(name, made, names)
+
+
+def _checked_task(name: str, arrays: Sequence[Any]) -> Task:
+    if not isinstance(arrays, (tuple, list)) or len(arrays) not in (2, 4):
+        given = f"{len(arrays)} items" if isinstance(arrays, (tuple, list)) else f"a {type(arrays).__name__}"
+        raise BadInput(f"task {name!r} is {given}; allowed are (x, y, x_test, y_test), or (x, x_test) without labels")
+    x, y, x_test, y_test = arrays if len(arrays) == 4 else (arrays[0], None, arrays[1], None)
+    try:
+        train = check_task((x, y))
+    except BadInput as error:
+        raise BadInput(f"task {name!r}, training data: {error}") from error
+    try:
+        images = check_images(x_test)
+        test = TaskData(images, None if y_test is None else check_labels(y_test, len(images)))
+    except BadInput as error:
+        raise BadInput(f"task {name!r}, test data: {error}") from error
+    return Task(name, train, test, tuple(sorted({*train.classes(), *test.classes()})))

@@ -1,0 +1,29 @@
+"""What all tests share: one thread, no deadlines, and where the data sets lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# Two workers with two threads each slow one another down several times.
+torch.set_num_threads(1)
+
+# A first call may compile or load something; a wall-clock limit per example says nothing about growmix.
+settings.register_profile("growmix", deadline=None)
+settings.load_profile("growmix")
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder of ``<name>/{train,test}.parquet``, or the test is skipped."""
+    named = os.environ.get("GROWMIX_TEST_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if not (folder / "mnist" / "train.parquet").is_file():
+        pytest.skip(f"no data sets in {folder}; set GROWMIX_TEST_DATA to a folder of <name>/train.parquet")
+    return folder

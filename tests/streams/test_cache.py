@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from growmix.streams import cache, load, sources
+from growmix.streams.decoding import Decoded
+
+Write = Callable[..., dict[str, tuple[np.ndarray, np.ndarray]]]
+
+
+@pytest.fixture
+def decoded_places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which tables were decoded, in order."""
+    places: list[str] = []
+    original = sources.decode
+
+    def counted(table: Any, place: str) -> Decoded:
+        places.append(place)
+        return original(table, place)
+
+    monkeypatch.setattr(sources, "decode", counted)
+    return places
+
+
+def images(root: Path, **options: Any) -> torch.Tensor:
+    return load("domains", tasks="mnist", data_root=root, **options)[0].test.x
+
+
+@pytest.fixture
+def root(tmp_path: Path, write_set: Write) -> Path:
+    write_set(tmp_path / "data", "mnist")
+    return tmp_path / "data"
+
+
+def entries(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_second_start_decodes_nothing_and_gives_the_same(
+    root: Path, tmp_path: Path, decoded_places: list[str]
+) -> None:
+    first = images(root)
+    assert len(decoded_places) == 2
+    assert torch.equal(images(root), first)
+    assert len(decoded_places) == 2
+    assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_a_set_that_many_tasks_use_is_decoded_once(root: Path, tmp_path: Path, decoded_places: list[str]) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.warns(RuntimeWarning):
+        load("permuted-mnist", data_root=root, cache_dir=tmp_path / "file")
+    assert len(decoded_places) == 2
+
+
+def test_a_changed_file_is_decoded_anew_and_replaces_its_entry(
+    root: Path, tmp_path: Path, write_set: Write, decoded_places: list[str]
+) -> None:
+    images(root)
+    pixels, _ = write_set(root, "mnist", side=6)["test"]
+    assert np.array_equal(images(root).numpy(), pixels)
+    assert len(decoded_places) == 4
+    assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_a_file_of_the_same_size_and_a_later_time_is_decoded_anew(root: Path, decoded_places: list[str]) -> None:
+    images(root)
+    path = root / "mnist" / "test.parquet"
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1000))
+    images(root)
+    assert [Path(place).name for place in decoded_places] == ["train.parquet", "test.parquet", "test.parquet"]
+
+
+def test_the_same_name_in_two_roots_is_two_entries(
+    root: Path, tmp_path: Path, write_set: Write, decoded_places: list[str]
+) -> None:
+    write_set(tmp_path / "other", "mnist", side=8)
+    assert images(root).shape[-1] == 28
+    assert images(tmp_path / "other").shape[-1] == 8
+    assert images(root).shape[-1] == 28
+    assert len(decoded_places) == 4
+
+
+def flip_a_pixel(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"not an archive",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[100:],
+        flip_a_pixel,
+    ],
+    ids=["empty", "foreign", "torn", "headless", "one bit"],
+)
+def test_a_broken_entry_is_made_anew(
+    damage: Callable[[bytes], bytes], root: Path, tmp_path: Path, decoded_places: list[str]
+) -> None:
+    first = images(root)
+    for path in (tmp_path / "cache").iterdir():
+        path.write_bytes(damage(path.read_bytes()))
+    assert torch.equal(images(root), first)
+    assert len(decoded_places) == 4
+    images(root)
+    assert len(decoded_places) == 4
+
+
+def test_an_entry_with_pickled_objects_is_never_unpickled(root: Path, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (os.mkdir, (str(tmp_path / "sprung"),))
+
+    first = images(root)
+    for path in (tmp_path / "cache").iterdir():
+        with np.load(path) as stored:
+            np.savez(path, key=stored["key"], x=np.array([Trap()], dtype=object), y=stored["y"])
+    assert torch.equal(images(root), first)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_folder_that_cannot_be_written_costs_one_warning(root: Path, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    with pytest.warns(RuntimeWarning, match="cache_dir or GROWMIX_CACHE") as caught:
+        x = images(root, cache_dir=blocked / "inside")
+    assert len(caught) == 1
+    assert torch.equal(x, images(root))
+
+
+def test_a_failed_write_leaves_nothing_behind(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache.np, "savez", full)
+    with pytest.warns(RuntimeWarning, match="No space left"):
+        images(root)
+    assert entries(tmp_path / "cache") == []
+
+
+def test_the_folder_is_the_arguments_then_growmixs_then_xdgs_then_homes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("GROWMIX_CACHE", str(tmp_path / "own"))
+    assert cache.DecodedCache(tmp_path / "given").folder == tmp_path / "given"
+    assert cache.DecodedCache().folder == tmp_path / "own"
+    monkeypatch.delenv("GROWMIX_CACHE")
+    assert cache.DecodedCache().folder == tmp_path / "xdg" / "growmix"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache.DecodedCache().folder == tmp_path / "home" / ".cache" / "growmix"

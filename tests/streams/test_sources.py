@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from growmix.errors import BadInput, DataUnavailable
+from growmix.streams import load
+from growmix.streams.sources import HUB_IDS
+
+Write = Callable[..., dict[str, tuple[np.ndarray, np.ndarray]]]
+
+
+class HubSet:
+    """As much of ``datasets.Dataset`` as is used."""
+
+    def __init__(self, table: pa.Table, fingerprint: str) -> None:
+        self.table = table
+        self._fingerprint = fingerprint
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def with_format(self, kind: str) -> HubSet:
+        assert kind == "arrow"
+        return self
+
+    def __getitem__(self, rows: slice) -> pa.Table:
+        assert rows == slice(None)
+        return self.table
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, made_root: Path) -> dict[str, Any]:
+    """A package ``datasets`` whose Hub holds the made data sets under their Hub names."""
+    state: dict[str, Any] = {"asked": [], "fingerprint": "one"}
+
+    def load_dataset(hub_id: str) -> dict[str, HubSet]:
+        state["asked"].append(hub_id)
+        name = next(name for name, known in HUB_IDS.items() if known == hub_id)
+        return {
+            part: HubSet(pq.read_table(made_root / name / f"{part}.parquet"), state["fingerprint"])
+            for part in ("train", "test")
+        }
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
+    return state
+
+
+@pytest.mark.parametrize(("stream", "data_set"), [("split-mnist", "mnist"), ("split-cifar10", "cifar10")])
+def test_the_hub_gives_what_the_folder_gives(stream: str, data_set: str, hub: dict[str, Any], made_root: Path) -> None:
+    fetched = load(stream)
+    assert hub["asked"] == [HUB_IDS[data_set]]
+    for ours, theirs in zip(load(stream, data_root=made_root), fetched, strict=True):
+        assert torch.equal(ours.train.x, theirs.train.x)
+        assert torch.equal(ours.test.x, theirs.test.x)
+        assert ours.classes == theirs.classes
+
+
+def test_the_argument_goes_before_the_environment_and_both_before_the_hub(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, write_set: Write, hub: dict[str, Any]
+) -> None:
+    small, large = tmp_path / "small", tmp_path / "large"
+    write_set(small, "mnist", side=8)
+    write_set(large, "mnist", side=16)
+    monkeypatch.setenv("GROWMIX_DATA", str(small))
+    assert load("split-mnist").shape == (1, 8, 8)
+    assert load("split-mnist", data_root=large).shape == (1, 16, 16)
+    assert hub["asked"] == []
+    monkeypatch.setenv("GROWMIX_DATA", "")
+    assert load("split-mnist").shape == (1, 28, 28)
+
+
+def test_digits_need_neither_folder_nor_hub(tmp_path: Path) -> None:
+    assert len(load("split-digits", data_root=tmp_path / "nowhere")) == 5
+
+
+def unavailable(**call: Any) -> str:
+    with pytest.raises(DataUnavailable) as caught:
+        load(**call)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_root_without_the_set_is_named_with_what_it_has(tmp_path: Path, write_set: Write) -> None:
+    write_set(tmp_path, "mnist", classes=2)
+    said = unavailable(name="domains", tasks="mnits", data_root=tmp_path)
+    assert str(tmp_path / "mnits" / "train.parquet") in said
+    assert "which has mnist); did you mean 'mnist'?" in said
+    (tmp_path / "mnist" / "test.parquet").unlink()
+    said = unavailable(name="split-mnist", data_root=tmp_path)
+    assert str(tmp_path / "mnist" / "test.parquet") in said
+    assert "train.parquet" not in said
+
+
+def test_a_root_that_is_no_folder_is_named_with_who_named_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "data_root is" in unavailable(name="split-mnist", data_root=tmp_path / "nowhere")
+    monkeypatch.setenv("GROWMIX_DATA", str(tmp_path / "elsewhere"))
+    said = unavailable(name="split-mnist")
+    assert "GROWMIX_DATA is" in said
+    assert str(tmp_path / "elsewhere") in said
+
+
+def test_without_folder_and_package_the_message_says_how_to_get_the_data(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    said = unavailable(name="split-mnist")
+    for part in ("ylecun/mnist", "pip install 'growmix[hub]'", "--data-root", "GROWMIX_DATA", "mnist/{train,test}"):
+        assert part in said
+
+
+def test_a_hub_that_does_not_answer_is_reported_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_dataset(hub_id: str) -> None:
+        raise ConnectionError("no route to host\nand much more")
+
+    monkeypatch.setitem(sys.modules, "datasets", types.SimpleNamespace(load_dataset=load_dataset))
+    said = unavailable(name="split-mnist")
+    assert "ylecun/mnist" in said
+    assert "no route to host" in said
+
+
+def test_a_set_unknown_to_the_hub_table_asks_for_a_folder(hub: dict[str, Any]) -> None:
+    said = unavailable(name="domains", tasks="fashion_mnits")
+    assert "did you mean 'fashion_mnist'?" in said
+    assert "--data-root" in said
+    assert hub["asked"] == []
+
+
+def test_a_file_that_is_not_parquet_is_named(tmp_path: Path, write_set: Write) -> None:
+    write_set(tmp_path, "mnist", classes=2)
+    (tmp_path / "mnist" / "train.parquet").write_text("version https://git-lfs.github.com/spec/v1")
+    assert str(tmp_path / "mnist" / "train.parquet") in unavailable(name="split-mnist", data_root=tmp_path)
+
+
+def gray(value: int, height: int = 4, width: int = 4) -> np.ndarray:
+    return np.full((height, width), value, dtype=np.uint8)
+
+
+@pytest.fixture
+def broken(tmp_path: Path, write_set: Write) -> Callable[[pa.Table], str]:
+    """Put a table in the place of a training part; answers what is said about it."""
+
+    def say(table: pa.Table) -> str:
+        write_set(tmp_path, "mnist", classes=2)
+        pq.write_table(table, tmp_path / "mnist" / "train.parquet")
+        with pytest.raises(BadInput) as caught:
+            load("domains", tasks="mnist", data_root=tmp_path)
+        assert str(tmp_path / "mnist" / "train.parquet") in str(caught.value)
+        return str(caught.value)
+
+    return say
+
+
+def test_tables_that_are_not_images_and_labels_are_refused(
+    broken: Callable[[pa.Table], str], make_table: Callable[..., pa.Table], encode_png: Callable[..., bytes]
+) -> None:
+    good = encode_png(gray(1), "L")
+    assert "has the columns extra, label, photo; 'image' or 'img' is needed" in broken(
+        make_table([good], [0], image="photo")
+    )
+    assert "'label' is needed" in broken(make_table([good], [0], label="target"))
+    assert "has no rows" in broken(make_table([good], [0]).slice(0, 0))
+    assert "of type int64" in broken(pa.table({"image": [1], "label": [0]}))
+    assert "column 'label' has the type double" in broken(make_table([good], [0.5]))
+    assert "column 'label' has 1 empty rows" in broken(make_table([good, good], [0, None]))
+    assert "label -2" in broken(make_table([good], [-2]))
+
+
+def test_a_label_that_is_an_id_is_refused_before_a_name_is_made_for_each_below(
+    tmp_path: Path, write_set: Write, make_table: Callable[..., pa.Table], encode_png: Callable[..., bytes]
+) -> None:
+    write_set(tmp_path, "mnist", classes=2)
+    pq.write_table(make_table([encode_png(gray(1), "L")], [10**12]), tmp_path / "mnist" / "train.parquet")
+    with pytest.raises(BadInput, match="'mnist' has the label 1000000000000; its classes must be numbered from 0"):
+        load("domains", tasks="mnist", data_root=tmp_path)
+
+
+def test_images_that_would_lose_something_are_refused(
+    broken: Callable[[pa.Table], str], make_table: Callable[..., pa.Table], encode_png: Callable[..., bytes]
+) -> None:
+    good = encode_png(gray(1), "L")
+    assert "row 1 is not a readable image" in broken(make_table([good, good[:40]], [0, 1]))
+    assert "row 0 is not a readable image" in broken(make_table([b"hello"], [0]))
+    assert "row 1 holds no image" in broken(make_table([good, None], [0, 1]))
+    assert "sizes (4x4, 5x4)" in broken(make_table([good, encode_png(gray(1, 5), "L")], [0, 1]))
+    assert "mode 'RGBA'" in broken(make_table([encode_png(gray(1), "RGBA")], [0]))
+    assert "mode 'I;16'" in broken(make_table([encode_png(gray(1).astype(np.uint16), "I;16")], [0]))
+
+
+def test_gray_among_colour_is_repeated_and_palettes_are_looked_up(
+    tmp_path: Path, make_table: Callable[..., pa.Table], encode_png: Callable[..., bytes]
+) -> None:
+    (tmp_path / "mixed").mkdir()
+    colour = np.random.default_rng(0).integers(0, 2, (4, 4, 3), dtype=np.uint8) * 255
+    images = [encode_png(gray(9), "L"), encode_png(colour, "RGB"), encode_png(colour, "P")]
+    for part in ("train", "test"):
+        pq.write_table(make_table(images, [0, 1, 1]), tmp_path / "mixed" / f"{part}.parquet")
+    x = load("domains", tasks="mixed", data_root=tmp_path)[0].test.x
+    assert x.shape == (3, 3, 4, 4)
+    assert torch.equal(x[0], torch.full((3, 4, 4), 9, dtype=torch.uint8))
+    assert np.array_equal(x[1].permute(1, 2, 0).numpy(), colour)
+    assert torch.equal(x[1], x[2])

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from growmix.errors import BadInput
+from growmix.streams import from_arrays
+
+RANDOM = np.random.default_rng(0)
+X = RANDOM.random((6, 1, 8, 8)).astype(np.float32)
+Y = np.array([0, 1, 0, 1, -1, 0])
+
+
+def test_arrays_come_back_as_given() -> None:
+    stream = from_arrays([(X, Y, X[:2], Y[:2]), (X * 0.5, Y + 2, X[:1], [2])], name="mine")
+    assert (stream.name, len(stream), stream.shape) == ("mine", 2, (1, 8, 8))
+    assert torch.equal(stream[0].train.x, torch.from_numpy(X))
+    assert stream[0].train.y is not None
+    assert stream[0].train.y.tolist() == Y.tolist()
+    assert stream[0].test.x.shape == (2, 1, 8, 8)
+    assert stream[0].classes == (0, 1)
+    assert stream.class_names == ("0", "1", "2", "3")
+
+
+def test_tasks_are_named_by_the_mapping_or_by_number() -> None:
+    assert [task.name for task in from_arrays({"a": (X, X), "b": (X, X)})] == ["a", "b"]
+    assert [task.name for task in from_arrays([(X, X), (X, X)])] == ["task-1", "task-2"]
+
+
+def test_tasks_without_labels_have_no_classes() -> None:
+    task = from_arrays([(X, X[:1])])[0]
+    assert task.train.y is None
+    assert task.test.y is None
+    assert task.classes == ()
+
+
+def test_bytes_stay_bytes() -> None:
+    x = RANDOM.integers(0, 256, (5, 3, 4, 4), dtype=np.uint8)
+    assert from_arrays([(x, x)])[0].train.x.dtype == torch.uint8
+
+
+def test_a_stream_is_a_sequence_and_a_slice_of_it_a_stream() -> None:
+    stream = from_arrays({"a": (X, X), "b": (X, X), "c": (X, X)})
+    assert stream[-1].name == "c"
+    assert [task.name for task in stream[1:]] == ["b", "c"]
+    assert stream[1:].shape == stream.shape
+    assert stream[0] in stream
+    with pytest.raises(IndexError):
+        stream[3]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ({}, "has no task"),
+        ({"night": (X, Y[:3], X, Y)}, "'night', training data: y has shape (3,)"),
+        ({"night": (X, Y, X, Y[:3])}, "'night', test data: y has shape (3,)"),
+        ({"night": (X, Y - 1, X, Y)}, "label -2"),
+        ({"night": (X, Y * 1.0, X, Y)}, "labels are integers"),
+        ({"night": (X, Y, X * np.nan, Y)}, "'night', test data: x has NaN"),
+        ({"night": (X * 300, Y, X, Y)}, "floats must be in [0, 1]"),
+        ({"night": (X[:0], X)}, "x is empty"),
+        ({"night": (X[:1], X)}, "1 example"),
+        ({"night": (X * 0, X)}, "alike"),
+        ({"night": (X, Y, X)}, "'night' is 3 items"),
+        ({"night": X}, "'night' is a ndarray"),
+        ({"day": (X, X), "night": (X[..., :4], X[..., :4])}, "'night' has training images of shape (1, 8, 4)"),
+        ({"night": (X, X[..., :4])}, "'night' has test images of shape (1, 8, 4)"),
+        ({"night": (X, abs(Y) * 10**9, X, Y)}, "label 1000000000"),
+    ],
+)
+def test_wrong_arrays_are_refused_with_the_tasks_name(tasks: dict[str, object], said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        from_arrays(tasks)  # type: ignore[arg-type]
+    assert said in str(caught.value)
+
+
+def test_every_label_needs_a_name() -> None:
+    assert from_arrays([(X, Y, X, Y)], class_names=["cat", "dog"]).class_names == ("cat", "dog")
+    with pytest.raises(BadInput, match="class_names has 1 names, but y has the label 1"):
+        from_arrays([(X, Y, X, Y)], class_names=["cat"])

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from growmix import streams
+from growmix.cli import GROUPS, described
+from growmix.config import LabelSpace, RunConfig, checked_values, read_values, value_kinds
+from growmix.errors import BadInput
+from growmix.settings import Settings
+
+configs = st.builds(
+    RunConfig,
+    stream=st.sampled_from(["split-digits", "domains"]),
+    tasks=st.none() | st.lists(st.sampled_from(["mnist", "mnist@invert"]), min_size=1).map(tuple),
+    data_root=st.none() | st.just(Path("some") / "data"),
+    label_space=st.sampled_from(get_args(LabelSpace)),
+    settings=st.builds(
+        Settings,
+        blueprint=st.sampled_from(["mlp", "conv"]),
+        supervised=st.none() | st.booleans(),
+        threshold=st.none() | st.floats(0, 1e9),
+        learning_rate=st.floats(1e-12, 1e3),
+        epochs=st.none() | st.integers(1, 10**6),
+        precision=st.sampled_from(["auto", "32-true", "64"]),
+        seed=st.integers(0, 2**32 - 1),
+    ),
+)
+
+
+@given(configs)
+def test_a_written_config_reads_back_equal(tmp_path_factory: pytest.TempPathFactory, config: RunConfig) -> None:
+    file = tmp_path_factory.mktemp("config") / "config.yaml"
+    config.write(file)
+    assert RunConfig.of(read_values(file)) == config
+
+
+def test_a_written_config_does_not_say_where_to_write(tmp_path: Path) -> None:
+    RunConfig(stream="split-digits", out=tmp_path).write(tmp_path / "config.yaml")
+    assert "out" not in yaml.safe_load((tmp_path / "config.yaml").read_text())
+
+
+def test_every_setting_is_a_key() -> None:
+    assert set(value_kinds()) == {f.name for f in (*fields(RunConfig), *fields(Settings))} - {"settings"}
+
+
+def test_every_key_has_a_group_and_a_line_of_help() -> None:
+    placed = [name for names in GROUPS.values() for name in names]
+    assert sorted(placed) == sorted(set(value_kinds()) - {"stream"})
+    helps = described(RunConfig) | described(Settings)
+    assert all(helps[name] for name in placed)
+
+
+def test_label_spaces_are_those_of_the_streams() -> None:
+    assert get_args(LabelSpace) == get_args(streams.LabelSpace)
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        ({"epoch": 3}, ["epoch ", "did you mean epochs?"]),
+        ({"learning-rate": 1}, ["learning-rate", "did you mean learning_rate?"]),
+        ({"xyzzy": 3}, ["xyzzy", "allowed are", "epochs"]),
+        ({True: 3}, ["True"]),
+        ({"epochs": 1.5}, ["epochs", "1.5", "a whole number"]),
+        ({"epochs": True}, ["epochs", "True", "a whole number"]),
+        ({"epochs": [3]}, ["epochs", "[3]", "a whole number"]),
+        ({"epochs": 0}, ["epochs", "0", "1 or more"]),
+        ({"latent": None}, ["latent", "None", "a whole number"]),
+        ({"learning_rate": "fast"}, ["learning_rate", "fast", "a number"]),
+        ({"learning_rate": float("nan")}, ["learning_rate", "nan", "finite"]),
+        ({"holdout": 0.9}, ["holdout", "0.9", "0.5"]),
+        ({"novelty": "kss"}, ["novelty", "kss", "ks, smd, paper, stored", "did you mean ks?"]),
+        ({"supervised": "maybe"}, ["supervised", "maybe", "true or false"]),
+        ({"supervised": 1}, ["supervised", "1", "true or false"]),
+        ({"label_space": "both"}, ["label_space", "both", "separate, shared"]),
+        ({"tasks": []}, ["tasks", "names"]),
+        ({"tasks": "mnist,,cifar10"}, ["tasks", "mnist,,cifar10"]),
+        ({"precision": 32}, ["precision", "32", "text"]),
+        ({"out": ""}, ["out", "a path"]),
+        ({"seed": -1}, ["seed", "-1"]),
+        ({"stream": None}, ["stream", "text"]),
+    ],
+)
+def test_wrong_values_are_named_with_what_is_allowed(values: dict[Any, Any], parts: list[str]) -> None:
+    with pytest.raises(BadInput) as caught:
+        RunConfig.of({"stream": "split-digits", **values})
+    assert all(part in str(caught.value) for part in parts), caught.value
+
+
+def test_a_stream_is_needed() -> None:
+    with pytest.raises(BadInput, match="stream is missing"):
+        RunConfig.of({"epochs": 3})
+
+
+def test_numbers_may_be_spelt_as_yaml_does_not_know_them() -> None:
+    document = yaml.safe_load("learning_rate: 2e-3\nbeta: 3\nsupervised: false\ntasks: [mnist, cifar10]")
+    assert document["learning_rate"] == "2e-3"  # YAML 1.1 wants a point and a sign
+    assert checked_values(document) == {
+        "learning_rate": 0.002,
+        "beta": 3.0,
+        "supervised": False,
+        "tasks": ("mnist", "cifar10"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"- a\n- b\n", "holds a list"),
+        (b"just text", "holds a str"),
+        (b"epochs: [1, 2", "is no YAML"),
+        (b"\xff\xfe\x00", "is no text in UTF-8|is no YAML"),
+        (b"epoch: 3", "did you mean epochs"),
+        (b"epochs: many", "epochs is 'many'"),
+        (b"!!python/object/apply:os.system ['true']", "is no YAML"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_bytes(content)
+    with pytest.raises(BadInput, match=reason) as caught:
+        read_values(file)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", ""])
+def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput, match="can't be read"):
+        read_values(tmp_path / name)
+
+
+def test_an_empty_file_asks_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").touch()
+    assert read_values(tmp_path / "empty.yaml") == {}
+
+
+def test_default_folder_tells_stream_and_seed() -> None:
+    assert RunConfig.of({"stream": "split-digits", "seed": 3}).folder == Path("runs/split-digits-seed3")
+    assert RunConfig.of({"stream": "split-digits", "out": "here"}).folder == Path("here")
