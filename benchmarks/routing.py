@@ -1,4 +1,4 @@
-"""What does routing cost as the mixture grows?
+"""Routing: what it costs as the mixture grows.
 
 Seconds to score 10,000 images, and one image, under 1, 5, 20 and 100 ``mlp`` components: the router, which batches over
 components where that is faster, against one call per component; side by side, median of several rounds. Prints a table

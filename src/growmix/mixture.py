@@ -28,7 +28,7 @@ from growmix.replay import join, replay, replay_size
 from growmix.routing import Router, route_examples, route_group
 from growmix.settings import Settings
 from growmix.student import Student, distill
-from growmix.training import Budget, Callback, FitInfo, TrainingLog, fit, make_fabric, seeded
+from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, seeded
 
 MAX_HELD_OUT = 1_000
 MIN_HELD_OUT = 50
@@ -325,9 +325,9 @@ class GrowingMixture(Model):
             budget,
             self._fabric,
             stream,
-            lambda steps: FitInfo("component", index, budget.epochs, steps, len(train)),
-            callbacks,
-            lambda: float(self._scores(component, held.x).mean()),
+            component=index,
+            callbacks=callbacks,
+            held_out=lambda: float(self._scores(component, held.x).mean()),
         )
         component.density = ex_post_density(component, train.x, positions, self.settings, stream)
         return log

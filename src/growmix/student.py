@@ -21,7 +21,7 @@ from growmix.objectives import DistillationObjective
 from growmix.replay import as_bytes, generate
 from growmix.routing import Router, combine, responsibilities
 from growmix.settings import Settings
-from growmix.training import Budget, Callback, FitInfo, TrainingLog, fit, seeded
+from growmix.training import Budget, Callback, TrainingLog, fit, seeded
 
 FEWEST, MOST = 2_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
@@ -136,8 +136,8 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
             budget,
             fabric,
             stream,
-            lambda steps: FitInfo("student", None, budget.epochs, steps, len(lessons)),
-            callbacks,
+            component=None,
+            callbacks=callbacks,
         )
         student.density = ex_post_density(student, lessons.x, positions, settings, stream)
     return Student(student, settings, log)

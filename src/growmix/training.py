@@ -165,7 +165,8 @@ def fit(
     budget: Budget,
     fabric: Fabric,
     generator: torch.Generator,
-    info: Callable[[int], FitInfo],
+    *,
+    component: int | None,
     callbacks: Sequence[Callback] = (),
     held_out: Callable[[], float] | None = None,
 ) -> TrainingLog:
@@ -186,8 +187,10 @@ def fit(
         Where and how to run.
     generator
         CPU random stream for shuffling and noise.
-    info
-        Called with the number of steps, describes this training to the callbacks.
+    component
+        Which component the callbacks are told of; ``None`` for the student.
+    callbacks
+        Told of the training as it goes.
     held_out
         Bound of held-out data (nats, larger is better), asked after every epoch when the budget has patience; the
         weights of the best epoch are kept.
@@ -197,50 +200,24 @@ def fit(
     NonFiniteLoss
         As soon as an epoch's loss is NaN or infinite.
     """
-    n = len(data[0])
-    device, rank, world = fabric.device, fabric.global_rank, fabric.world_size
-    batches = world * math.ceil(n / (budget.batch_size * world))
-    steps = budget.epochs * batches // world
-    optimizer = torch.optim.AdamW(
-        [p for p in objective.parameters() if p.requires_grad],
-        lr=budget.learning_rate,
-        weight_decay=budget.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
-    module, wrapped = fabric.setup(objective, optimizer)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, budget.learning_rate, total_steps=max(steps, 2))
-    noise_stream = torch.Generator(device).manual_seed(_draw_seed(generator) + rank)
-    data = [tensor.to(device) for tensor in data]
+    loop = _Loop(objective, data, latent, budget, fabric, generator)
     best = _Best(held_out, budget.patience) if held_out and budget.patience else None
-
+    what: Literal["component", "student"] = "student" if component is None else "component"
     for callback in callbacks:
-        callback.on_fit_start(info(steps))
+        callback.on_fit_start(FitInfo(what, component, budget.epochs, loop.steps, loop.examples))
     losses: list[float] = []
     started = time.perf_counter()
     objective.train()
     for epoch in range(1, budget.epochs + 1):
-        order = torch.randperm(n, generator=generator).to(device).tensor_split(batches)[rank::world]
-        total = torch.zeros((), device=device)
-        for index in order:
-            rows = [tensor[index] for tensor in data]
-            noise = torch.randn(len(index), latent, generator=noise_stream, device=device)
-            loss = module(as_float(rows[0]), *rows[1:], noise)
-            wrapped.zero_grad()
-            fabric.backward(loss)
-            if budget.gradient_clip:
-                nn.utils.clip_grad_norm_(objective.parameters(), budget.gradient_clip)
-            wrapped.step()
-            schedule.step()
-            total += loss.detach() * len(index)  # no .item(): it would wait for the device at every step
-        losses.append(_sum_over_devices(fabric, total) / n)
+        losses.append(loop.epoch())
         if not math.isfinite(losses[-1]):
             raise NonFiniteLoss(
                 f"the loss is {losses[-1]} after epoch {epoch} of {budget.epochs}; nothing was changed. Try a "
                 f"learning_rate below {budget.learning_rate:g} or a gradient_clip below {budget.gradient_clip:g}"
             )
         score = best.look(objective) if best else None
-        rate = n * epoch / (time.perf_counter() - started)
-        progress = Progress(epoch, budget.epochs, epoch * len(order), steps, losses[-1], rate, score)
+        rate = loop.examples * epoch / (time.perf_counter() - started)
+        progress = Progress(epoch, budget.epochs, loop.done, loop.steps, losses[-1], rate, score)
         for callback in callbacks:
             callback.on_epoch_end(progress)
         if best and best.gave_up:
@@ -248,11 +225,67 @@ def fit(
     if best:
         best.restore(objective)
     objective.eval()
-    done = len(losses)
-    log = TrainingLog(done, done * batches // world, done * n, time.perf_counter() - started, tuple(losses))
+    seen = loop.examples * len(losses)
+    log = TrainingLog(len(losses), loop.done, seen, time.perf_counter() - started, tuple(losses))
     for callback in callbacks:
         callback.on_fit_end(log)
     return log
+
+
+class _Loop:
+    """Data on the device, an optimiser and a schedule: what one pass over the data needs."""
+
+    def __init__(
+        self,
+        objective: nn.Module,
+        data: Sequence[Tensor],
+        latent: int,
+        budget: Budget,
+        fabric: Fabric,
+        generator: torch.Generator,
+    ) -> None:
+        self.examples = len(data[0])
+        # every process takes the same number of batches, or a collective call would wait for ever
+        self._batches = fabric.world_size * math.ceil(self.examples / (budget.batch_size * fabric.world_size))
+        self.steps = budget.epochs * self._batches // fabric.world_size
+        self.done = 0
+        optimizer = torch.optim.AdamW(
+            [p for p in objective.parameters() if p.requires_grad],
+            lr=budget.learning_rate,
+            weight_decay=budget.weight_decay,
+            fused=fabric.device.type in ("cpu", "cuda"),
+        )
+        self._module, self._optimizer = fabric.setup(objective, optimizer)
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, budget.learning_rate, total_steps=max(self.steps, 2)
+        )
+        self._weights = list(objective.parameters())
+        self._data = [tensor.to(fabric.device) for tensor in data]
+        self._latent, self._clip, self._fabric, self._order = latent, budget.gradient_clip, fabric, generator
+        seed = int(torch.randint(2**31, (), generator=generator))
+        self._noise = torch.Generator(fabric.device).manual_seed(seed + fabric.global_rank)
+
+    def epoch(self) -> float:
+        """One pass over the data; the mean loss, nats per example."""
+        device, rank, world = self._fabric.device, self._fabric.global_rank, self._fabric.world_size
+        order = torch.randperm(self.examples, generator=self._order).to(device)
+        total = torch.zeros((), device=device)
+        for index in order.tensor_split(self._batches)[rank::world]:
+            total += self._step(index) * len(index)  # no .item(): it would wait for the device at every step
+        return _sum_over_processes(self._fabric, total) / self.examples
+
+    def _step(self, index: Tensor) -> Tensor:
+        x, *targets = [tensor[index] for tensor in self._data]
+        noise = torch.randn(len(index), self._latent, generator=self._noise, device=x.device)
+        loss: Tensor = self._module(as_float(x), *targets, noise)
+        self._optimizer.zero_grad()
+        self._fabric.backward(loss)
+        if self._clip:
+            nn.utils.clip_grad_norm_(self._weights, self._clip)
+        self._optimizer.step()
+        self._schedule.step()
+        self.done += 1
+        return loss.detach()
 
 
 class _Best:
@@ -284,11 +317,7 @@ class _Best:
             objective.load_state_dict(self._weights)
 
 
-def _sum_over_devices(fabric: Fabric, value: Tensor) -> float:
+def _sum_over_processes(fabric: Fabric, value: Tensor) -> float:
     if fabric.world_size == 1:
         return float(value)
     return float(torch.as_tensor(fabric.all_reduce(value, reduce_op="sum")))
-
-
-def _draw_seed(generator: torch.Generator) -> int:
-    return int(torch.randint(2**31, (), generator=generator))

@@ -133,9 +133,7 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
 
     def of_batch(x: Tensor, y: Tensor) -> Tensor:
         # torchmetrics derives a Gaussian's window from its deviation alone: 2 int(3.5 sigma + 0.5) + 1
-        return torch.as_tensor(
-            structural_similarity_index_measure(x, y, sigma=sigma, data_range=1.0, reduction="none")
-        )
+        return torch.as_tensor(structural_similarity_index_measure(x, y, sigma=sigma, data_range=1.0, reduction="none"))
 
     return _batched(of_batch, images, targets)
 

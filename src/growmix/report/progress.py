@@ -119,7 +119,8 @@ class Lines(Reporter):
         self._pace.at(progress.step / progress.steps)
         if self._clock() - self._last >= LINE_SECONDS:
             self._last = self._clock()
-            self._say(f"{self._what}: {describe_progress(progress, self._pace)}")
+            left = f"about {duration(self._pace.run_left())} for the run"
+            self._say(f"{self._what}: {describe_progress(progress, self._pace)}, {left}")
 
     def on_task_end(self, result: TaskResult) -> None:
         """Say what became of the task."""
@@ -226,7 +227,7 @@ def describe_progress(progress: Progress, pace: Pace) -> str:
         f"epoch {progress.epoch} of {progress.epochs}",
         f"loss {progress.loss:.2f} nats/example",
         f"{whole(progress.examples_per_second)} examples/s",
-        f"{duration(pace.piece_left())} left, {duration(pace.run_left())} for the run",
+        f"{duration(pace.piece_left())} left",
     ]
     return ", ".join(parts)
 

@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import growmix
+from growmix import GrowingMixture
+from growmix.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, execute
+from growmix.errors import NonFiniteLoss
+
+TINY = [
+    "--hidden",
+    "32",
+    "--epochs",
+    "2",
+    "--student-hidden",
+    "32",
+    "--student-epochs",
+    "1",
+    "--student-examples",
+    "50",
+]
+GROWMIX = [sys.executable, "-c", "from growmix.cli import main; main()"]
+
+
+@pytest.fixture(autouse=True)
+def _away_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GROWMIX_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A finished run."""
+    made = tmp_path_factory.mktemp("cli") / "run"
+    assert execute(["run", "split-digits", "--out", str(made), *TINY]) == DONE
+    yield made
+
+
+def files(folder: Path) -> set[str]:
+    return {str(each.relative_to(folder)) for each in folder.rglob("*")}
+
+
+# What it does --------------------------------------------------------------------------------------------------
+
+
+def test_run_prints_the_table_and_says_where_results_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["run", "split-digits", "--seed", "3", *TINY]) == DONE
+    printed = capsys.readouterr().out
+    for word in ("task_aware", "task_agnostic", "selection", "mse", "mean, student", "digits/8-9"):
+        assert word in printed
+    assert printed.splitlines()[-1] == "Results: runs/split-digits-seed3"
+    assert "\x1b" not in printed  # no terminal here
+    assert (tmp_path / "runs" / "split-digits-seed3" / "metrics.json").is_file()
+
+
+def test_no_figure_is_called_accuracy_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(["evaluate", str(folder)])
+    assert "accuracy" not in capsys.readouterr().out.lower()
+
+
+def test_options_count_more_than_the_config_file(folder: Path, tmp_path: Path) -> None:
+    config = str(folder / "config.yaml")
+    assert execute(["run", "--config", config, "--out", "again", "--epochs", "1", "--novelty", "smd"]) == DONE
+    written = (tmp_path / "again" / "config.yaml").read_text()
+    assert "epochs: 1\n" in written and "novelty: smd\n" in written and "hidden: 32\n" in written
+
+
+def test_the_stream_may_come_from_the_config_file_or_replace_its(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("stream: nonsense\nepochs: 1\nstudent_epochs: 1\nstudent_examples: 10\n")
+    assert execute(["run", "split-digits", "--config", "c.yaml", "--out", "o"]) == DONE
+
+
+def test_evaluate_gives_the_figures_of_the_run_as_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["evaluate", str(folder), "--json"]) == DONE
+    again = json.loads(capsys.readouterr().out)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert again["reconstruction"] == metrics["reconstruction"]
+    assert again["student"] == metrics["student"]
+
+
+@pytest.mark.parametrize(
+    ("options", "columns", "rows"),
+    [([], 10, None), (["--n", "3", "--component", "1"], 3, 1), (["--n", "4", "--label", "0"], 4, 1)],
+)
+def test_sample_draws_a_row_per_component(
+    folder: Path, tmp_path: Path, options: list[str], columns: int, rows: int | None
+) -> None:
+    assert execute(["sample", str(folder), "--out", "x.png", *options]) == DONE
+    rows = rows or json.loads((folder / "metrics.json").read_text())["components"]
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.size == (7 * (columns * 9 + 1), 7 * (rows * 9 + 1))  # 8 pixels and a gap, enlarged 7 times
+
+
+def test_sample_writes_into_the_run_unless_told(folder: Path) -> None:
+    assert execute(["sample", str(folder), "--n", "1"]) == DONE
+    assert (folder / "samples.png").is_file()
+
+
+def test_streams_tell_what_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part in ("train", "test"):
+        (tmp_path / "mnist").mkdir(exist_ok=True)
+        (tmp_path / "mnist" / f"{part}.parquet").touch()
+
+    def found(*options: str) -> dict[str, str]:
+        assert execute(["streams", *options]) == DONE
+        cells = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
+        return {row[1].strip(): row[5].strip() for row in cells if row[1].strip()}
+
+    assert found()["split-digits"] == "with scikit-learn"
+    assert found()["split-mnist"] == "on the Hub"
+    assert found()["split-letters"] == "no: needs --data-root"
+    there = found("--data-root", str(tmp_path))
+    assert there["split-mnist"] == "yes" and there["split-fashion"].startswith("no: not in")
+    monkeypatch.setenv("GROWMIX_DATA", str(tmp_path))
+    assert found()["permuted-mnist"] == "yes"
+
+
+def test_help_shows_every_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["run", "--help"]) == DONE
+    shown = capsys.readouterr().out
+    for name in growmix.Settings().to_dict():
+        assert f"--{name.replace('_', '-')} " in shown
+    for text in ("--no-supervised", "--config", "--tasks", "[default: 0.002]", "ks, smd, paper, stored", "Student"):
+        assert text in shown
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["--version"], ["sample", "--help"]])
+def test_help_and_version_are_no_mistakes(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(words) == DONE
+    printed = capsys.readouterr()
+    assert printed.out and not printed.err
+
+
+# What the user may get wrong -----------------------------------------------------------------------------------
+
+BAD = {
+    "unknown command": (["runn"], ["runn", "run"]),
+    "unknown stream": (["run", "split-digitz"], ["split-digitz", "split-digits"]),
+    "no stream": (["run"], ["stream", "growmix streams"]),
+    "unknown option": (["run", "split-digits", "--epoch", "3"], ["--epoch", "--epochs"]),
+    "strange option": (["run", "split-digits", "--xyzzy"], ["--xyzzy", "growmix run --help"]),
+    "one word too many": (["run", "split-digits", "more"], ["more", "growmix run --help"]),
+    "option without value": (["run", "split-digits", "--epochs"], ["--epochs"]),
+    "option twice": (["run", "split-digits", "--epochs", "1", "--epochs", "2"], ["--epochs"]),
+    "no number": (["run", "split-digits", "--epochs", "many"], ["epochs", "many", "a whole number"]),
+    "half a number": (["run", "split-digits", "--epochs", "1.5"], ["epochs", "1.5", "a whole number"]),
+    "negative": (["run", "split-digits", "--epochs", "-3"], ["epochs", "-3", "1 or more"]),
+    "not finite": (["run", "split-digits", "--learning-rate", "nan"], ["learning_rate", "nan", "finite"]),
+    "unknown choice": (["run", "split-digits", "--novelty", "kss"], ["novelty", "kss", "ks, smd, paper, stored"]),
+    "unknown device": (["run", "split-digits", "--device", "abacus"], ["device", "abacus"]),
+    "unknown precision": (["run", "split-digits", "--precision", "7"], ["precision", "7", "32-true"]),
+    "unknown transform": (["run", "domains", "--tasks", "digits@flop"], ["digits@flop", "fliplr"]),
+    "unknown data set": (["run", "domains", "--tasks", "mnits", "--data-root", "."], ["mnits", "train.parquet"]),
+    "domains without tasks": (["run", "domains"], ["tasks", "mnist,fashion_mnist@invert"]),
+    "tasks of another stream": (["run", "split-digits", "--tasks", "digits"], ["tasks", "domains"]),
+    "data root without the set": (["run", "split-mnist", "--data-root", "."], ["mnist", "train.parquet", "'.'"]),
+    "no data root": (["run", "split-mnist", "--data-root", "nowhere"], ["mnist", "nowhere"]),
+    "no config file": (["run", "--config", "nowhere.yaml"], ["nowhere.yaml", "YAML"]),
+    "config with unknown key": (["run", "--config", "key.yaml"], ["key.yaml", "epoch", "epochs"]),
+    "config with wrong value": (["run", "--config", "value.yaml"], ["value.yaml", "epochs", "many"]),
+    "config that is no YAML": (["run", "--config", "text.yaml"], ["text.yaml", "YAML"]),
+    "out below a file": (["run", "split-digits", "--out", "text.yaml/run"], ["out", "text.yaml", "file"]),
+    "out is a file": (["run", "split-digits", "--out", "text.yaml"], ["out", "text.yaml", "file"]),
+    "evaluate nothing": (["evaluate"], ["DIR"]),
+    "evaluate no run": (["evaluate", "."], ["no run", "config.yaml"]),
+    "sample no run": (["sample", "nowhere"], ["nowhere", "no run"]),
+}
+
+
+@pytest.mark.parametrize(("words", "parts"), BAD.values(), ids=BAD)
+def test_a_mistake_ends_in_one_line_and_changes_nothing(
+    words: list[str], parts: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key.yaml").write_text("stream: split-digits\nepoch: 3\n")
+    (tmp_path / "value.yaml").write_text("stream: split-digits\nepochs: many\n")
+    (tmp_path / "text.yaml").write_text("epochs: [")
+    before = files(tmp_path)
+    assert execute(words) == WRONG_INPUT
+    printed = capsys.readouterr()
+    assert printed.err.startswith("growmix: ") and printed.err.count("\n") == 1, printed.err
+    assert all(part in printed.err for part in parts), printed.err
+    assert not printed.out
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--n", "0"], ["n is 0", "1 or more"]),
+        (["--n", "1.5"], ["--n", "1.5", "a whole number"]),
+        (["--component", "99"], ["component", "99", "allowed are 0 to"]),
+        (["--label", "99"], ["label", "99", "allowed are 0, 1"]),
+        (["--label", "9", "--component", "0"], ["label", "9", "component 0"]),
+        (["--out", "nowhere/x.png"], ["out", "nowhere/x.png"]),
+    ],
+)
+def test_samples_that_can_not_be_had_are_refused(
+    folder: Path, tmp_path: Path, options: list[str], parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute(["sample", str(folder), *options]) == WRONG_INPUT
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and all(part in error for part in parts), error
+    assert not files(tmp_path)
+
+
+def test_a_broken_checkpoint_is_the_users_to_mend(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_bytes((folder / "config.yaml").read_bytes())
+    assert execute(["evaluate", "run"]) == WRONG_INPUT
+
+
+def test_a_run_in_a_folder_with_a_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {each: each.stat().st_mtime_ns for each in folder.rglob("*")}
+    assert execute(["run", "split-digits", "--out", str(folder)]) == WRONG_INPUT
+    assert "--overwrite" in capsys.readouterr().err
+    assert {each: each.stat().st_mtime_ns for each in folder.rglob("*")} == before
+
+
+def test_failed_training_is_not_called_wrong_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise NonFiniteLoss("the loss is nan")
+
+    monkeypatch.setattr(GrowingMixture, "learn", fail)
+    assert execute(["run", "split-digits", *TINY]) == FAILED
+    assert capsys.readouterr().err == "growmix: the loss is nan\n"
+
+
+# As a process --------------------------------------------------------------------------------------------------
+
+
+def test_mistakes_leave_the_process_with_status_2_and_no_traceback(tmp_path: Path) -> None:
+    done = subprocess.run([*GROWMIX, "run", "split-digitz"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == WRONG_INPUT
+    assert not done.stdout and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_was_learnt(tmp_path: Path, ending: signal.Signals) -> None:
+    options = ["--hidden", "32", "--epochs", "400", "--out", "run"]
+    process = subprocess.Popen(
+        [*GROWMIX, "run", "split-digits", *options],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    events = tmp_path / "run" / "events.jsonl"
+    deadline = time.monotonic() + 120
+    try:
+        while not (events.exists() and '"task_finished"' in events.read_text()):
+            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(ending)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == INTERRUPTED
+    assert errors == "growmix: interrupted; what was learnt is kept in run\n"
+    learnt = len(GrowingMixture.load(tmp_path / "run" / "checkpoint").decisions)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert 1 <= learnt == len(metrics["tasks"]) < 5
+    assert len(metrics["accuracy"]["task_agnostic"]) == learnt and metrics["student"] is None

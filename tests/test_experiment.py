@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from growmix import GrowingMixture, experiment, streams
+from growmix.config import RunConfig
+from growmix.errors import BadInput, NonFiniteLoss
+from growmix.gating import Decision
+from growmix.report.pictures import grid, write_grid
+from growmix.report.progress import Bar, Lines, progress_reporter
+from growmix.report.reporter import Reporter, RunPlan, TaskResult
+from growmix.report.table import closing_table
+from growmix.settings import Settings
+from growmix.training import Progress
+
+TINY = Settings(hidden=32, epochs=2, student_hidden=32, student_epochs=1, student_examples=50)
+
+ACCURACY = ("task_aware", "task_agnostic", "selection")
+AVERAGE = ("task_aware", "task_agnostic", "selection", "forgetting", "backward_transfer", "forward_transfer")
+RECONSTRUCTION = ("mse", "ssim", "psnr", "nll")
+
+METRICS = {
+    "stream",
+    "seed",
+    "tasks",
+    "task_components",
+    "decisions",
+    "components",
+    "accuracy",
+    "average",
+    "reconstruction",
+    "student",
+    "parameters",
+    "seconds",
+    "examples_per_second",
+    "versions",
+}
+
+
+class Record(Reporter):
+    """Which calls a reporter gets, in order."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("on_"):
+            return lambda *_: self.calls.append(name)
+        return super().__getattribute__(name)
+
+
+class Stop(Reporter):
+    """Cuts a run short, as Ctrl-C does, when some task's training begins."""
+
+    def __init__(self, task: int, error: BaseException) -> None:
+        self.task, self.error, self.seen = task, error, -1
+
+    def on_task_start(self, index: int, examples: int) -> None:
+        self.seen = index
+
+    def on_student_start(self) -> None:
+        self.seen += 1
+
+    def on_epoch_end(self, progress: Progress) -> None:
+        if self.seen == self.task:
+            raise self.error
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], list[str]]:
+    folder = tmp_path_factory.mktemp("runs") / "a" / "b"
+    record = Record()
+    config = RunConfig(stream="split-digits", settings=TINY, out=folder)
+    return folder, experiment.run(config, reporters=[record]), record.calls
+
+
+def read(folder: Path, name: str = experiment.METRICS) -> dict[str, Any]:
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    document: dict[str, Any] = json.loads((folder / name).read_text(), parse_constant=refuse)
+    return document
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_share(value: object) -> bool:
+    return isinstance(value, float) and 0 <= value <= 1
+
+
+def check_metrics(metrics: Mapping[str, Any], tasks: int) -> None:
+    """Keys and types of metrics.json are those of the contract, no more and no less."""
+    assert set(metrics) == METRICS
+    assert metrics["stream"] == "split-digits"
+    assert isinstance(metrics["seed"], int)
+    assert metrics["tasks"] == [f"digits/{2 * i}-{2 * i + 1}" for i in range(tasks)]
+    assert len(metrics["task_components"]) == len(metrics["decisions"]) == tasks
+    for i, decision in enumerate(metrics["decisions"]):
+        assert set(decision) == {"task", "action", "component", "novelty", "threshold"}
+        assert decision["task"] == metrics["tasks"][i]
+        assert decision["action"] in ("grow", "reuse")
+        assert decision["component"] == metrics["task_components"][i]
+        assert all(is_share(value) for value in decision["novelty"])
+        assert is_number(decision["threshold"])
+    assert metrics["components"] == 1 + max(metrics["task_components"])
+    assert set(metrics["accuracy"]) == set(ACCURACY)
+    for matrix in metrics["accuracy"].values():
+        assert [len(row) for row in matrix] == [tasks] * tasks
+        for t, row in enumerate(matrix):
+            assert all(is_share(value) for value in row[: t + 1])
+            assert row[t + 1 :] == [None] * (tasks - t - 1)
+    check_average(metrics["average"], metrics["accuracy"])
+    check_reconstruction(metrics["reconstruction"], tasks)
+    assert set(metrics["parameters"]) == {"mixture", "per_component", "shared"}
+    assert metrics["parameters"]["mixture"] == sum(metrics["parameters"]["per_component"])
+    assert len(metrics["parameters"]["per_component"]) == metrics["components"]
+    assert metrics["parameters"]["shared"] == 0
+    assert set(metrics["seconds"]) == {"train", "evaluate", "student"}
+    assert metrics["examples_per_second"] > 0
+    assert set(metrics["versions"]) == {"growmix", "python", "torch", "numpy", "scikit-learn"}
+
+
+def check_average(average: Mapping[str, Any], accuracy: Mapping[str, Any]) -> None:
+    assert set(average) == set(AVERAGE)
+    for name in ACCURACY:
+        last = accuracy[name][-1]
+        assert average[name] == pytest.approx(sum(last) / len(last))
+
+
+def check_reconstruction(reconstruction: Mapping[str, Any], tasks: int) -> None:
+    assert set(reconstruction) == set(RECONSTRUCTION)
+    for values in reconstruction.values():
+        assert len(values) == tasks
+        assert all(is_number(value) for value in values)
+
+
+def test_metrics_are_those_of_the_contract(finished: tuple[Path, dict[str, Any], list[str]]) -> None:
+    folder, returned, _ = finished
+    metrics = read(folder)
+    assert metrics == returned
+    check_metrics(metrics, tasks=5)
+    student = metrics["student"]
+    assert set(student) == {"accuracy", "average", "reconstruction", "parameters"}
+    assert set(student["accuracy"]) == set(ACCURACY)
+    assert set(student["average"]) == set(AVERAGE)
+    assert len(student["accuracy"]["task_agnostic"]) == 5
+    assert student["accuracy"]["selection"] is None  # it has nothing to select from
+    check_reconstruction(student["reconstruction"], tasks=5)
+    assert isinstance(student["parameters"], int)
+    assert all(seconds > 0 for seconds in metrics["seconds"].values())
+
+
+def test_the_folder_holds_what_the_contract_says_and_nothing_else(
+    finished: tuple[Path, dict[str, Any], list[str]],
+) -> None:
+    folder = finished[0]
+    assert {each.name for each in folder.iterdir()} == {"config.yaml", "metrics.json", "events.jsonl", "checkpoint"}
+
+
+def test_events_tell_the_run_in_order(finished: tuple[Path, dict[str, Any], list[str]]) -> None:
+    folder, metrics, _ = finished
+    events = [json.loads(line) for line in (folder / experiment.EVENTS).read_text().splitlines()]
+    names = [event["event"] for event in events]
+    task = ["task_started", "training_started", "epoch", "epoch", "training_finished", "decision", "task_finished"]
+    student = ["student_started", "training_started", "epoch", "training_finished", "student_finished"]
+    assert names == ["run_started", *task * 5, *student, "run_finished"]
+    times = [event["time"] for event in events]
+    assert times == sorted(times)
+    told = [{key: event[key] for key in metrics["decisions"][0]} for event in events if event["event"] == "decision"]
+    assert told == metrics["decisions"]
+
+
+def test_reporters_are_told_of_the_run_and_of_every_training(
+    finished: tuple[Path, dict[str, Any], list[str]],
+) -> None:
+    fit = ["on_fit_start", *["on_epoch_end"] * 2, "on_fit_end"]
+    task = ["on_task_start", *fit, "on_decision", "on_task_end"]
+    taught = ["on_student_start", "on_fit_start", "on_epoch_end", "on_fit_end", "on_student_end"]
+    assert finished[2] == ["on_run_start", *task * 5, *taught, "on_run_end"]
+
+
+def test_a_run_evaluates_again_to_the_same_figures(finished: tuple[Path, dict[str, Any], list[str]]) -> None:
+    folder, metrics, _ = finished
+    again = experiment.reevaluate(folder)
+    assert set(again) == METRICS - {"seconds", "examples_per_second"}
+    for block in ("student", "reconstruction", "decisions", "parameters"):
+        assert again[block] == metrics[block]
+    for name, matrix in metrics["accuracy"].items():
+        assert again["accuracy"][name][-1] == matrix[-1]
+
+
+def test_the_config_of_a_run_runs_again_to_the_same_figures(
+    finished: tuple[Path, dict[str, Any], list[str]], tmp_path: Path
+) -> None:
+    folder, metrics, _ = finished
+    again = experiment.run(replace(experiment.RunFolder(folder).config(), out=tmp_path / "again"))
+    changing = {"seconds", "examples_per_second"}
+    assert {k: v for k, v in again.items() if k not in changing} == {
+        k: v for k, v in metrics.items() if k not in changing
+    }
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), NonFiniteLoss("the loss is nan")], ids=["interrupted", "failed"]
+)
+@pytest.mark.parametrize("task", [2, 5], ids=["third task", "student"])
+def test_what_was_learnt_is_kept_when_a_run_is_cut_short(tmp_path: Path, task: int, error: BaseException) -> None:
+    folder = tmp_path / "run"
+    with pytest.raises(type(error)):
+        experiment.run(RunConfig(stream="split-digits", settings=TINY, out=folder), reporters=[Stop(task, error)])
+    metrics = read(folder)
+    check_metrics(metrics, tasks=task)
+    assert metrics["student"] is None
+    assert metrics["seconds"]["student"] is None
+    assert len(GrowingMixture.load(folder / experiment.CHECKPOINT).decisions) == task
+    assert experiment.reevaluate(folder)["average"]["task_aware"] == metrics["average"]["task_aware"]
+    last = (folder / experiment.EVENTS).read_text().splitlines()[-1]
+    assert json.loads(last)["event"] == "run_cut_short"
+    console = Console(width=120)
+    with console.capture() as capture:
+        console.print(closing_table(metrics))
+    assert "student" not in capture.get()
+
+
+def test_a_run_cut_short_before_anything_was_learnt_leaves_no_figures(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(
+            RunConfig(stream="split-digits", settings=TINY, out=tmp_path), reporters=[Stop(0, KeyboardInterrupt())]
+        )
+    assert {each.name for each in tmp_path.iterdir()} == {"config.yaml", "events.jsonl"}
+
+
+def test_an_earlier_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    first = RunConfig(stream="split-digits", settings=TINY, out=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(first, reporters=[Stop(1, KeyboardInterrupt())])
+    kept = {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()}
+    with pytest.raises(BadInput, match="holds a run already"):
+        experiment.run(first)
+    assert {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()} == kept
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(first, overwrite=True, reporters=[Stop(0, KeyboardInterrupt())])
+    assert {each.name for each in tmp_path.iterdir()} == {"config.yaml", "events.jsonl"}
+
+
+def test_files_that_are_not_from_a_run_are_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("mine: true\n")
+    with pytest.raises(BadInput, match=r"config\.yaml is not from a run"):
+        experiment.run(RunConfig(stream="split-digits", settings=TINY, out=tmp_path), overwrite=True)
+    assert (tmp_path / "config.yaml").read_text() == "mine: true\n"
+
+
+def test_unsupervised_runs_have_no_accuracies_but_a_selection(tmp_path: Path) -> None:
+    config = RunConfig(stream="split-digits", settings=TINY.but(supervised=False), out=tmp_path)
+    metrics = experiment.run(config)
+    assert metrics["accuracy"]["task_aware"] is metrics["accuracy"]["task_agnostic"] is None
+    assert metrics["average"]["task_agnostic"] is None
+    assert is_share(metrics["average"]["selection"])
+    assert metrics["student"]["average"]["task_agnostic"] is None
+    rendered = Console(width=120)
+    with rendered.capture() as capture:
+        rendered.print(closing_table(metrics))
+    assert "mean" in capture.get()
+
+
+def test_tasks_that_can_not_be_learnt_show_before_the_first_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = streams.load("split-digits")
+    alike = replace(stream[2].train, x=stream[2].train.x[:1].expand_as(stream[2].train.x))
+    broken = replace(stream, tasks=(*stream.tasks[:2], replace(stream[2], train=alike)))
+    monkeypatch.setattr(streams, "load", lambda *_, **__: broken)
+    with pytest.raises(BadInput, match=r"task 'digits/4-5'.*alike"):
+        experiment.run(RunConfig(stream="split-digits", settings=TINY, out=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+# Progress ------------------------------------------------------------------------------------------------------
+
+PLAN = RunPlan("two", 0, Path("out"), ("b: 8x8 brought to 28x28",), ("a", "b"), (100, 100), 200, {})
+
+
+def told(reporter: Reporter) -> None:
+    """Tell a reporter of a short run."""
+    reporter.on_run_start(PLAN)
+    for index in range(2):
+        reporter.on_task_start(index, 50)
+        for epoch in (1, 2):
+            reporter.on_epoch_end(Progress(epoch, 2, epoch * 5, 10, 71.25, 12_345.6, None))
+        decision = Decision("grow", index, (0.5,) * index, 0.2)
+        reporter.on_decision(index, decision)
+        reporter.on_task_end(TaskResult(index, decision, 1.5, 0.5))
+    reporter.on_student_start()
+    average = dict.fromkeys(AVERAGE, None) | {"task_aware": 0.99, "task_agnostic": 0.9}
+    reporter.on_student_end({"parameters": 1_234, "average": average}, 2.0)
+    reporter.on_run_end({})
+
+
+def test_lines_tell_task_epoch_loss_speed_and_time_left() -> None:
+    console = Console(width=40, force_terminal=False)
+    clock = iter(range(0, 10_000, 6))
+    with console.capture() as capture:
+        told(Lines(console, clock=lambda: float(next(clock))))
+    text = capture.get()
+    assert "\x1b" not in text and "\r" not in text
+    assert "task 1 of 2 (a): epoch 1 of 2, loss 71.25 nats/example, 12,346 examples/s, 0:" in text
+    assert "task 2 of 2 (b): grow, component 1, novelty 0.500; trained in 1.5 s, evaluated in 0.5 s\n" in text
+    assert "b: 8x8 brought to 28x28" in text
+    assert "mean task_aware 0.990, task_agnostic 0.900" in text
+
+
+def test_lines_are_silent_while_there_is_nothing_new() -> None:
+    console = Console(width=120, force_terminal=False)
+    with console.capture() as capture:
+        told(Lines(console, clock=lambda: 0.0))
+    assert "epoch" not in capture.get()
+
+
+def test_bars_show_the_same_on_a_terminal() -> None:
+    console = Console(width=150, force_terminal=True, force_interactive=True)
+    with console.capture() as capture:
+        told(Bar(console))
+    text = capture.get()
+    assert "task 2 of 2 (b): grow, component 1, novelty 0.500" in text
+    assert text.rstrip().endswith("\x1b[2K") or "\x1b[?25h" in text  # the cursor is given back
+
+
+def test_bars_are_for_terminals_alone() -> None:
+    assert isinstance(progress_reporter(Console(force_terminal=True)), Bar)
+    assert isinstance(progress_reporter(Console(force_terminal=False)), Lines)
+
+
+# Pictures ------------------------------------------------------------------------------------------------------
+
+
+def test_a_grid_holds_every_image_in_its_place() -> None:
+    rows = [np.full((3, 1, 56, 60), value) for value in (0.0, 0.5)]
+    rows[1][2] = 0.25
+    picture = grid(rows)
+    assert picture.shape == (2 * 57 + 1, 3 * 61 + 1, 1)
+    assert {picture[1 + 57 * r, 1 + 61 * c, 0] for r, c in ((0, 0), (0, 2))} == {0}
+    assert picture[58, 1, 0] == 128 and picture[58, 123, 0] == 64
+    assert (picture[0] == 255).all() and (picture[:, 61] == 255).all()
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
+def test_pictures_are_gray_or_colour(tmp_path: Path, channels: int, mode: str) -> None:
+    write_grid([np.zeros((2, channels, 8, 8))], tmp_path / "x.png")
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.mode == mode
+
+
+def test_pictures_of_two_channels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="2 channels"):
+        write_grid([np.zeros((2, 2, 8, 8))], tmp_path / "x.png")
