@@ -301,7 +301,8 @@ def execute(tokens: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """Entry point of the program; being told to end counts as an interrupt, so that a cluster's time limit loses nothing."""
+    """Entry point of the program."""
+    # being told to end counts as an interrupt, so that a cluster's time limit loses nothing
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(execute())
 

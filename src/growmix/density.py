@@ -20,7 +20,7 @@ from growmix.data import UNLABELLED
 MAX_FIT = 3_000
 """Codes per class that a mixture is fitted to; more change the fit little and cost in proportion."""
 
-MIN_PER_GAUSSIAN = 100
+MIN_PER_GAUSSIAN = 20
 """Codes that one full-covariance Gaussian should have, so that small classes get few of them."""
 
 RIDGE = 1e-4
@@ -65,8 +65,8 @@ class LatentDensity:
 
         Examples
         --------
-        >>> codes = torch.randn(400, 2, generator=torch.Generator().manual_seed(0))
-        >>> LatentDensity.fit(codes, torch.zeros(400, dtype=torch.int64), 20, seed=0).owner
+        >>> codes = torch.randn(80, 2, generator=torch.Generator().manual_seed(0))
+        >>> LatentDensity.fit(codes, torch.zeros(80, dtype=torch.int64), 20, seed=0).owner
         tensor([0, 0, 0, 0])
         """
         parts = [

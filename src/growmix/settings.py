@@ -82,7 +82,7 @@ class Settings:
         Length of the student's latent code.
     student_examples
         Generated examples per class (or per component without labels) that the student learns from; by default as
-        many as were learnt of each, within 2,000 to 6,000.
+        many as were learnt of each, within 4,000 to 6,000.
     student_epochs
         Passes over them.
     student_beta
@@ -137,7 +137,7 @@ class Settings:
     student_latent: int = 24
     student_examples: int | None = None
     student_epochs: int = 15
-    student_beta: float = 100.0
+    student_beta: float = 30.0
     student_temperature: float = 2.0
     device: str = "auto"
     devices: int = 1

@@ -23,7 +23,7 @@ from growmix.routing import Router, combine, responsibilities
 from growmix.settings import Settings
 from growmix.training import Budget, Callback, TrainingLog, fit, seeded
 
-FEWEST, MOST = 2_000, 6_000
+FEWEST, MOST = 4_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
 
 

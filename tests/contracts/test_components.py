@@ -1,0 +1,240 @@
+"""What every component must do, whatever its networks, image shape, likelihood and labels."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from growmix.component import LABEL_CODE, VAE
+from growmix.data import Shape
+from growmix.density import LatentDensity, no_labels, prior_codes
+from growmix.errors import BadInput
+from growmix.likelihoods import make_likelihood
+from growmix.nets import MLP, Blueprint, Conv, OwnModules, check_blueprint
+from growmix.objectives import TaskObjective
+from growmix.replay import replay
+
+LATENT = 3
+BATCH = 6
+CLASSES = (7, 2, 4)
+
+OWN = OwnModules(
+    lambda shape: nn.Sequential(nn.Conv2d(shape[0], 4, 3, stride=2), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(9)),
+    lambda inputs, shape: nn.Sequential(nn.Linear(inputs, shape[0] * shape[1] * shape[2]), nn.Unflatten(1, shape)),
+    name="batch-norm",
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    blueprint: Blueprint
+    shape: Shape
+    likelihood: str
+    supervised: bool
+
+    def make(self, seed: int = 0) -> VAE:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            features = check_blueprint(self.blueprint, LATENT + LABEL_CODE * self.supervised, self.shape)
+            likelihood = make_likelihood(self.likelihood, 0.1, self.shape)  # type: ignore[arg-type]
+            vae = VAE(self.blueprint, self.shape, features, LATENT, likelihood, supervised=self.supervised)
+            vae.score(self.images(), torch.zeros(1, LATENT))  # a lazy layer gets its weights
+            if self.supervised:
+                vae.add_classes(CLASSES)
+                vae.class_counts += torch.tensor([1.0, 2.0, 3.0])
+        return vae.eval()
+
+    def images(self, n: int = BATCH) -> Tensor:
+        return torch.rand(n, *self.shape, generator=torch.Generator().manual_seed(1))
+
+    def positions(self) -> Tensor:
+        return torch.arange(BATCH) % len(CLASSES) if self.supervised else no_labels(BATCH)
+
+
+def cases() -> Iterator[Case]:
+    small, large = MLP(hidden=16), Conv(width=2, hidden=12)
+    for likelihood in ("bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"):
+        for supervised in (False, True):
+            kind = "supervised" if supervised else "unsupervised"
+            yield Case(f"mlp-8x8-{likelihood}-{kind}", small, (1, 8, 8), likelihood, supervised)
+    for shape in ((1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)):
+        size = "x".join(map(str, shape))
+        yield Case(f"conv-{size}-bernoulli-supervised", large, shape, "bernoulli", True)
+        yield Case(f"conv-{size}-gaussian-pixel-unsupervised", large, shape, "gaussian-pixel", False)
+    yield Case("mlp-3x32x32-bernoulli-supervised", small, (3, 32, 32), "bernoulli", True)
+    yield Case("own-8x8-bernoulli-supervised", OWN, (1, 8, 8), "bernoulli", True)
+    yield Case("own-3x9x11-gaussian-learnt-unsupervised", OWN, (3, 9, 11), "gaussian-learnt", False)
+
+
+@pytest.fixture(params=cases(), ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def vae(case: Case) -> VAE:
+    return case.make()
+
+
+def noise(*size: int) -> Tensor:
+    return torch.randn(*size, LATENT, generator=torch.Generator().manual_seed(2))
+
+
+def test_answers_have_the_promised_shapes_and_are_finite(case: Case, vae: VAE) -> None:
+    x, positions, k = case.images(), case.positions(), len(vae.classes)
+    bound, logits = vae.bound(x, positions, noise(BATCH))
+    marginal, marginal_logits = vae.marginal_bound(x, noise(BATCH))
+    score, log_proba = vae.score(x, noise(4))
+    codes, code_logits = vae.encode(x)
+    tight = vae.importance_weighted_bound(x, noise(4, BATCH))
+    for answer in (bound, marginal, score, tight):
+        assert answer.shape == (BATCH,)
+        assert answer.dtype == torch.float32
+        assert bool(torch.isfinite(answer).all())
+    for answer in (logits, marginal_logits, log_proba, code_logits):
+        assert answer.shape == (BATCH, k)
+        assert bool(torch.isfinite(answer).all())
+    assert codes.shape == (BATCH, LATENT)
+    torch.testing.assert_close(log_proba.exp().sum(1), torch.ones(BATCH) * bool(k))
+    assert vae.decode(codes, positions).shape == x.shape
+    assert vae.reconstruct(x).shape == x.shape
+
+
+@pytest.mark.parametrize("labelled", ["all", "some", "none"])
+def test_gradients_reach_every_parameter(case: Case, vae: VAE, labelled: str) -> None:
+    positions = case.positions()
+    if labelled == "some":
+        positions = torch.where(torch.arange(BATCH) < BATCH // 2, positions, -1)
+    elif labelled == "none":
+        positions = no_labels(BATCH)
+    objective = TaskObjective(vae, beta=1.0, unlabelled=labelled != "all").train()
+    loss = objective(case.images(), positions, noise(BATCH))
+    loss.backward()
+    assert loss.ndim == 0
+    without = [name for name, p in vae.named_parameters() if p.grad is None or not bool((p.grad != 0).any())]
+    if isinstance(case.blueprint, OwnModules):  # a bias before batch normalisation has no effect, by nature
+        without = [name for name in without if name != "encoder.0.bias"]
+    assert without == []
+    if vae.label_code is not None:
+        assert vae.label_code.grad is not None
+        assert bool((vae.label_code.grad != 0).any(1).all()), "a class got no gradient"
+
+
+def test_the_loss_is_the_mean_over_examples_whether_labelled_or_not(case: Case, vae: VAE) -> None:
+    positions = torch.where(torch.arange(BATCH) % 2 == 0, case.positions(), -1)
+    x, e = case.images(), noise(BATCH)
+    objective = TaskObjective(vae, beta=2.0, unlabelled=True)
+    one_by_one = torch.stack(
+        [objective(x[i : i + 1], positions[i : i + 1], e[i : i + 1]) for i in range(BATCH)]
+    )
+    torch.testing.assert_close(objective(x, positions, e), one_by_one.mean(), rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(one_by_one[1], -vae.marginal_bound(x[1:2], e[1:2])[0][0], rtol=1e-4, atol=1e-3)
+
+
+def test_a_score_is_the_same_every_time_and_in_every_batch(case: Case, vae: VAE) -> None:
+    x = case.images()
+    first, first_proba = vae.score(x, noise(2))
+    again, again_proba = vae.score(x, noise(2))
+    assert torch.equal(first, again)
+    assert torch.equal(first_proba, again_proba)
+    reversed_, _ = vae.score(x.flip(0), noise(2))
+    alone = [vae.score(x[i : i + 1], noise(2)) for i in range(BATCH)]
+    torch.testing.assert_close(reversed_.flip(0), first, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(torch.cat([bound for bound, _ in alone]), first, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(torch.cat([proba for _, proba in alone]), first_proba, rtol=1e-4, atol=1e-5)
+
+
+def test_a_score_over_several_draws_is_the_mean_of_one_each(case: Case, vae: VAE) -> None:
+    x, e = case.images(), noise(3)
+    each = torch.stack([vae.score(x, row[None])[0] for row in e])
+    torch.testing.assert_close(vae.score(x, e)[0], each.mean(0), rtol=1e-5, atol=1e-3)
+
+
+def test_asking_changes_nothing(case: Case, vae: VAE) -> None:
+    before = {name: t.clone() for name, t in vae.state_dict().items()}
+    state = torch.get_rng_state()
+    with torch.no_grad():
+        vae.score(case.images(), noise(2))
+        vae.reconstruct(case.images())
+        replay(vae, 4, torch.Generator().manual_seed(0))
+    assert all(torch.equal(before[name], t) for name, t in vae.state_dict().items())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_decoded_images_are_in_the_unit_interval(case: Case, vae: VAE) -> None:
+    images = vae.decode(100 * noise(BATCH), case.positions()).detach()
+    assert 0.0 <= float(images.min()) <= float(images.max()) <= 1.0
+
+
+def test_reconstructing_decodes_the_posterior_mean_of_the_likeliest_class(case: Case, vae: VAE) -> None:
+    codes, logits = vae.encode(case.images())
+    positions = logits.argmax(1) if vae.classes else no_labels(BATCH)
+    assert torch.equal(vae.reconstruct(case.images()), vae.decode(codes, positions))
+
+
+def test_drawing_decodes_codes_of_the_prior_with_the_classes_asked_for(case: Case, vae: VAE) -> None:
+    codes = prior_codes(BATCH, LATENT, torch.Generator().manual_seed(4))
+    drawn = vae.draw(case.positions(), torch.Generator().manual_seed(4))
+    assert torch.equal(drawn, vae.decode(codes, case.positions()))
+
+
+def test_drawing_takes_codes_from_the_density_of_the_class_once_there_is_one(case: Case, vae: VAE) -> None:
+    owners = torch.arange(len(CLASSES)) if case.supervised else torch.tensor([-1])
+    means = torch.stack([torch.full((LATENT,), 2.0 * k - 2.0) for k in range(len(owners))])
+    tiny = 1e-6 * torch.eye(LATENT).expand(len(owners), LATENT, LATENT)
+    vae.density = LatentDensity(torch.ones(len(owners)), means, tiny, owners)
+    positions = case.positions()
+    drawn = vae.draw(positions, torch.Generator().manual_seed(4))
+    expected = vae.decode(means[positions if case.supervised else torch.zeros_like(positions)], positions)
+    torch.testing.assert_close(drawn, expected, rtol=0, atol=1e-3)
+    prior = vae.draw(positions, torch.Generator().manual_seed(4), from_prior=True)
+    assert torch.equal(prior, vae.decode(prior_codes(BATCH, LATENT, torch.Generator().manual_seed(4)), positions))
+
+
+def test_new_classes_leave_what_is_known_of_the_old_ones_bit_for_bit(case: Case, vae: VAE) -> None:
+    if not case.supervised:
+        with pytest.raises(BadInput, match="unsupervised"):
+            vae.add_classes([1])
+        return
+    old = {name: t.clone() for name, t in vae.state_dict().items()}
+    x, positions = case.images(), case.positions()
+    before, decoded = vae.encode(x), vae.decode(noise(BATCH), positions)
+    vae.add_classes([9, 2, 0])
+    assert vae.classes == (7, 2, 4, 9, 0)
+    for name, t in vae.state_dict().items():
+        assert torch.equal(t[: len(old[name])] if t.ndim else t, old[name]), name
+    after = vae.encode(x)
+    assert torch.equal(after[0], before[0])
+    torch.testing.assert_close(after[1][:, :3], before[1], rtol=0, atol=1e-6)
+    assert after[1].shape == (BATCH, 5)
+    assert torch.equal(vae.decode(noise(BATCH), positions), decoded)
+    assert vae.class_counts.tolist() == [1.0, 2.0, 3.0, 0.0, 0.0]
+
+
+def test_the_class_changes_what_is_decoded(case: Case, vae: VAE) -> None:
+    codes = noise(1).expand(4, -1)
+    images = vae.decode(codes, torch.tensor([0, 1, 2, -1])) if case.supervised else vae.decode(codes, no_labels(4))
+    unlike = len({tuple(image.flatten().tolist()) for image in images})
+    assert unlike == (4 if case.supervised else 1)
+
+
+def test_a_state_dict_makes_another_component_the_same(case: Case, vae: VAE) -> None:
+    other = case.make(seed=1)
+    x = case.images()
+    assert not torch.equal(other.score(x, noise(1))[0], vae.score(x, noise(1))[0])
+    other.load_state_dict(copy.deepcopy(vae.state_dict()))
+    for mine, theirs in zip(vae.score(x, noise(1)), other.score(x, noise(1)), strict=True):
+        assert torch.equal(mine, theirs)
+    assert torch.equal(other.reconstruct(x), vae.reconstruct(x))
+
+
+def test_forward_is_score(case: Case, vae: VAE) -> None:
+    answers: tuple[Any, Any] = vae(case.images(), noise(1))
+    assert all(torch.equal(a, b) for a, b in zip(answers, vae.score(case.images(), noise(1)), strict=True))

@@ -1,0 +1,279 @@
+"""Everything a user may hand over, and everything they may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from growmix.data import TaskData, as_float, check_images, check_labels, check_task, label_positions, like_given
+from growmix.errors import BadInput
+
+BYTES = np.random.default_rng(0).integers(0, 256, (11, 3, 5, 4), dtype=np.uint8)
+FLOATS = BYTES.astype(np.float32) / np.float32(255)
+LABELS = np.array([0, 1, 2, -1, 0, 1, 2, -1, 5, 5, 0])
+
+
+class Items(Dataset[Any]):
+    def __init__(self, *columns: Any) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    def __getitem__(self, i: int) -> Any:
+        row = tuple(column[i] for column in self.columns)
+        return row if len(row) > 1 else row[0]
+
+
+class Flow(IterableDataset[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        yield from zip(FLOATS, LABELS, strict=True)
+
+
+LABELLED: dict[str, Callable[[], Any]] = {
+    "arrays": lambda: (FLOATS, LABELS),
+    "double-precision": lambda: (FLOATS.astype(np.float64), LABELS.astype(np.int32)),
+    "tensors": lambda: (torch.tensor(FLOATS), torch.tensor(LABELS)),
+    "lists": lambda: (FLOATS.tolist(), LABELS.tolist()),
+    "strided": lambda: (np.asfortranarray(FLOATS)[::-1][::-1], LABELS),
+    "task-data": lambda: TaskData(torch.tensor(FLOATS), torch.tensor(LABELS)),
+    "tensor-dataset": lambda: TensorDataset(torch.tensor(FLOATS), torch.tensor(LABELS)),
+    "dataset-of-arrays": lambda: Items(FLOATS, LABELS),
+    "dataset-of-lists": lambda: Items(list(torch.tensor(FLOATS)), LABELS.tolist()),
+    "iterable-dataset": Flow,
+    "loader-with-a-partial-batch": lambda: DataLoader(Items(FLOATS, LABELS), batch_size=4),
+    "loader-of-an-iterable": lambda: DataLoader(Flow(), batch_size=3),
+    "list-of-batches": lambda: DataLoader(TensorDataset(torch.tensor(FLOATS), torch.tensor(LABELS)), batch_size=11),
+}
+
+UNLABELLED: dict[str, Callable[[], Any]] = {
+    "array": lambda: FLOATS,
+    "tensor": lambda: torch.tensor(FLOATS),
+    "list": lambda: FLOATS.tolist(),
+    "list-of-tensors": lambda: list(torch.tensor(FLOATS)),
+    "pair-with-none": lambda: (FLOATS, None),
+    "dataset": lambda: Items(FLOATS),
+    "loader": lambda: DataLoader(Items(FLOATS), batch_size=4),
+    "loader-of-tuples": lambda: DataLoader(TensorDataset(torch.tensor(FLOATS)), batch_size=4),
+}
+
+
+@pytest.mark.parametrize("make", LABELLED.values(), ids=LABELLED)
+def test_every_kind_of_labelled_data_is_the_same_task(make: Callable[[], Any]) -> None:
+    task = check_task(make(), (3, 5, 4))
+    assert task.x.dtype == torch.float32
+    assert torch.equal(task.x, torch.tensor(FLOATS))
+    assert task.y is not None
+    assert task.y.dtype == torch.int64
+    assert task.y.tolist() == LABELS.tolist()
+    assert task.classes() == (0, 1, 2, 5)
+    assert (len(task), task.shape) == (11, (3, 5, 4))
+
+
+@pytest.mark.parametrize("make", UNLABELLED.values(), ids=UNLABELLED)
+def test_every_kind_of_unlabelled_data_is_the_same_task(make: Callable[[], Any]) -> None:
+    task = check_task(make())
+    assert torch.equal(task.x, torch.tensor(FLOATS))
+    assert task.y is None
+    assert task.classes() == ()
+
+
+@pytest.mark.parametrize(
+    "given", [BYTES, torch.tensor(BYTES), BYTES.astype(np.int64), torch.tensor(BYTES).int(), BYTES.tolist()]
+)
+def test_bytes_stay_bytes_until_they_are_asked_for(given: Any) -> None:
+    images = check_images(given)
+    assert images.dtype == torch.uint8
+    assert torch.equal(images, torch.tensor(BYTES))
+    assert torch.equal(TaskData(images).images(), torch.tensor(FLOATS))
+    assert torch.equal(images, torch.tensor(BYTES)), "asking for floats must not change the bytes"
+
+
+@pytest.mark.parametrize("binary", [BYTES > 127, torch.tensor(BYTES > 127)])
+def test_booleans_are_zeros_and_ones(binary: Any) -> None:
+    assert torch.equal(check_images(binary), torch.tensor((BYTES > 127).astype(np.float32)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floats_of_any_width_become_single_precision(dtype: torch.dtype) -> None:
+    assert check_images(torch.rand(3, 1, 4, 4).to(dtype)).dtype == torch.float32
+
+
+def test_one_channel_may_be_left_out_and_pixels_may_be_flat() -> None:
+    x = np.random.default_rng(0).random((5, 4, 4)).astype(np.float32)
+    expected = torch.tensor(x)[:, None]
+    assert torch.equal(check_images(x), expected)
+    assert torch.equal(check_images(x.reshape(5, 16)), expected)
+    assert torch.equal(check_images(x.reshape(5, 16), (1, 4, 4)), expected)
+    flat = FLOATS.reshape(11, 60)
+    assert torch.equal(check_images(flat, (3, 5, 4)), torch.tensor(FLOATS))
+
+
+def test_the_users_memory_is_neither_kept_nor_changed_by_numpy_input() -> None:
+    mine = BYTES.copy()
+    task = check_task((mine, LABELS))
+    mine[:] = 0
+    assert torch.equal(task.x, torch.tensor(BYTES))
+    frozen = FLOATS.copy()
+    frozen.setflags(write=False)
+    assert torch.equal(check_task(frozen).x, torch.tensor(FLOATS))
+
+
+def test_gradients_of_the_users_tensors_end_at_the_door() -> None:
+    assert not check_images(torch.rand(3, 1, 4, 4, requires_grad=True)).requires_grad
+
+
+def with_pixel(value: float) -> np.ndarray:
+    x = FLOATS.astype(np.float64)
+    x[3, 1, 2, 2] = value
+    return x
+
+
+BAD_IMAGES: dict[str, tuple[Any, str]] = {
+    "nan": (with_pixel(np.nan), "NaN or infinite"),
+    "infinity": (with_pixel(np.inf), "NaN or infinite"),
+    "minus-infinity": (with_pixel(-np.inf), "NaN or infinite"),
+    "below-0": (with_pixel(-0.01), r"-0\.01.*\[0, 1\]"),
+    "above-1": (with_pixel(1.01), r"1\.01.*\[0, 1\]"),
+    "bytes-as-floats": (BYTES.astype(np.float32), r"255.*\[0, 1\]"),
+    "integer-above-255": (BYTES.astype(np.int64) + 1, r"256.*0\.\.255"),
+    "integer-below-0": (BYTES.astype(np.int64) - 1, r"-1.*0\.\.255"),
+    "nan-tensor": (torch.tensor(with_pixel(np.nan)), "NaN or infinite"),
+    "complex": (FLOATS.astype(np.complex64), "complex"),
+    "complex-tensor": (torch.tensor(FLOATS, dtype=torch.complex64), "complex"),
+    "text": (np.array([["a", "b"]] * 4), "numbers are needed"),
+    "objects": (np.array([[None, None]] * 4), "numbers are needed"),
+    "ragged": ([[[0.0, 1.0], [0.0]], [[0.0, 1.0], [1.0, 0.0]]], "one array"),
+    "empty": (np.zeros((0, 3, 5, 4)), "empty"),
+    "empty-list": ([], "empty"),
+    "a-number": (np.float64(0.5), "empty|shape"),
+    "one-dimension": (np.zeros(7), r"\(7,\)"),
+    "five-dimensions": (np.zeros((4, 1, 1, 2, 2)), r"\(4, 1, 1, 2, 2\)"),
+    "no-square": (np.zeros((4, 60)), "60 values"),
+    "no-channels": (np.zeros((4, 0, 2, 2)), "without any pixel"),
+    "no-pixels": (np.zeros((4, 1, 0, 2)), "without any pixel"),
+    "no-flat-pixels": (np.zeros((4, 0)), "pixel|values"),
+}
+
+
+@pytest.mark.parametrize(("x", "says"), BAD_IMAGES.values(), ids=BAD_IMAGES)
+def test_images_that_are_none_are_refused_in_one_line_that_names_them(x: Any, says: str) -> None:
+    with pytest.raises(BadInput, match=says) as caught:
+        check_images(x)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "x", [FLOATS[:, :1], FLOATS[:, :, :4], FLOATS[:, 0], FLOATS.reshape(11, 60)[:, :59], FLOATS.transpose(0, 2, 3, 1)]
+)
+def test_images_unlike_those_learnt_are_refused(x: np.ndarray) -> None:
+    with pytest.raises(BadInput, match=r"\(3, 5, 4\)"):
+        check_images(x, (3, 5, 4))
+
+
+BAD_LABELS: dict[str, tuple[Any, str]] = {
+    "too-few": (LABELS[:-1], r"\(10,\).*11 images"),
+    "too-many": ([*LABELS, 1], r"\(12,\).*11 images"),
+    "a-column": (LABELS[:, None], r"\(11, 1\)"),
+    "one-number": (np.int64(3), r"\(\)"),
+    "floats": (LABELS.astype(np.float32), "float32"),
+    "halves": (torch.full((11,), 0.5), "float32"),
+    "nan": (np.full(11, np.nan), "float"),
+    "below-minus-1": (LABELS - 1, "-2"),
+    "text": (np.array(["cat"] * 11), "numbers are needed"),
+    "objects": (np.array([None] * 11), "numbers are needed"),
+    "ragged": ([[0], [0, 1]] + [[0]] * 9, "one array"),
+    "complex": (torch.ones(11, dtype=torch.complex64), "complex"),
+    "beyond-64-bits": (np.full(11, 2**64 - 1, dtype=np.uint64), "18446744073709551615|uint64|range"),
+}
+
+
+@pytest.mark.parametrize(("y", "says"), BAD_LABELS.values(), ids=BAD_LABELS)
+def test_labels_that_are_none_are_refused_in_one_line_that_names_them(y: Any, says: str) -> None:
+    with pytest.raises(BadInput, match=says) as caught:
+        check_task((FLOATS, y))
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_may_be_of_any_integer_type() -> None:
+    for dtype in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint64):
+        assert check_labels(np.arange(4, dtype=dtype), 4).tolist() == [0, 1, 2, 3]
+    for kind in (torch.uint8, torch.int16, torch.int32):
+        assert check_labels(torch.arange(4).to(kind), 4).dtype == torch.int64
+
+
+def test_truth_values_are_labels_or_not_whatever_they_come_in() -> None:
+    truth = np.array([True, False, True])
+    outcomes = []
+    for given in (truth, torch.tensor(truth)):
+        try:
+            outcomes.append(check_labels(given, 3).tolist())
+        except BadInput:
+            outcomes.append(["refused"])
+    assert outcomes[0] == outcomes[1]
+
+
+BAD_TASKS: dict[str, tuple[Any, str]] = {
+    "none": (None, "NoneType"),
+    "text": ("mnist", "str"),
+    "a-dictionary": ({"x": FLOATS}, "dict"),
+    "three-things": ((FLOATS, LABELS, LABELS), "tuple"),
+    "one-example": ((FLOATS[:1], LABELS[:1]), "1 example;"),
+    "three-examples": (FLOATS[:3], "3 examples"),
+    "alike": (np.full((9, 1, 4, 4), 0.3), "alike"),
+    "alike-bytes": (np.repeat(BYTES[:1], 9, 0), "alike"),
+    "empty-pair": ((FLOATS[:0], LABELS[:0]), "empty"),
+    "empty-dataset": (Items(FLOATS[:0]), "empty"),
+    "empty-loader": (DataLoader(Items(FLOATS[:1]), batch_size=4, drop_last=True), "empty"),
+    "list-of-pair": ([FLOATS, LABELS], "one array"),
+    "triples": (Items(FLOATS, LABELS, LABELS), "tuples of 3"),
+    "unlike-items": (Items([FLOATS[0], FLOATS[1][:, :4]] * 2), "unlike shape"),
+    "half-labelled-items": (Items([(FLOATS[0], 1), FLOATS[1], FLOATS[2], FLOATS[3]]), "label for 1 of 4"),
+}
+
+
+@pytest.mark.parametrize(("data", "says"), BAD_TASKS.values(), ids=BAD_TASKS)
+def test_data_that_are_no_task_are_refused_in_one_line_that_says_why(data: Any, says: str) -> None:
+    with pytest.raises(BadInput, match=says) as caught:
+        check_task(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_four_examples_of_which_one_differs_are_a_task() -> None:
+    x = np.zeros((4, 1, 2, 2))
+    x[3, 0, 1, 1] = 1.0
+    assert len(check_task(x)) == 4
+
+
+def test_rows_of_a_task_keep_their_labels() -> None:
+    task = check_task((FLOATS, LABELS))
+    part = task[torch.tensor([3, 8])]
+    assert part.y is not None
+    assert part.y.tolist() == [-1, 5]
+    assert torch.equal(part.x, task.x[[3, 8]])
+    assert torch.equal(task.images(torch.tensor([8])), task.x[8:9])
+
+
+@given(st.lists(st.integers(0, 20), unique=True, max_size=8), st.lists(st.integers(-1, 20), min_size=1, max_size=30))
+def test_label_positions_invert_the_order_of_classes(classes: list[int], labels: list[int]) -> None:
+    expected = [classes.index(label) if label in classes else -1 for label in labels]
+    assert label_positions(torch.tensor(labels), classes).tolist() == expected
+
+
+def test_an_answer_comes_in_the_kind_of_the_question() -> None:
+    assert isinstance(like_given(torch.zeros(2), torch.zeros(2)), Tensor)
+    assert isinstance(like_given(torch.zeros(2), np.zeros(2)), np.ndarray)
+    assert isinstance(like_given(torch.zeros(2), [0.0]), np.ndarray)
+
+
+@given(st.integers(0, 255))
+def test_a_byte_is_its_share_of_255(value: int) -> None:
+    assert float(as_float(torch.tensor([value], dtype=torch.uint8))) == pytest.approx(value / 255)

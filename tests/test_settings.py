@@ -1,0 +1,125 @@
+"""Parameters are checked when they are made, each by its own rule."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import FrozenInstanceError, fields
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from growmix import GrowingMixture
+from growmix.errors import BadInput
+from growmix.mixture import make_blueprint
+from growmix.nets import MLP, Conv
+from growmix.settings import BlueprintName, Settings
+
+WHOLE = ("depth", "width", "latent", "novelty_examples", "density_components", "devices")
+WHOLE_STUDENT = ("student_hidden", "student_latent", "student_epochs")
+OPTIONAL = ("hidden", "epochs", "batch_size", "patience", "student_examples")
+FROM_ZERO = ("routing_draws", "seed")
+POSITIVE = ("variance", "alpha", "temperature", "learning_rate", "student_temperature")
+NOT_NEGATIVE = ("beta", "student_beta", "replay_ratio", "weight_decay", "gradient_clip", "threshold")
+NAMES = ("blueprint", "likelihood", "novelty", "gate", "sampling")
+FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
+
+NO_NUMBERS: tuple[Any, ...] = ("3", True, math.nan, math.inf, -math.inf, [1])
+
+BAD = [
+    *[(name, value) for name in (*WHOLE, *WHOLE_STUDENT, *OPTIONAL) for value in (0, -1, 1.5, *NO_NUMBERS)],
+    *[(name, None) for name in (*WHOLE, *WHOLE_STUDENT, *FROM_ZERO)],
+    *[(name, value) for name in FROM_ZERO for value in (-1, 1.5, *NO_NUMBERS)],
+    *[(name, value) for name in POSITIVE for value in (0, -1.0, *NO_NUMBERS, None)],
+    *[(name, value) for name in NOT_NEGATIVE for value in (-0.1, *NO_NUMBERS)],
+    *[("holdout", value) for value in (0, 0.51, 1, -0.1, *NO_NUMBERS, None)],
+    *[(name, value) for name in NAMES for value in ("mpl", "", None, 1, ["ks"])],
+    *[("supervised", value) for value in ("yes", 2, 0.5)],
+    ("seed", 2**32),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD, ids=lambda value: repr(value))
+def test_a_value_that_is_not_allowed_is_named_with_what_is(name: str, value: Any) -> None:
+    with pytest.raises(BadInput) as caught:
+        Settings(**{name: value})
+    message = str(caught.value)
+    assert message.startswith(f"{name} is {value!r}; allowed is ")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[(name, 1) for name in (*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE)],
+        *[(name, None) for name in (*OPTIONAL, "threshold", "supervised")],
+        *[(name, 0) for name in (*FROM_ZERO, *NOT_NEGATIVE)],
+        ("holdout", 0.5),
+        ("seed", 2**32 - 1),
+    ],
+)
+def test_the_edges_of_what_is_allowed_are_allowed(name: str, value: Any) -> None:
+    assert getattr(Settings(**{name: value}), name) == value
+
+
+def test_every_setting_has_a_rule_and_a_line_in_the_documentation() -> None:
+    ruled = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *NAMES, *FREE}
+    ruled |= {"holdout", "supervised"}
+    names = [field.name for field in fields(Settings)]
+    assert set(names) == ruled
+    documented = [line.strip() for line in str(Settings.__doc__).splitlines()]
+    assert [name for name in names if name not in documented] == []
+
+
+def test_a_misspelt_name_is_met_with_the_right_one() -> None:
+    with pytest.raises(BadInput, match="learning_rat is no setting; did you mean learning_rate"):
+        Settings().but(learning_rat=0.1)
+    with pytest.raises(BadInput, match="zzz is no setting; allowed are blueprint, hidden"):
+        GrowingMixture("mlp", zzz=1)
+
+
+@given(st.integers(1, 500), st.floats(1e-6, 1.0))
+def test_a_change_changes_that_and_nothing_else(epochs: int, learning_rate: float) -> None:
+    before = Settings(latent=7)
+    after = before.but(epochs=epochs, learning_rate=learning_rate)
+    assert (after.epochs, after.learning_rate, after.latent) == (epochs, learning_rate, 7)
+    assert before == Settings(latent=7)
+    assert after.but(epochs=None, learning_rate=before.learning_rate) == before
+
+
+def test_changes_are_checked_like_the_first_values() -> None:
+    with pytest.raises(BadInput, match="epochs"):
+        Settings().but(epochs=0)
+    with pytest.raises(BadInput, match="epochs"):
+        GrowingMixture("mlp", epochs=0)
+
+
+def test_settings_are_json_and_come_back_equal() -> None:
+    settings = Settings(epochs=3, threshold=0.4, supervised=True)
+    assert Settings(**json.loads(json.dumps(settings.to_dict()))) == settings
+
+
+def test_settings_can_not_be_changed_in_place() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().epochs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", get_args(BlueprintName))
+def test_a_mixture_takes_its_blueprint_by_name(name: str) -> None:
+    assert GrowingMixture(name).blueprint.name == name
+    assert GrowingMixture(None, Settings(blueprint=name)).settings.blueprint == name  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("blueprint", ["mpl", 3, np.zeros(2), MLP])
+def test_a_blueprint_that_is_none_is_refused(blueprint: Any) -> None:
+    with pytest.raises(BadInput, match="blueprint"):
+        GrowingMixture(blueprint)
+
+
+def test_settings_reach_the_networks() -> None:
+    assert make_blueprint(Settings(hidden=9, depth=3)) == MLP(9, 3)
+    assert make_blueprint(Settings(blueprint="conv", width=5)) == Conv(5)
+    assert make_blueprint(Settings(blueprint="conv", width=5, hidden=7)) == Conv(5, 7)
