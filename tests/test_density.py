@@ -89,9 +89,9 @@ def test_a_class_with_one_code_is_drawn_from_around_it() -> None:
 def test_codes_without_spread_still_give_a_density_to_draw_from(kind: str, n: int, latent: int) -> None:
     codes = torch.randn(n, latent, generator=stream(n))
     if kind == "alike":
-        codes[:] = codes[0]
+        codes[:] = codes[0].clone()
     elif kind == "line":
-        codes[:] = codes[:, :1]
+        codes[:] = codes[:, :1].clone()
     elif kind == "unused":
         codes[:, -1] = 0.0
     elif kind == "few":
@@ -108,11 +108,18 @@ def test_codes_without_spread_still_give_a_density_to_draw_from(kind: str, n: in
     assert float(density.weight.sum()) == pytest.approx(1.0, abs=1e-5)
 
 
-@pytest.mark.parametrize(("codes", "count"), [(1, 1), (99, 1), (200, 2), (450, 4), (5_000, 6)])
-def test_small_classes_get_few_gaussians(codes: int, count: int) -> None:
-    density = LatentDensity.fit(torch.randn(codes, 2, generator=stream()), no_labels(codes), 6, seed=0)
-    assert len(density.weight) == count
-    assert count == max(1, min(6, codes // MIN_PER_GAUSSIAN, MAX_FIT // MIN_PER_GAUSSIAN))
+def test_small_classes_get_few_gaussians() -> None:
+    for count in (1, 2, 6):
+        for codes in (count * MIN_PER_GAUSSIAN, (count + 1) * MIN_PER_GAUSSIAN - 1):
+            owner = (torch.arange(codes + MIN_PER_GAUSSIAN - 1) >= codes).long()  # and a second, smaller class
+            density = LatentDensity.fit(torch.randn(len(owner), 2, generator=stream()), owner, 6, seed=0)
+            assert density.owner.tolist() == [0] * count + [1]
+            torch.testing.assert_close(density.weight[:-1].sum(), torch.tensor(1.0))
+
+
+def test_no_class_gets_more_gaussians_than_asked_for() -> None:
+    codes = torch.randn(MAX_FIT + 500, 2, generator=stream())
+    assert len(LatentDensity.fit(codes, no_labels(len(codes)), 3, seed=0).weight) == 3
 
 
 def test_the_same_seed_fits_the_same_density_and_leaves_global_streams_alone() -> None:

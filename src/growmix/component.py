@@ -104,6 +104,10 @@ class Component(nn.Module, ABC):
         """Posterior means ``(batch, latent)`` and class logits ``(batch, classes)``."""
 
     @abstractmethod
+    def rate(self, x: Tensor) -> Tensor:
+        r"""Nats that the code of each image carries, :math:`KL(q(z|x)\|p(z))`, shape ``(batch,)``."""
+
+    @abstractmethod
     def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
         """Expected images in [0, 1] of codes ``(batch, latent)`` with class positions (-1: no class)."""
 
@@ -120,6 +124,10 @@ class Component(nn.Module, ABC):
         """Log share of every class among the labelled examples learnt, add-one smoothed, shape ``(classes,)``."""
         counts = self.class_counts + 1.0
         return (counts / counts.sum()).log()
+
+    def code(self, x: Tensor) -> Tensor:
+        """Posterior means, shape ``(batch, latent)``."""
+        return self.encode(x)[0]
 
     def reconstruct(self, x: Tensor) -> Tensor:
         """Images decoded from their posterior mean, with the class that the classifier gives."""
@@ -283,6 +291,11 @@ class VAE(Component):
         """See :meth:`Component.encode`."""
         mean, _, logits = self._encode(x)
         return mean, logits
+
+    def rate(self, x: Tensor) -> Tensor:
+        """See :meth:`Component.rate`."""
+        mean, log_variance, _ = self._encode(x)
+        return kl_to_prior(mean, log_variance)
 
     def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
         """See :meth:`Component.decode`."""

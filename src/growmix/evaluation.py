@@ -175,7 +175,7 @@ def evaluate(mixture: GrowingMixture, stream: Sequence[Task]) -> Scores:
     >>> dark, bright = rng.random((60, 1, 8, 8)) * 0.3, 1 - rng.random((60, 1, 8, 8)) * 0.3
     >>> zeros, ones = np.zeros(60, dtype=int), np.ones(60, dtype=int)
     >>> stream = streams.from_arrays([(dark, zeros, dark, zeros), (bright, ones, bright, ones)])
-    >>> mixture = GrowingMixture("mlp", hidden=16, latent=2, epochs=3)
+    >>> mixture = GrowingMixture("mlp", hidden=16, latent=2, epochs=30)
     >>> for task in stream:
     ...     decision = mixture.learn(task.train)
     >>> evaluate(mixture, stream).selection
@@ -254,7 +254,7 @@ class Evaluator:
     >>> from growmix import GrowingMixture, streams
     >>> dark = np.random.default_rng(0).random((60, 1, 8, 8)) * 0.3
     >>> stream = streams.from_arrays([(dark, dark), (1 - dark, 1 - dark)])
-    >>> mixture = GrowingMixture("mlp", hidden=16, latent=2, epochs=3)
+    >>> mixture = GrowingMixture("mlp", hidden=16, latent=2, epochs=30)
     >>> evaluator = Evaluator(stream)
     >>> for task in stream:
     ...     decision = mixture.learn(task.train)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -20,9 +20,9 @@ from growmix.density import no_labels
 from growmix.errors import BadInput
 from growmix.gating import Decision, DirichletGate, Gate, ThresholdGate
 from growmix.likelihoods import make_likelihood
-from growmix.model import Model, ex_post_density
+from growmix.model import Model, ex_post_density, in_pieces, routing_noise
 from growmix.nets import MLP, Blueprint, Conv, check_blueprint
-from growmix.novelty import MEASURES, KolmogorovSmirnov, ReferenceStatistics, ks_distance
+from growmix.novelty import MEASURES, PARTS, KolmogorovSmirnov, Part, ReferenceStatistics, ks_distance
 from growmix.objectives import TaskObjective
 from growmix.replay import join, replay, replay_size
 from growmix.routing import Router, route_examples, route_group
@@ -43,10 +43,15 @@ GENERATED = 1_000
 
 @dataclass(frozen=True)
 class Reference:
-    """What a component remembers of one task: score statistics and which labels it had."""
+    """What a component remembers of one task: statistics of its bounds and rates, and which labels it had."""
 
-    statistics: ReferenceStatistics
+    statistics: Mapping[Part, ReferenceStatistics]
     classes: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of held-out examples behind the statistics."""
+        return self.statistics["bound"].count
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class GrowingMixture(Model):
     --------
     >>> rng = np.random.default_rng(0)
     >>> dark, bright = rng.random((60, 1, 8, 8)) * 0.3, 1 - rng.random((60, 1, 8, 8)) * 0.3
-    >>> mixture = GrowingMixture("mlp", hidden=16, latent=2, epochs=3)
+    >>> mixture = GrowingMixture("mlp", hidden=16, latent=2, epochs=30)
     >>> mixture.learn((dark, np.zeros(60, dtype=int))).action
     'grow'
     >>> mixture.learn((bright, np.ones(60, dtype=int))).component
@@ -267,15 +272,14 @@ class GrowingMixture(Model):
         """Novelty to every component, and what may be chance at the nearest of them."""
         measure = MEASURES[self.settings.novelty]
         chosen = torch.randperm(len(task), generator=stream)[: self.settings.novelty_examples]
-        bound = self._router().scores(task.x[chosen], self._routing_noise()).bound
         nearest: list[tuple[float, int]] = []
         for k, record in enumerate(self._records):
             statistics = [reference.statistics for reference in record.references]
-            own = self._generated_scores(self._components[k], (), stream) if measure.needs_samples else None
-            nearest.append(measure.nearest(bound[:, k], statistics, own))
+            own = self._generated_scores(self._components[k], (), stream)["bound"] if measure.needs_samples else None
+            nearest.append(measure.nearest(self._scores(self._components[k], task.x[chosen]), statistics, own))
         best = min(range(len(nearest)), key=lambda k: nearest[k][0])
         reference = self._records[best].references[nearest[best][1]]
-        noise = measure.noise(len(chosen), reference.statistics.count)
+        noise = measure.noise(len(chosen), reference.count)
         return tuple(distance for distance, _ in nearest), noise
 
     def _prepare(
@@ -327,7 +331,7 @@ class GrowingMixture(Model):
             stream,
             component=index,
             callbacks=callbacks,
-            held_out=lambda: float(self._scores(component, held.x).mean()),
+            held_out=lambda: float(self._scores(component, held.x)["bound"].mean()),
         )
         component.density = ex_post_density(component, train.x, positions, self.settings, stream)
         return log
@@ -344,7 +348,8 @@ class GrowingMixture(Model):
         """What is known of the component now: the old tasks' statistics estimated anew, this task's measured."""
         classes = held.classes()
         generated = self._generated_scores(component, classes, stream)
-        new = Reference(ReferenceStatistics.of(self._scores(component, held.x), generated), classes)
+        real = self._scores(component, held.x)
+        new = Reference({part: ReferenceStatistics.of(real[part], generated[part]) for part in PARTS}, classes)
         if decision.action == "grow":
             return Record(examples, 1, (new,))
         old = self._records[decision.component]
@@ -361,9 +366,12 @@ class GrowingMixture(Model):
         if len(rows) == 0:
             return reference
         scores = self._scores(component, replayed.x[rows[:GENERATED]])
-        return replace(reference, statistics=reference.statistics.after_update(scores))
+        moved = {part: reference.statistics[part].after_update(scores[part]) for part in PARTS}
+        return replace(reference, statistics=moved)
 
-    def _generated_scores(self, component: Component, classes: tuple[int, ...], stream: torch.Generator) -> Tensor:
+    def _generated_scores(
+        self, component: Component, classes: tuple[int, ...], stream: torch.Generator
+    ) -> dict[Part, Tensor]:
         drawn = replay(component, GENERATED, stream, from_prior=self.settings.sampling == "prior")
         x = drawn.x
         if classes and drawn.y is not None:
@@ -371,10 +379,10 @@ class GrowingMixture(Model):
             x = x[of_task] if bool(of_task.any()) else x
         return self._scores(component, x)
 
-    def _scores(self, component: Component, x: Tensor) -> Tensor:
-        """Label-free bounds of images under one component, nats, shape ``(n,)``."""
-        noise = torch.zeros(1, component.latent) if self.settings.routing_draws == 0 else self._routing_noise()
-        return Router([component]).scores(x, noise).bound[:, 0]
+    def _scores(self, component: Component, x: Tensor) -> dict[Part, Tensor]:
+        """Label-free scores of images under one component, nats, shape ``(n,)`` each."""
+        noise = routing_noise(self.settings.routing_draws, component.latent)
+        return {"bound": Router([component]).scores(x, noise).bound[:, 0], "rate": in_pieces(component, "rate", x)}
 
     def _commit(self, decision: Decision, component: Component, record: Record, step: Step) -> None:
         """The only place where a mixture changes."""
@@ -512,23 +520,24 @@ def make_gate(settings: Settings) -> Gate:
 
 def remember(old: Sequence[Reference], new: Reference) -> tuple[Reference, ...]:
     """References with a new one: it replaces one of the same data, and the two most alike are pooled beyond 16."""
-    quantiles = [torch.tensor(r.statistics.quantiles, dtype=torch.float64) for r in (*old, new)]
     same = KolmogorovSmirnov.default_threshold
-    kept = [r for r, q in zip(old, quantiles, strict=False) if ks_distance(quantiles[-1], q) >= same] + [new]
+    kept = [reference for reference in old if unlikeness(reference, new) >= same] + [new]
     while len(kept) > MAX_REFERENCES:
-        quantiles = [torch.tensor(r.statistics.quantiles, dtype=torch.float64) for r in kept]
-        pairs = [(ks_distance(quantiles[i], quantiles[j]), i, j) for i in range(len(kept)) for j in range(i)]
-        _, i, j = min(pairs)
+        _, i, j = min((unlikeness(kept[i], kept[j]), i, j) for i in range(len(kept)) for j in range(i))
         pooled = _pool(kept[i], kept[j])
         kept = [reference for k, reference in enumerate(kept) if k not in (i, j)] + [pooled]
     return tuple(kept)
 
 
+def unlikeness(a: Reference, b: Reference) -> float:
+    """Kolmogorov-Smirnov distance of what is remembered of two tasks, in [0, 1]."""
+    pairs = [(a.statistics[part].quantiles, b.statistics[part].quantiles) for part in PARTS]
+    return max(ks_distance(torch.tensor(p).double(), torch.tensor(q).double()) for p, q in pairs)
+
+
 def _pool(a: Reference, b: Reference) -> Reference:
-    scores = torch.tensor(a.statistics.quantiles + b.statistics.quantiles)
-    generated = torch.tensor(a.statistics.generated_quantiles + b.statistics.generated_quantiles)
-    statistics = replace(ReferenceStatistics.of(scores, generated), count=a.statistics.count + b.statistics.count)
-    return Reference(statistics, tuple(sorted({*a.classes, *b.classes})))
+    pooled = {part: a.statistics[part].pooled(b.statistics[part]) for part in PARTS}
+    return Reference(pooled, tuple(sorted({*a.classes, *b.classes})))
 
 
 def _split(task: TaskData, share: float, stream: torch.Generator) -> tuple[TaskData, TaskData]:
@@ -547,7 +556,9 @@ def _positions(task: TaskData, component: Component) -> Tensor:
 
 def _record_from(document: dict[str, Any]) -> Record:
     references = tuple(
-        Reference(_statistics_from(reference["statistics"]), tuple(reference["classes"]))
+        Reference(
+            {part: _statistics_from(reference["statistics"][part]) for part in PARTS}, tuple(reference["classes"])
+        )
         for reference in document["references"]
     )
     return Record(document["examples"], document["version"], references)

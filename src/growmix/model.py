@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -166,7 +166,7 @@ class Model(ABC):
         images = self._check(x)
         output = torch.empty(images.shape, dtype=torch.float32)
         for k, rows in self._shares(images, component):
-            output[rows] = _in_pieces(self.components[k].reconstruct, images[rows], _device(self.components[k]))
+            output[rows] = in_pieces(self.components[k], "reconstruct", images[rows])
         return like_given(output.clamp_(0.0, 1.0), x)
 
     def encode(self, x: Any, *, component: int | None = None) -> Any:
@@ -180,8 +180,7 @@ class Model(ABC):
         images = self._check(x)
         output = torch.empty(len(images), self._learnt()[0].latent)
         for k, rows in self._shares(images, component):
-            model = self.components[k]
-            output[rows] = _in_pieces(lambda part, m=model: m.encode(part)[0], images[rows], _device(model))
+            output[rows] = in_pieces(self.components[k], "code", images[rows])
         return like_given(output, x)
 
     def sample(self, n: int, component: int | None = None, label: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -295,10 +294,7 @@ class Model(ABC):
         return asked
 
     def _routing_noise(self) -> Tensor:
-        draws, latent = self.settings.routing_draws, self._learnt()[0].latent
-        if draws == 0:
-            return torch.zeros(1, latent)
-        return torch.randn(draws, latent, generator=torch.Generator().manual_seed(_BOUND_SEED))
+        return routing_noise(self.settings.routing_draws, self._learnt()[0].latent)
 
     def _shares(self, images: Tensor, component: int | None) -> list[tuple[int, Tensor]]:
         """Which rows each component answers for."""
@@ -328,9 +324,17 @@ def _device(component: Component) -> torch.device:
 
 
 @torch.no_grad()
-def _in_pieces(answer: Any, x: Tensor, device: torch.device) -> Tensor:
-    """An answer for images, computed on ``device`` in pieces that bound the memory, on the CPU."""
-    return torch.cat([answer(as_float(piece.to(device))).cpu() for piece in x.split(_ROWS)])
+def in_pieces(component: Component, verb: Literal["reconstruct", "code", "rate"], x: Tensor) -> Tensor:
+    """A component's answer for images, on its device in pieces that bound the memory; on the CPU."""
+    answer: Callable[[Tensor], Tensor] = getattr(component, verb)
+    return torch.cat([answer(as_float(piece.to(_device(component)))).cpu() for piece in x.split(_ROWS)])
+
+
+def routing_noise(draws: int, latent: int) -> Tensor:
+    """Fixed draws of the code for comparing components, shape ``(draws, latent)``; zero draws: the posterior mean."""
+    if draws == 0:
+        return torch.zeros(1, latent)
+    return torch.randn(draws, latent, generator=torch.Generator().manual_seed(_BOUND_SEED))
 
 
 @torch.no_grad()
