@@ -123,9 +123,6 @@ class DirichletGate(Gate):
         return Decision("reuse", old.index(max(old)), tuple(novelty), threshold)
 
 
-GateName = Literal["threshold", "dirichlet"]
-
-
 def _check(novelty: Sequence[float], counts: Sequence[int]) -> None:
     if len(novelty) != len(counts):
         raise BadInput(f"novelty has {len(novelty)} values for {len(counts)} counts; there must be one per component")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growmix.errors import BadInput
+from growmix.settings import LikelihoodName
 
 _LOG_2PI = math.log(2.0 * math.pi)
 
@@ -130,9 +131,6 @@ class Gaussian(Likelihood):
         mean = self.mean(output)
         noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
         return mean + (0.5 * self._log_variance()).exp() * noise
-
-
-LikelihoodName = Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"]
 
 
 def make_likelihood(name: LikelihoodName, variance: float, shape: tuple[int, int, int]) -> Likelihood:

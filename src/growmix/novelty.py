@@ -296,8 +296,6 @@ class StoredMeasure(NoveltyMeasure):
         return abs(float(new.double().mean()) - reference.mean)
 
 
-NoveltyName = Literal["ks", "smd", "paper", "stored"]
-
 MEASURES: dict[str, NoveltyMeasure] = {
     measure.name: measure
     for measure in (KolmogorovSmirnov(), StandardisedMeanDifference(), PaperMeasure(), StoredMeasure())

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from growmix.errors import BadInput
-from growmix.gating import GateName
-from growmix.likelihoods import LikelihoodName
-from growmix.novelty import NoveltyName
 
 BlueprintName = Literal["mlp", "conv"]
+GateName = Literal["threshold", "dirichlet"]
+LikelihoodName = Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"]
+NoveltyName = Literal["ks", "smd", "paper", "stored"]
 SamplingName = Literal["ex-post", "prior"]
 
 
