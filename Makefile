@@ -12,9 +12,6 @@ RESULTS := runs/split-digits
 WORKERS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-# Threads that wait sleep instead of spinning: on a busy machine spinning ones cost 40 times the work itself.
-PATIENT := OMP_WAIT_POLICY=PASSIVE
-
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: help run test quick lint clean
@@ -24,7 +21,7 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 run: $(VENV)/.installed
-	$(PATIENT) $(BIN)/growmix run split-digits --out $(RESULTS) --overwrite
+	$(BIN)/growmix run split-digits --out $(RESULTS) --overwrite
 	@echo "Results: $(RESULTS) (metrics.json, events.jsonl, config.yaml, checkpoint/)"
 
 test: lint

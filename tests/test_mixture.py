@@ -22,7 +22,7 @@ from growmix.data import TaskData
 from growmix.density import LatentDensity
 from growmix.mixture import MAX_REFERENCES, Reference, remember
 from growmix.nets import OwnModules
-from growmix.novelty import MEASURES, ReferenceStatistics
+from growmix.novelty import MAX_QUANTILES, MEASURES, PARTS, ReferenceStatistics
 from growmix.replay import replay_size
 from growmix.training import Callback, FitInfo, Progress, TrainingLog
 
@@ -35,9 +35,11 @@ TINY: dict[str, Any] = {
     "student_examples": 30,
     "student_epochs": 1,
     "device": "cpu",
+    "precision": "32-true",
 }
 
-GROW, REUSE = 0.0, 2.0  # thresholds that no novelty of the default measure stays below, and none reaches
+GROW: dict[str, Any] = {"novelty": "stored", "threshold": 0.0}  # whatever comes; this measure allows nothing for chance
+REUSE: dict[str, Any] = {"threshold": 2.0}  # whatever comes; the default measure ends at 1
 
 
 def images(kind: int, n: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +137,9 @@ def test_new_data_grow_and_known_data_are_reused() -> None:
 
 @pytest.mark.parametrize("novelty", MEASURES)
 @pytest.mark.parametrize("gate", ["threshold", "dirichlet"])
-def test_every_measure_with_every_gate_grows_on_what_is_far_and_reuses_what_is_near(novelty: str, gate: str) -> None:
+def test_every_measure_with_every_gate_grows_on_what_is_far_and_reuses_what_is_near(
+    novelty: str, gate: str
+) -> None:
     # the paper's measure has the scale of these images, which its default threshold is not made for
     threshold = {"paper": 12.0, "stored": 8.0}.get(novelty)
     mixture = tiny(epochs=30, novelty=novelty, gate=gate, threshold=threshold)
@@ -161,18 +165,18 @@ def test_few_examples_are_held_to_what_chance_allows_and_the_decision_says_so(le
 
 
 def test_a_threshold_decides_between_one_component_for_all_and_one_for_each() -> None:
-    for threshold, actions in ((GROW, ["grow"] * 3), (REUSE, ["grow", "reuse", "reuse"])):
-        mixture = tiny(epochs=2, threshold=threshold)
+    for gate, actions in ((GROW, ["grow"] * 3), (REUSE, ["grow", "reuse", "reuse"])):
+        mixture = tiny(epochs=2, **gate)
         assert [mixture.learn(images(0, seed=seed)).action for seed in range(3)] == actions
 
 
-@pytest.mark.parametrize("threshold", [GROW, REUSE])
-def test_components_not_being_trained_stay_bit_identical(learnt: GrowingMixture, threshold: float) -> None:
-    learnt.settings = learnt.settings.but(threshold=threshold)
+@pytest.mark.parametrize("gate", [GROW, REUSE], ids=["grow", "reuse"])
+def test_components_not_being_trained_stay_bit_identical(learnt: GrowingMixture, gate: dict[str, Any]) -> None:
+    learnt.settings = learnt.settings.but(**gate)
     before = weights(learnt)
     decision = learnt.learn(images(1, seed=5))
     after = weights(learnt)
-    if threshold == GROW:
+    if gate == GROW:
         assert (decision.action, decision.component) == ("grow", 2)
         assert after[:2] == before
     else:
@@ -189,7 +193,7 @@ def test_own_modules_that_are_handed_out_twice_do_not_tie_components_together() 
     own = OwnModules(
         lambda shape: trunk, lambda inputs, shape: nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, shape))
     )
-    mixture = GrowingMixture(own, **{**TINY, "threshold": GROW})
+    mixture = GrowingMixture(own, **{**TINY, **GROW})
     mixture.learn(images(0))
     before = weights(mixture)
     try:
@@ -205,7 +209,7 @@ def test_weights_that_a_user_froze_stay_frozen_in_every_training() -> None:
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 12).requires_grad_(False), nn.GELU())
 
     own = OwnModules(frozen, lambda inputs, shape: nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, shape)))
-    mixture = GrowingMixture(own, **{**TINY, "threshold": REUSE})
+    mixture = GrowingMixture(own, **{**TINY, **REUSE})
     seen = []
     for kind in (0, 1):
         mixture.learn(images(kind))
@@ -214,7 +218,7 @@ def test_weights_that_a_user_froze_stay_frozen_in_every_training() -> None:
 
 
 def test_a_reused_component_still_knows_its_old_task() -> None:
-    mixture = tiny(epochs=30, threshold=REUSE)
+    mixture = tiny(epochs=30, **REUSE)
     mixture.learn(images(0))
     first = mixture.score_samples(images(0, seed=7)[0]).mean()
     mixture.learn(images(1))
@@ -228,10 +232,10 @@ def test_a_reused_component_still_knows_its_old_task() -> None:
 
 def test_reuse_trains_on_the_new_examples_and_as_many_replayed_ones_as_the_ratio_says() -> None:
     for ratio in (0.0, 0.5, 3.0):
-        mixture, diary = tiny(epochs=1, threshold=REUSE, replay_ratio=ratio), Diary()
+        mixture, diary = tiny(epochs=1, **REUSE, replay_ratio=ratio), Diary()
         for seed in (0, 1):
             mixture.learn(images(0, seed=seed), callbacks=[diary])
-        held = mixture.records[0].references[-1].statistics.count
+        held = mixture.records[0].references[-1].count
         new = 100 - held
         assert [fit.examples for fit in diary.fits] == [new, new + replay_size(new, 100, ratio)]
         assert [fit.component for fit in diary.fits] == [0, 0]
@@ -239,7 +243,7 @@ def test_reuse_trains_on_the_new_examples_and_as_many_replayed_ones_as_the_ratio
 
 
 def test_a_task_that_comes_back_is_known_after_its_component_was_trained_on() -> None:
-    mixture = tiny(epochs=30, threshold=REUSE)
+    mixture = tiny(epochs=30, **REUSE)
     for kind in (0, 1):
         mixture.learn(images(kind))
     (distance,) = mixture.novelty(images(0, seed=8))
@@ -251,26 +255,33 @@ def tiny_distance(mixture: GrowingMixture, kind: int) -> float:
 
 
 def test_components_remember_statistics_and_no_examples(learnt: GrowingMixture) -> None:
-    kept = sum(len(r.statistics.quantiles) + len(r.statistics.generated_quantiles) for r in learnt.records[0].references)
-    assert kept <= 2 * 256
+    (reference,) = learnt.records[0].references
+    for statistics in reference.statistics.values():
+        assert len(statistics.quantiles) == reference.count == 25
+        assert len(statistics.generated_quantiles) <= MAX_QUANTILES
     tensors = dict(learnt.components[0].state_dict())
     assert not any(100 in t.shape or 75 in t.shape for t in tensors.values())
 
 
-def statistics(centre: float) -> ReferenceStatistics:
+def remembered(centre: float, label: int) -> Reference:
     scores = centre + torch.linspace(0, 1, 50)
-    return ReferenceStatistics.of(scores, scores)
+    return Reference(dict.fromkeys(PARTS, ReferenceStatistics.of(scores, scores)), (label,))
 
 
 def test_memory_of_references_is_bounded_and_like_ones_replace_each_other() -> None:
     references: tuple[Reference, ...] = ()
     for k in range(30):
-        references = remember(references, Reference(statistics(10.0 * k), (k,)))
+        references = remember(references, remembered(10.0 * k, k))
     assert len(references) == MAX_REFERENCES
     assert {label for reference in references for label in reference.classes} == set(range(30))
-    assert sum(reference.statistics.count for reference in references) == 30 * 50
-    once = remember((), Reference(statistics(0.0), (0,)))
-    assert remember(once, Reference(statistics(0.01), (1,))) == (Reference(statistics(0.01), (1,)),)
+    assert sum(reference.count for reference in references) == 30 * 50
+    assert remember(remember((), remembered(0.0, 0)), remembered(0.01, 1)) == (remembered(0.01, 1),)
+
+
+def test_tasks_that_differ_in_their_rates_alone_are_both_remembered() -> None:
+    low, high = remembered(0.0, 0), remembered(5.0, 1)
+    mixed = Reference({"bound": low.statistics["bound"], "rate": high.statistics["rate"]}, (2,))
+    assert remember((low,), mixed) == (low, mixed)
 
 
 # Labels ---------------------------------------------------------------------------------------------------------
@@ -316,7 +327,7 @@ def test_every_class_of_a_task_is_known_afterwards_even_one_of_a_single_example(
 
 
 def test_a_supervised_mixture_takes_images_alone_and_labels_later() -> None:
-    mixture = tiny(supervised=True, threshold=REUSE, epochs=20)
+    mixture = tiny(supervised=True, **REUSE, epochs=20)
     mixture.learn(images(0)[0])
     assert mixture.classes_.tolist() == []
     with pytest.raises(BadInput, match="without labels"):
@@ -504,11 +515,11 @@ def test_bad_input_as_the_first_task_leaves_the_mixture_as_new(data: Any) -> Non
 
 
 @pytest.mark.parametrize("steps", ["several", "one"])
-@pytest.mark.parametrize("threshold", [GROW, REUSE])
+@pytest.mark.parametrize("gate", [GROW, REUSE], ids=["grow", "reuse"])
 def test_a_loss_that_is_not_finite_leaves_the_mixture_as_it_was_and_usable(
-    learnt: GrowingMixture, threshold: float, steps: str
+    learnt: GrowingMixture, gate: dict[str, Any], steps: str
 ) -> None:
-    fine = learnt.settings.but(threshold=threshold)
+    fine = learnt.settings.but(**gate)
     budget: dict[str, Any] = {"epochs": 3} if steps == "several" else {"epochs": 1, "batch_size": 500}
     learnt.settings = fine.but(learning_rate=1e30, **budget)
     untouched = copy.deepcopy(learnt)
@@ -524,16 +535,16 @@ def test_a_loss_that_is_not_finite_leaves_the_mixture_as_it_was_and_usable(
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize("event", ["on_fit_start", "on_epoch_end", "on_fit_end"])
-@pytest.mark.parametrize("threshold", [GROW, REUSE])
+@pytest.mark.parametrize("gate", [GROW, REUSE], ids=["grow", "reuse"])
 def test_an_exception_from_a_callback_leaves_the_mixture_as_it_was(
-    learnt: GrowingMixture, threshold: float, event: str, error: type[BaseException]
+    learnt: GrowingMixture, gate: dict[str, Any], event: str, error: type[BaseException]
 ) -> None:
     def fail(_: object) -> None:
         raise error
 
     callback = Callback()
     setattr(callback, event, fail)
-    learnt.settings = learnt.settings.but(threshold=threshold, epochs=3)
+    learnt.settings = learnt.settings.but(**gate, epochs=3)
     before, state = everything(learnt), torch.get_rng_state()
     with pytest.raises(error):
         learnt.learn(images(2), callbacks=[callback])
@@ -613,7 +624,7 @@ def test_with_patience_training_stops_early_and_the_best_epoch_is_kept() -> None
     assert log.epochs == len(held_out) < 400
     best = max(held_out)  # type: ignore[type-var]
     assert len(held_out) - 1 - held_out.index(best) == 2
-    assert mixture.records[0].references[0].statistics.mean == pytest.approx(best, rel=1e-5)
+    assert mixture.records[0].references[0].statistics["bound"].mean == pytest.approx(best, rel=1e-5)
 
 
 def test_a_fixed_budget_is_spent_in_full_on_every_example_that_is_not_held_out(
@@ -630,7 +641,7 @@ def test_a_fixed_budget_is_spent_in_full_on_every_example_that_is_not_held_out(
     monkeypatch.setattr(VAE, "bound", spy)
     mixture = tiny(epochs=3, batch_size=10)
     mixture.learn((x, y))
-    held = mixture.records[0].references[0].statistics.count
+    held = mixture.records[0].references[0].count
     assert held == 15, "a quarter, when a tenth is too few to calibrate on"
     log = mixture.training_logs[0]
     assert (log.epochs, log.steps, log.examples) == (3, 15, 3 * 46)
@@ -647,11 +658,11 @@ def test_the_share_held_out_is_the_setting_within_its_limits() -> None:
     for n, holdout, expected in ((600, 0.25, 150), (600, 0.1, 60), (300, 0.1, 50), (100, 0.1, 25), (4, 0.1, 1), (4, 0.5, 2)):
         mixture = tiny(epochs=1, holdout=holdout)
         mixture.learn(images(0, n=n))
-        assert mixture.records[0].references[0].statistics.count == expected
+        assert mixture.records[0].references[0].count == expected
 
 
 def test_history_tells_priors_and_versions_as_they_were(learnt: GrowingMixture) -> None:
-    learnt.settings = learnt.settings.but(threshold=REUSE)
+    learnt.settings = learnt.settings.but(**REUSE)
     learnt.learn(images(1, n=300, seed=2))
     torch.testing.assert_close(learnt.log_prior_at(1).exp(), torch.tensor([1.0]))
     torch.testing.assert_close(learnt.log_prior_at(2).exp(), torch.tensor([0.5, 0.5]))
@@ -668,7 +679,7 @@ def test_logs_are_kept_one_per_task(learnt: GrowingMixture) -> None:
 
 
 def test_prior_sampling_is_a_choice_that_reaches_replay() -> None:
-    mixtures = [tiny(epochs=4, threshold=REUSE, sampling=sampling) for sampling in ("ex-post", "prior")]
+    mixtures = [tiny(epochs=4, **REUSE, sampling=sampling) for sampling in ("ex-post", "prior")]
     for mixture in mixtures:
         for kind in (0, 1):
             mixture.learn(images(kind))

@@ -80,7 +80,7 @@ def test_as_many_images_as_asked_for_come_with_the_classes_in_the_proportions_le
 def test_class_counts_are_of_the_real_examples_that_were_trained_on(mixture: GrowingMixture) -> None:
     component = mixture.components[0]
     counts = dict(zip(component.classes, component.class_counts.tolist(), strict=True))
-    assert sum(counts.values()) == sum(COUNTS) - mixture.records[0].references[0].statistics.count
+    assert sum(counts.values()) == sum(COUNTS) - mixture.records[0].references[0].count
     for label, count in zip(LABELS, COUNTS, strict=True):
         assert 0.5 * count <= counts[label] <= count
 

@@ -109,6 +109,29 @@ def test_rows_stay_together_and_bytes_arrive_as_floats(fabric: Fabric) -> None:
     assert not witness.training, "afterwards it is ready for use"
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_pixels_and_targets_reach_the_likelihood_as_they_are_in_any_precision(precision: str) -> None:
+    class Sums(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.seen = nn.Linear(1, 1), []
+
+        def forward(self, x: Tensor, soft: Tensor, noise: Tensor) -> Tensor:
+            self.seen.append((x.double(), soft.double(), self.layer(x.flatten(1)).dtype))
+            return (self.layer(x.flatten(1)).float() ** 2).mean()
+
+    sums = Sums()
+    x, soft = torch.arange(256, dtype=torch.uint8).reshape(256, 1, 1, 1), torch.rand(256, 3).softmax(1)
+    budget = dataclasses.replace(BUDGET, epochs=1, batch_size=256)
+    fabric = make_fabric(Settings(device="cpu", precision=precision))
+    fit(sums, [x, soft], 2, budget, fabric, torch.Generator().manual_seed(0), component=0)
+    pixels, targets, product = sums.seen[0]
+    assert product == (torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
+    assert len(pixels.unique()) == 256
+    torch.testing.assert_close(pixels.flatten().sort().values * 255, torch.arange(256.0).double(), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(targets.sum(1), torch.ones(256).double(), rtol=0, atol=1e-6)
+
+
 def test_order_and_noise_are_drawn_anew_every_epoch(fabric: Fabric) -> None:
     witness = Witness()
     run(fabric, 40, witness, budget={"batch_size": 40})

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from growmix.data import UNLABELLED
@@ -96,7 +97,8 @@ def _fit_one(codes: np.ndarray, owner: int, gaussians: int, seed: int) -> Latent
         mean, covariance, weight = codes, np.zeros((1, codes.shape[1], codes.shape[1])), np.ones(1)
     else:
         model = GaussianMixture(count, reg_covar=RIDGE, max_iter=30, init_params="k-means++", random_state=seed)
-        with warnings.catch_warnings():
+        # many small products: BLAS threads that hand them to one another cost up to twenty times the work
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
             # thirty steps of EM are enough to draw from; whether the last one gained 0.001 nats does not matter
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(codes)

@@ -94,7 +94,7 @@ def test_answers_have_the_promised_shapes_and_are_finite(case: Case, vae: VAE) -
     score, log_proba = vae.score(x, noise(4))
     codes, code_logits = vae.encode(x)
     tight = vae.importance_weighted_bound(x, noise(4, BATCH))
-    for answer in (bound, marginal, score, tight):
+    for answer in (bound, marginal, score, tight, vae.rate(x)):
         assert answer.shape == (BATCH,)
         assert answer.dtype == torch.float32
         assert bool(torch.isfinite(answer).all())
@@ -171,6 +171,17 @@ def test_asking_changes_nothing(case: Case, vae: VAE) -> None:
 def test_decoded_images_are_in_the_unit_interval(case: Case, vae: VAE) -> None:
     images = vae.decode(100 * noise(BATCH), case.positions()).detach()
     assert 0.0 <= float(images.min()) <= float(images.max()) <= 1.0
+
+
+def test_the_rate_is_the_part_of_the_bound_that_the_code_costs(case: Case, vae: VAE) -> None:
+    x, positions, e = case.images(), case.positions(), noise(BATCH)
+    mean, log_variance = vae.posterior(vae.encoder(x)).chunk(2, 1)
+    output = vae._output(mean + (0.5 * log_variance).exp() * e, positions)
+    distortion = -vae.likelihood.log_prob(output, x)
+    assert bool((vae.rate(x) >= 0).all())
+    torch.testing.assert_close(vae.rate(x), -distortion - vae.bound(x, positions, e)[0], rtol=1e-3, atol=5e-3)
+    assert torch.equal(vae.code(x), vae.encode(x)[0])
+    torch.testing.assert_close(vae.code(x), mean)
 
 
 def test_reconstructing_decodes_the_posterior_mean_of_the_likeliest_class(case: Case, vae: VAE) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from growmix.errors import BadInput
-from growmix.novelty import MEASURES, NoveltyMeasure, NoveltyName, ReferenceStatistics
+from growmix.novelty import MEASURES, PARTS, NoveltyMeasure, Part, ReferenceStatistics
+from growmix.settings import NoveltyName
 
 SPREAD = 20.0
 
@@ -67,12 +68,26 @@ def test_the_order_of_examples_does_not_matter(measure: NoveltyMeasure) -> None:
     assert found == pytest.approx(distance(measure, new, known), rel=1e-6)
 
 
+def both(value: Any) -> dict[Part, Any]:
+    return dict.fromkeys(PARTS, value)
+
+
 def test_the_nearest_of_several_references_counts(measure: NoveltyMeasure) -> None:
     new = scores(seed=1)
     far, near = reference(scores(shift=-200.0)), reference(scores())
-    found, which = measure.nearest(new, [far, near], scores())
+    found, which = measure.nearest(both(new), [both(far), both(near)], scores())
     assert found == measure.distance(new, near, scores())
     assert which == (0 if measure.needs_samples else 1)  # samples are of the whole component, not of one reference
+
+
+def test_what_is_unlike_in_any_part_that_is_looked_at_is_new(measure: NoveltyMeasure) -> None:
+    known, unlike = scores(), scores(seed=1, shift=-60.0)
+    for part in PARTS:
+        found, _ = measure.nearest({**both(known), part: unlike}, [both(reference(known))], known)
+        if part in measure.parts:
+            assert found == distance(measure, unlike, known) > measure.default_threshold
+        else:
+            assert found == distance(measure, known, known)
 
 
 def test_only_statistics_are_read_never_how_many_examples_there_were(measure: NoveltyMeasure) -> None:
