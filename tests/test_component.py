@@ -89,9 +89,7 @@ def sigma_points() -> Tensor:
 def kl_to_exact_posterior(vae: VAE, x: Tensor) -> Tensor:
     mean, log_variance = vae.posterior(x.flatten(1)).double().chunk(2, 1)
     best, best_log_variance = linear_gaussian().posterior(x.flatten(1)).double().chunk(2, 1)
-    found = kl_divergence(
-        Normal(mean, (0.5 * log_variance).exp()), Normal(best, (0.5 * best_log_variance).exp())
-    )
+    found = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(best, (0.5 * best_log_variance).exp()))
     return found.sum(1)
 
 

@@ -196,6 +196,7 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("y", "says"), BAD_LABELS.values(), ids=BAD_LABELS)
 def test_labels_that_are_none_are_refused_in_one_line_that_names_them(y: Any, says: str) -> None:
     with pytest.raises(BadInput, match=says) as caught:
@@ -213,9 +214,9 @@ def test_labels_may_be_of_any_integer_type() -> None:
 def test_truth_values_are_labels_or_not_whatever_they_come_in() -> None:
     truth = np.array([True, False, True])
     outcomes = []
-    for given in (truth, torch.tensor(truth)):
+    for labels in (truth, torch.tensor(truth)):
         try:
-            outcomes.append(check_labels(given, 3).tolist())
+            outcomes.append(check_labels(labels, 3).tolist())
         except BadInput:
             outcomes.append(["refused"])
     assert outcomes[0] == outcomes[1]

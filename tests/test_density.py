@@ -83,9 +83,7 @@ def test_a_class_with_one_code_is_drawn_from_around_it() -> None:
     assert float(drawn.std(0).max()) == pytest.approx(RIDGE**0.5, rel=0.2)
 
 
-@given(
-    st.sampled_from(["alike", "line", "unused", "few", "huge", "tiny"]), st.integers(1, 300), st.integers(1, 6)
-)
+@given(st.sampled_from(["alike", "line", "unused", "few", "huge", "tiny"]), st.integers(1, 300), st.integers(1, 6))
 def test_codes_without_spread_still_give_a_density_to_draw_from(kind: str, n: int, latent: int) -> None:
     codes = torch.randn(n, latent, generator=stream(n))
     if kind == "alike":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import FrozenInstanceError
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, given
@@ -38,7 +39,7 @@ def test_a_dirichlet_gate_of_a_tiny_temperature_is_the_threshold_rule(
 ) -> None:
     ordered = sorted([*novelty, threshold])
     # ties are decided by the counts, at any temperature
-    assume(all(b - a > 1e-4 for a, b in zip(ordered, ordered[1:], strict=False)))
+    assume(all(b - a > 1e-4 for a, b in pairwise(ordered)))
     counts = counts[: len(novelty)]
     hard = ThresholdGate().decide(novelty, counts, threshold)
     assert DirichletGate(alpha=1.0, temperature=1e-6).decide(novelty, counts, threshold) == hard

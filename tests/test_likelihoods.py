@@ -93,9 +93,7 @@ def test_a_pixel_that_never_changes_has_a_bounded_density() -> None:
 
 @pytest.mark.parametrize("variance", [1e-5, 1e3])
 @pytest.mark.parametrize("learn", ["image", "pixel"])
-def test_a_learnt_variance_can_move_from_wherever_it_starts(
-    variance: float, learn: Literal["image", "pixel"]
-) -> None:
+def test_a_learnt_variance_can_move_from_wherever_it_starts(variance: float, learn: Literal["image", "pixel"]) -> None:
     gaussian = Gaussian(variance, learn, SHAPE)
     output, x = outputs_and_images()
     gaussian.log_prob(output, x).sum().backward()

@@ -153,17 +153,16 @@ def run(
 
     from growmix import experiment
     from growmix.report.progress import progress_reporter
-    from growmix.report.table import closing_table, make_console
+    from growmix.report.table import ClosingTable, make_console
 
     console = make_console()
     try:
-        metrics = experiment.run(asked, overwrite=overwrite, reporters=[progress_reporter(console)])
+        reporters = [progress_reporter(console), ClosingTable(console, asked.folder)]
+        experiment.run(asked, overwrite=overwrite, reporters=reporters)
     except KeyboardInterrupt:
         kept = (asked.folder / experiment.METRICS).exists()
         what = f"what was learnt is kept in {asked.folder}" if kept else "no task was learnt yet"
         return _fail(f"interrupted; {what}", INTERRUPTED)
-    console.print(closing_table(metrics))
-    console.print(f"Results: {asked.folder}", highlight=False, markup=False, soft_wrap=True)
     return DONE
 
 

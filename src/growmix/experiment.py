@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -65,9 +66,17 @@ def run(config: RunConfig, *, overwrite: bool = False, reporters: Sequence[Repor
     KeyboardInterrupt, GrowmixError
         The run was cut short. What was learnt is kept: the checkpoint and the metrics of the finished tasks.
     """
+    RunFolder(config.folder).check(overwrite)
+    fabric = make_fabric(config.settings)  # a device that is not there shows before data are read
+    if fabric.global_rank > 0:
+        # every process learns the same mixture; the first one alone writes and reports
+        with tempfile.TemporaryDirectory() as elsewhere:
+            return _run(replace(config, out=Path(elsewhere)), ())
+    return _run(config, reporters)
+
+
+def _run(config: RunConfig, reporters: Sequence[Reporter]) -> dict[str, Any]:
     folder = RunFolder(config.folder)
-    folder.check(overwrite)
-    make_fabric(config.settings)  # a device that is not there shows before data are read
     stream = load_stream(config)
     mixture = GrowingMixture(None, config.settings)
     folder.open(config)

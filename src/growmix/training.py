@@ -123,9 +123,12 @@ def make_fabric(settings: Settings) -> Fabric:
     # Fabric announces the precision that it was asked for on every call
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
-        return Fabric(
+        fabric = Fabric(
             accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, precision=precision
         )
+        if settings.devices > 1:
+            fabric.launch()  # starts the other processes, each of which runs the same program
+        return fabric
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         given = f"device {settings.device!r}, devices {settings.devices}, strategy {settings.strategy!r}"
         reason = " ".join(str(error).split())

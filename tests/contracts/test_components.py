@@ -131,9 +131,7 @@ def test_the_loss_is_the_mean_over_examples_whether_labelled_or_not(case: Case, 
     positions = torch.where(torch.arange(BATCH) % 2 == 0, case.positions(), -1)
     x, e = case.images(), noise(BATCH)
     objective = TaskObjective(vae, beta=2.0, unlabelled=True)
-    one_by_one = torch.stack(
-        [objective(x[i : i + 1], positions[i : i + 1], e[i : i + 1]) for i in range(BATCH)]
-    )
+    one_by_one = torch.stack([objective(x[i : i + 1], positions[i : i + 1], e[i : i + 1]) for i in range(BATCH)])
     torch.testing.assert_close(objective(x, positions, e), one_by_one.mean(), rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(one_by_one[1], -vae.marginal_bound(x[1:2], e[1:2])[0][0], rtol=1e-4, atol=1e-3)
 

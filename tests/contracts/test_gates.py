@@ -54,7 +54,9 @@ def test_a_higher_threshold_never_turns_reuse_into_growth(
 
 
 @given(worlds, st.floats(0, 3), st.randoms())
-def test_the_order_of_components_does_not_matter(world: list[tuple[float, int]], threshold: float, random: object) -> None:
+def test_the_order_of_components_does_not_matter(
+    world: list[tuple[float, int]], threshold: float, random: object
+) -> None:
     order = list(range(len(world)))
     random.shuffle(order)  # type: ignore[attr-defined]
     turned = [world[i] for i in order]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, final
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from growmix.report.reporter import Reporter
 from growmix.report.words import number, whole
 
 PLAIN_WIDTH = 120
@@ -91,3 +93,18 @@ def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
         taught = "" if seconds["student"] is None else f", student {seconds['student']:.1f}"
         speed = f"{whole(metrics['examples_per_second'])} examples/s in training"
         yield f"Seconds: train {seconds['train']:.1f}, evaluate {seconds['evaluate']:.1f}{taught}; {speed}"
+
+
+@final
+class ClosingTable(Reporter):
+    """Prints what came of a run when it ends, and where the results are."""
+
+    def __init__(self, console: Console, folder: Path) -> None:
+        self._console, self._folder = console, folder
+
+    def on_run_end(self, metrics: Mapping[str, Any] | None) -> None:
+        """Print the table, unless the run was cut short."""
+        if metrics is None:
+            return
+        self._console.print(closing_table(metrics))
+        self._console.print(f"Results: {self._folder}", highlight=False, markup=False, soft_wrap=True)
