@@ -50,6 +50,7 @@ class Component(nn.Module, ABC):
     class_counts: Tensor
     structure: str | None
     density: LatentDensity | None = None
+    _trained: tuple[str, ...] = ()
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """:meth:`score`, under the name that torch's functional calls use."""
@@ -114,6 +115,16 @@ class Component(nn.Module, ABC):
     @abstractmethod
     def add_classes(self, labels: Sequence[int]) -> None:
         """Make room for new global labels; what is known of the old ones stays bit for bit."""
+
+    def freeze(self) -> None:
+        """Stop training: nothing has a gradient any more, and layers behave as in use."""
+        self._trained = tuple(name for name, weight in self.named_parameters() if weight.requires_grad)
+        self.requires_grad_(False).eval()
+
+    def thaw(self) -> None:
+        """Train again what was trained before; weights that a user's own modules had frozen stay so."""
+        for name, weight in self.named_parameters():
+            weight.requires_grad_(name in self._trained)
 
     @property
     def supervised(self) -> bool:

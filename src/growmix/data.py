@@ -20,7 +20,7 @@ UNLABELLED = -1
 """The label of an example whose class is not known."""
 
 MIN_EXAMPLES = 4
-"""The fewest examples that can be learnt: some to train on, two to hold out."""
+"""The fewest examples that can be learnt: three to train on, one to hold out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +130,8 @@ def check_images(x: Any, shape: Shape | None = None) -> Tensor:
     tensor = _tensor(x, "x")
     if tensor.ndim == 0 or tensor.shape[0] == 0:
         raise BadInput(f"x is empty (shape {tuple(tensor.shape)}); at least one image is needed")
+    if 0 in tensor.shape:
+        raise BadInput(f"x has images of shape {tuple(tensor.shape[1:])}, without any pixel")
     tensor = _image_shaped(tensor, shape)
     if shape is not None and tuple(tensor.shape[1:]) != tuple(shape):
         raise BadInput(
@@ -150,7 +152,7 @@ def check_labels(y: Any, n: int) -> Tensor:
     labels = _tensor(y, "y")
     if labels.ndim != 1 or labels.shape[0] != n:
         raise BadInput(f"y has shape {tuple(labels.shape)}, but x has {n} images; y must have shape ({n},)")
-    if labels.is_floating_point():
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise BadInput(f"y is of type {labels.dtype}; labels are integers, with -1 for unlabelled")
     labels = labels.to(torch.int64)
     if int(labels.min()) < UNLABELLED:
@@ -208,6 +210,8 @@ def _tensor(value: Any, name: str) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).float()
     if array.dtype.kind == "f":
         return torch.from_numpy(np.array(array, dtype=np.float32))
+    if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise BadInput(f"{name} has the number {int(array.max())}, which is out of range")
     if array.dtype.kind in "iu" and array.dtype != np.uint8:
         return torch.from_numpy(np.array(array, dtype=np.int64))
     if array.dtype == np.uint8:
@@ -237,8 +241,6 @@ def _image_shaped(x: Tensor, shape: Shape | None) -> Tensor:
 def _in_range(x: Tensor) -> Tensor:
     if x.is_complex():
         raise BadInput(f"x is of type {x.dtype}; images are floats in [0, 1] or bytes in 0..255")
-    if 0 in x.shape:
-        raise BadInput(f"x has images of shape {tuple(x.shape[1:])}, without any pixel")
     if x.dtype == torch.uint8:
         return x.contiguous()
     if x.dtype == torch.bool:

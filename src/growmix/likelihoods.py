@@ -105,13 +105,20 @@ class Gaussian(Likelihood):
         if learn == "pixel" and shape is None:
             raise BadInput("learn='pixel' needs the shape of the images (channels, height, width)")
         size = shape if learn == "pixel" and shape is not None else (1, 1, 1)
-        start = torch.full(size, math.log(variance))
+        begin = math.log(variance)
+        if learn != "no":  # outside the range its gradient would be zero for ever
+            begin = min(max(begin, _LOG_VARIANCE_RANGE[0]), _LOG_VARIANCE_RANGE[1])
+        start = torch.full(size, begin)
         if learn == "no":
             self.register_buffer("log_variance", start)
         else:
             self.log_variance = nn.Parameter(start)
         self._bounded = learn != "no"
         self._link = link
+
+    def extra_repr(self) -> str:
+        """What its tensors do not show: components of unlike links must not be batched together."""
+        return f"link={self._link!r}, learnt={self._bounded}"
 
     def _log_variance(self) -> Tensor:
         return self.log_variance.clamp(*_LOG_VARIANCE_RANGE) if self._bounded else self.log_variance

@@ -127,7 +127,7 @@ class GrowingMixture(Model):
             changes = {"blueprint": blueprint, **changes}
         self.settings = settings.but(**changes)
         own = blueprint if blueprint is not None and not isinstance(blueprint, str) else None
-        if own is not None and not isinstance(own, Blueprint):
+        if own is not None and (isinstance(own, type) or not isinstance(own, Blueprint)):
             raise BadInput(f"blueprint is a {type(own).__name__}; allowed are 'mlp', 'conv' or a Blueprint")
         self.blueprint: Blueprint = own or make_blueprint(self.settings)
         self._components: list[Component] = []
@@ -182,6 +182,8 @@ class GrowingMixture(Model):
     def log_prior_at(self, tasks: int) -> Tensor:
         """The log-prior as it was after so many tasks, over the components that there were."""
         self._learnt()
+        if not 1 <= tasks <= len(self._steps):
+            raise BadInput(f"tasks is {tasks}; allowed are 1 to {len(self._steps)}, the tasks learnt")
         counts = torch.zeros(1 + max(step.decision.component for step in self._steps[:tasks]))
         for step in self._steps[:tasks]:
             counts[step.decision.component] += step.examples
@@ -227,7 +229,7 @@ class GrowingMixture(Model):
         with seeded(self._seed(len(self._steps))) as stream:
             decision = self._decide(task, stream)
             held, rest = _split(task, self.settings.holdout, stream)
-            component, train, replayed = self._prepare(decision, rest, stream)
+            component, train, replayed = self._prepare(decision, rest, task.classes(), stream)
             log = self._train(component, train, held, decision.component, stream, callbacks)
             record = self._record(decision, component, held, replayed, len(task), stream)
         self._commit(decision, component, record, Step(decision, len(task), record.version, log))
@@ -283,7 +285,7 @@ class GrowingMixture(Model):
         return tuple(distance for distance, _ in nearest), noise
 
     def _prepare(
-        self, decision: Decision, task: TaskData, stream: torch.Generator
+        self, decision: Decision, task: TaskData, classes: tuple[int, ...], stream: torch.Generator
     ) -> tuple[Component, TaskData, TaskData | None]:
         """The component to train (new, or a copy), its training data, and what of that is replayed."""
         if decision.action == "grow":
@@ -291,11 +293,12 @@ class GrowingMixture(Model):
             replayed = None
         else:
             teacher = self._components[decision.component]
-            component = copy.deepcopy(teacher).requires_grad_()
+            component = copy.deepcopy(teacher)
+            component.thaw()
             size = replay_size(len(task), self._records[decision.component].examples, self.settings.replay_ratio)
             from_prior = self.settings.sampling == "prior"
             replayed = replay(teacher, size, stream, from_prior=from_prior) if size else None
-        component.add_classes(task.classes())
+        component.add_classes(classes)  # of the whole task: one of them may have been held out altogether
         positions = _positions(task, component)
         component.class_counts += torch.bincount(positions[positions >= 0], minlength=len(component.classes)).to(
             component.class_counts
@@ -386,7 +389,7 @@ class GrowingMixture(Model):
 
     def _commit(self, decision: Decision, component: Component, record: Record, step: Step) -> None:
         """The only place where a mixture changes."""
-        component.requires_grad_(False)
+        component.freeze()
         if decision.action == "grow":
             self._components.append(component)
             self._records.append(record)
@@ -458,16 +461,19 @@ class GrowingMixture(Model):
             If ``blueprint`` is not the one that the mixture was made with.
         """
         document, states = persistence.load(Path(path), "mixture")
-        settings = Settings(**document["settings"])
+        with persistence.understanding(Path(path)):
+            settings, name = Settings(**document["settings"]), document["blueprint"]
         mixture = cls(blueprint, settings)
-        if mixture.blueprint.name != document["blueprint"]:
-            raise BadInput(
-                f"blueprint is {mixture.blueprint.name!r}, but this mixture was made with {document['blueprint']!r}"
-            )
-        mixture._components = [state.build(mixture.blueprint, settings.latent, settings) for state in states]
-        mixture._records = [_record_from(record) for record in document["records"]]
-        mixture._steps = [_step_from(step) for step in document["steps"]]
-        mixture._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
+        if mixture.blueprint.name != name:
+            raise BadInput(f"blueprint is {mixture.blueprint.name!r}, but this mixture was made with {name!r}")
+        with persistence.understanding(Path(path)):
+            mixture._components = [state.build(mixture.blueprint, settings.latent, settings) for state in states]
+            mixture._records = [_record_from(record) for record in document["records"]]
+            mixture._steps = [_step_from(step) for step in document["steps"]]
+            mixture._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
+            known = {step.decision.component for step in mixture._steps}
+            if not len(states) == len(mixture._records) == len(known):
+                raise ValueError(f"{len(states)} components, {len(mixture._records)} records, {len(known)} decided on")
         for component in mixture._components:
             component.to(mixture._fabric.device)
         return mixture

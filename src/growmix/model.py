@@ -13,7 +13,7 @@ from torch import Tensor
 from growmix.component import Component
 from growmix.data import Shape, as_float, check_images, like_given
 from growmix.density import LatentDensity, no_labels
-from growmix.errors import BadInput, NotLearnt
+from growmix.errors import BadInput, NonFiniteLoss, NotLearnt
 from growmix.objectives import class_codes
 from growmix.replay import generate, replay
 from growmix.routing import ComponentScores, Router, combine, responsibilities, route_examples
@@ -133,7 +133,7 @@ class Model(ABC):
         return like_given(competing[proba.argmax(1)], x)
 
     def score_samples(self, x: Any) -> Any:
-        """Lower bound of log p(x) under the whole model, nats per example, shape ``(n,)``.
+        """Lower bound of log p(x) under the whole model, nats per example, shape ``(n,)``; estimated by draws.
 
         Eight fixed draws of the code per example (four and their mirror images), so that the same image always
         gets the same number. Components that score more than 20 nats below the best at the posterior mean are left
@@ -208,8 +208,9 @@ class Model(ABC):
         >>> images.shape, labels
         ((5, 1, 8, 8), array([2, 2, 2, 2, 2]))
         """
-        if not isinstance(n, int) or n < 1:
+        if not isinstance(n, (int, np.integer)) or n < 1:
             raise BadInput(f"n is {n!r}; allowed is a whole number of 1 or more")
+        n = int(n)
         from_prior = self.settings.sampling == "prior"
         which = torch.multinomial(self._source(component, label), n, replacement=True, generator=self._draws)
         images, labels = torch.empty(n, *self.shape), no_labels(n)
@@ -272,7 +273,8 @@ class Model(ABC):
         return check_images(x, self._learnt()[0].shape)
 
     def _one(self, image: Any, name: str) -> Tensor:
-        batch = image if np.ndim(image) == 4 else image[None]
+        image = image if isinstance(image, Tensor) else np.asarray(image)
+        batch = image if image.ndim == 4 else image[None]
         if len(batch) != 1:
             raise BadInput(f"{name} has {len(batch)} images; interpolation goes between one and one")
         return self._check(batch)
@@ -287,11 +289,10 @@ class Model(ABC):
         if not known:
             self._learnt()
             raise BadInput("this model learnt without labels and can't predict classes; route(x) tells components")
-        asked = known if classes is None else [int(label) for label in classes]
-        unknown = [label for label in asked if label not in known]
-        if unknown or not asked:
-            raise BadInput(f"classes is {asked}; allowed are labels among {known}")
-        return asked
+        asked = known if classes is None else list(classes)
+        if not asked or len(set(asked)) < len(asked) or not set(asked) <= set(known):
+            raise BadInput(f"classes is {asked}; allowed are different labels among {known}")
+        return [int(label) for label in asked]
 
     def _routing_noise(self) -> Tensor:
         return routing_noise(self.settings.routing_draws, self._learnt()[0].latent)
@@ -347,6 +348,8 @@ def ex_post_density(
         for part, where in zip(x.split(_ROWS), positions.split(_ROWS), strict=True)
     ]
     codes = torch.cat([codes.cpu() for codes, _ in pieces])
+    if not bool(torch.isfinite(codes).all()):
+        raise NonFiniteLoss("codes are not finite after training; nothing was changed. Try a lower learning_rate")
     owners = torch.cat([owners.cpu() for _, owners in pieces])
     seed = int(torch.randint(2**31, (), generator=stream))
     return LatentDensity.fit(codes, owners, settings.density_components, seed)

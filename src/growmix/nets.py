@@ -7,6 +7,7 @@ latent, with the class code behind it when supervised) to an output in the image
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -185,12 +186,12 @@ class OwnModules:
     batchable: bool = False
 
     def encoder(self, shape: Shape) -> nn.Module:
-        """What ``make_encoder`` returns."""
-        return self.make_encoder(shape)
+        """What ``make_encoder`` returns, copied: components must not share weights even if it returns one twice."""
+        return copy.deepcopy(self.make_encoder(shape))
 
     def decoder(self, inputs: int, shape: Shape) -> nn.Module:
-        """What ``make_decoder`` returns."""
-        return self.make_decoder(inputs, shape)
+        """What ``make_decoder`` returns, copied."""
+        return copy.deepcopy(self.make_decoder(inputs, shape))
 
 
 def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape) -> int:

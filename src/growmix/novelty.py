@@ -80,7 +80,7 @@ class ReferenceStatistics:
         levels = torch.linspace(0.0, 1.0, len(self.quantiles), dtype=torch.float64)
         real = torch.tensor(self.quantiles, dtype=torch.float64)
         then = _at_levels(torch.tensor(self.generated_quantiles, dtype=torch.float64), levels)
-        now = _at_levels(generated.double().sort().values, levels)
+        now = _at_levels(torch.tensor(_thin(generated), dtype=torch.float64), levels)
         estimate = (now + real - then).sort().values
         return ReferenceStatistics(
             count=self.count,

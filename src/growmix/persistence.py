@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ class ComponentState:
         except RuntimeError as error:
             raise BadCheckpoint(f"{TENSORS}: tensors do not fit blueprint {blueprint.name!r}: {error}") from error
         component.density = self.density
-        return component.requires_grad_(False).eval()
+        component.freeze()
+        return component
 
 
 def save(path: Path, kind: str, document: dict[str, Any], components: Sequence[Component]) -> None:
@@ -80,26 +82,41 @@ def save(path: Path, kind: str, document: dict[str, Any], components: Sequence[C
     ]
     tensors: dict[str, Tensor] = {}
     for k, component in enumerate(components):
-        tensors |= {f"components.{k}.{name}": t.cpu().contiguous() for name, t in component.state_dict().items()}
+        tensors |= {
+            f"components.{k}.{name}": t.detach().cpu().contiguous().clone()
+            for name, t in component.state_dict().items()
+        }
         if component.density is not None:
             tensors |= {f"densities.{k}.{f.name}": getattr(component.density, f.name) for f in fields(LatentDensity)}
     whole = {"schema": SCHEMA, "kind": kind, **document, "components": outlines}
-    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
-    stale = path.with_name(f".{path.name}.old-{os.getpid()}")
+    try:
+        _replace(path.absolute(), lambda folder: _write(folder, whole, tensors))
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"path {str(path)!r} can't be written: {error}") from error
+
+
+def _write(folder: Path, document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    (folder / DOCUMENT).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
+    save_file(tensors, folder / TENSORS)
+
+
+def _replace(path: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a new folder, then put it where an older checkpoint may lie; if that fails, the older one is back."""
     if path.exists() and not (path / DOCUMENT).is_file():
         raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
+    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
+    stale = path.with_name(f".{path.name}.old-{os.getpid()}")
     try:
         fresh.mkdir(parents=True)
-        (fresh / DOCUMENT).write_text(json.dumps(whole, indent=1, allow_nan=False), encoding="utf-8")
-        save_file(tensors, fresh / TENSORS)
+        fill(fresh)
         if path.exists():
             path.rename(stale)
         fresh.rename(path)
-    except OSError as error:
-        raise BadInput(f"path {str(path)!r} can't be written: {error}") from error
     finally:
+        if fresh.parent.exists() and not path.exists() and stale.exists():
+            stale.rename(path)
         shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(stale, ignore_errors=True)
+        shutil.rmtree(stale, ignore_errors=True)
 
 
 def load(path: Path, kind: str) -> tuple[dict[str, Any], list[ComponentState]]:
@@ -129,6 +146,17 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], list[ComponentState]]:
     except (KeyError, TypeError, ValueError) as error:
         raise BadCheckpoint(f"{path / DOCUMENT} does not fit {TENSORS}: {error!r}") from error
     return document, states
+
+
+@contextmanager
+def understanding(path: Path) -> Iterator[None]:
+    """What is read from a document may be anything: all that does not fit is a bad checkpoint."""
+    try:
+        yield
+    except (BadInput, KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        if isinstance(error, BadCheckpoint):
+            raise
+        raise BadCheckpoint(f"{path / DOCUMENT} can't be understood: {error!r}") from error
 
 
 def _read_document(file: Path, kind: str) -> dict[str, Any]:

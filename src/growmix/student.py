@@ -14,6 +14,7 @@ from growmix import persistence
 from growmix.component import LABEL_CODE, VAE, Component
 from growmix.data import TaskData, label_positions
 from growmix.density import no_labels
+from growmix.errors import NotLearnt
 from growmix.likelihoods import make_likelihood
 from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv, check_blueprint
@@ -49,7 +50,8 @@ class Student(Model):
 
     def __init__(self, component: Component, settings: Settings, log: TrainingLog) -> None:
         self.settings = settings
-        self.component = component.requires_grad_(False).eval()
+        self.component = component
+        self.component.freeze()
         self.training_log = log
         self._only_router = Router([component])
         self._sampling = torch.Generator().manual_seed(settings.seed)
@@ -78,16 +80,23 @@ class Student(Model):
 
     def save(self, path: str | Path) -> None:
         """Write the student to a folder: safetensors and JSON, no pickle."""
-        document = {"settings": self.settings.to_dict(), "log": persistence.log_to_json(self.training_log)}
+        document = {
+            "settings": self.settings.to_dict(),
+            "log": persistence.log_to_json(self.training_log),
+            "sampling": self._sampling.get_state().tolist(),
+        }
         persistence.save(Path(path), "student", document, [self.component])
 
     @classmethod
     def load(cls, path: str | Path) -> Student:
         """Read a student back."""
         document, states = persistence.load(Path(path), "student")
-        settings = Settings(**document["settings"])
-        component = states[0].build(student_blueprint(settings), settings.student_latent, settings)
-        return cls(component, settings, persistence.log_from_json(document["log"]))
+        with persistence.understanding(Path(path)):
+            settings = Settings(**document["settings"])
+            component = states[0].build(student_blueprint(settings), settings.student_latent, settings)
+            student = cls(component, settings, persistence.log_from_json(document["log"]))
+            student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
+        return student
 
 
 def student_blueprint(settings: Settings) -> Blueprint:
@@ -114,19 +123,26 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
     callbacks
         Told of the training as it goes.
 
+    Raises
+    ------
+    NotLearnt
+        The teacher knows nothing yet.
+
     References
     ----------
     Ye and Bors 2025, Eq. 27.
     """
     settings = teacher.settings
+    if not teacher.components:
+        raise NotLearnt("nothing was learnt yet, so there is nothing to teach; call learn(data) first")
     with seeded(seed) as stream:
         lessons = _lessons(teacher, stream)
         student = _new_student(teacher, lessons)
         student.to(fabric.device)
         positions = _positions(lessons, student)
-        student.class_counts += torch.bincount(positions.clamp_min(0), minlength=len(student.classes))[
-            : len(student.classes)
-        ].to(student.class_counts.device)
+        student.class_counts += torch.bincount(positions[positions >= 0], minlength=len(student.classes)).to(
+            student.class_counts
+        )
         soft = _soft_labels(teacher, lessons, student.classes)
         budget = Budget.of(settings.but(epochs=settings.student_epochs, patience=None), len(lessons))
         log = fit(

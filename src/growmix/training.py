@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, final
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from growmix.data import as_float
@@ -123,9 +124,11 @@ def make_fabric(settings: Settings) -> Fabric:
     # Fabric announces the precision that it was asked for on every call
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
-        fabric = Fabric(
-            accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, precision=precision
-        )
+        how: dict[str, Any] = {"precision": precision}
+        if precision in ("bf16-mixed", "16-mixed") and accelerator in ("auto", "cpu", "gpu"):
+            kind = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+            how = {"plugins": [_MixedOperations(precision, kind)]}
+        fabric = Fabric(accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, **how)
         if settings.devices > 1:
             fabric.launch()  # starts the other processes, each of which runs the same program
         return fabric
@@ -133,6 +136,14 @@ def make_fabric(settings: Settings) -> Fabric:
         given = f"device {settings.device!r}, devices {settings.devices}, strategy {settings.strategy!r}"
         reason = " ".join(str(error).split())
         raise BadInput(f"{given}, precision {settings.precision!r} can't be used here: {reason}") from error
+
+
+@final
+class _MixedOperations(MixedPrecision):
+    """Mixed precision of the operations alone: the images that a likelihood compares with keep all their digits."""
+
+    def convert_input(self, data: Any) -> Any:
+        return data
 
 
 def native_precision(device: str) -> Literal["bf16-mixed", "32-true"]:
@@ -262,7 +273,6 @@ class _Loop:
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, budget.learning_rate, total_steps=max(self.steps, 2)
         )
-        self._weights = list(objective.parameters())
         self._data = [tensor.to(fabric.device) for tensor in data]
         self._latent, self._clip, self._fabric, self._order = latent, budget.gradient_clip, fabric, generator
         seed = int(torch.randint(2**31, (), generator=generator))
@@ -284,7 +294,7 @@ class _Loop:
         self._optimizer.zero_grad()
         self._fabric.backward(loss)
         if self._clip:
-            nn.utils.clip_grad_norm_(self._weights, self._clip)
+            self._fabric.clip_gradients(self._module, self._optimizer, max_norm=self._clip, error_if_nonfinite=False)
         self._optimizer.step()
         self._schedule.step()
         self.done += 1
