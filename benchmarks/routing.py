@@ -1,8 +1,8 @@
 """Routing: what it costs as the mixture grows.
 
 Seconds to score 10,000 images, and one image, under 1, 5, 20 and 100 ``mlp`` components: the router, which batches over
-components where that is faster, against one call per component; side by side, median of several rounds. Prints a table
-and JSON.
+components where that is faster, against one call per component; side by side, median of several rounds. Prints a line
+each; ``--out`` writes JSON.
 
     python benchmarks/routing.py [--images 10000 1] [--rounds 3] [--out FILE]
 """

@@ -2,7 +2,7 @@
 
 Examples per second of ``growmix.training.fit`` over a plain PyTorch loop around the same modules, objective, optimiser,
 schedule, batch size and precision: one process, side by side, median of several rounds. Peak resident memory of each
-comes from a process of its own. Prints a table and JSON.
+comes from a process of its own. Prints a line each; ``--out`` writes JSON.
 
     python benchmarks/train_throughput.py [--rounds 7] [--out FILE]
 """
@@ -26,7 +26,7 @@ from growmix.likelihoods import Bernoulli
 from growmix.nets import MLP, Blueprint, Conv, check_blueprint
 from growmix.objectives import TaskObjective
 from growmix.settings import Settings
-from growmix.training import Budget, fit, make_fabric
+from growmix.training import Budget, fit, make_fabric, native_precision
 
 SHAPE = (1, 28, 28)
 LATENT = 24
@@ -56,7 +56,7 @@ def ours(name: str, x: torch.Tensor, y: torch.Tensor, budget: Budget) -> float:
 def by_hand(name: str, x: torch.Tensor, y: torch.Tensor, budget: Budget) -> float:
     """Seconds of the loop that one would write for this alone."""
     objective = objective_of(BLUEPRINTS[name])
-    bf16 = make_fabric(Settings())._precision.precision == "bf16-mixed"
+    bf16 = native_precision("auto") == "bf16-mixed"
     optimizer = torch.optim.AdamW(
         objective.parameters(), lr=budget.learning_rate, weight_decay=budget.weight_decay, fused=True
     )

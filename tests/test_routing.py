@@ -16,7 +16,7 @@ from growmix import routing
 from growmix.component import LABEL_CODE, VAE
 from growmix.likelihoods import Bernoulli, Gaussian, Likelihood, make_likelihood
 from growmix.nets import MLP, Blueprint, Conv, OwnModules, check_blueprint
-from growmix.routing import FEW_ROWS, Router, combine, responsibilities, route_examples, route_group
+from growmix.routing import FEW_ROWS, Router, combine, log_responsibilities, route_examples, route_group
 
 SHAPE = (1, 8, 8)
 LATENT = 2
@@ -169,7 +169,7 @@ def test_responsibilities_are_bayes_rule(bound: list[list[float]], share: list[f
     log_joint = np.array(bound) + np.log(prior)
     joint = np.exp(log_joint - log_joint.max(1, keepdims=True))
     expected = joint / joint.sum(1, keepdims=True)
-    found = responsibilities(torch.tensor(bound, dtype=torch.float64), torch.tensor(prior).log())
+    found = log_responsibilities(torch.tensor(bound, dtype=torch.float64), torch.tensor(prior).log()).exp()
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.sum(1).numpy(), 1.0)
     route = route_examples(torch.tensor(bound, dtype=torch.float64), torch.tensor(prior).log())
@@ -177,7 +177,7 @@ def test_responsibilities_are_bayes_rule(bound: list[list[float]], share: list[f
 
 
 def test_far_below_zero_nothing_is_lost() -> None:
-    found = responsibilities(torch.tensor([[-90_000.0, -90_001.0]]), torch.tensor([0.5, 0.5]).log())
+    found = log_responsibilities(torch.tensor([[-90_000.0, -90_001.0]]), torch.tensor([0.5, 0.5]).log()).exp()
     assert found[0, 0].item() == pytest.approx(1 / (1 + math.exp(-1)), abs=1e-6)
 
 
@@ -205,10 +205,10 @@ def log_proba(*rows: list[float]) -> Tensor:
 def test_combining_is_bayes_rule_on_a_case_done_by_hand() -> None:
     weights = torch.tensor([[0.2, 0.3, 0.5]], dtype=torch.float64)
     of_classes = [log_proba([0.9, 0.1]), log_proba([0.25, 0.75]), log_proba([1.0])]
-    found = combine(weights, of_classes, [(4, 1), (1, 7), (7,)], (1, 4, 7))
+    found = combine(weights.log(), of_classes, [(4, 1), (1, 7), (7,)], (1, 4, 7))
     by_hand = [0.2 * 0.1 + 0.3 * 0.25, 0.2 * 0.9, 0.3 * 0.75 + 0.5]
     np.testing.assert_allclose(found.numpy(), [by_hand], rtol=1e-12)
-    some = combine(weights, of_classes, [(4, 1), (1, 7), (7,)], (7, 4))
+    some = combine(weights.log(), of_classes, [(4, 1), (1, 7), (7,)], (7, 4))
     np.testing.assert_allclose(some.numpy(), [[0.725 / 0.905, 0.18 / 0.905]], rtol=1e-12)
 
 
@@ -218,26 +218,26 @@ def test_rows_sum_to_one_whatever_the_components_know_and_in_whatever_order(seed
     known = [tuple(rng.permutation(6)[: rng.integers(0, 4)].tolist()) for _ in range(components)]
     weights = torch.from_numpy(rng.dirichlet(np.full(components, 0.3), n))
     of_classes = [torch.from_numpy(rng.normal(size=(n, len(labels)))).log_softmax(1) for labels in known]
-    found = combine(weights, of_classes, known, range(6))
+    found = combine(weights.log(), of_classes, known, range(6))
     assert found.shape == (n, 6)
     np.testing.assert_allclose(found.sum(1).numpy(), 1.0)
     order = rng.permutation(components).tolist()
-    turned = combine(weights[:, order], [of_classes[k] for k in order], [known[k] for k in order], range(6))
+    turned = combine(weights[:, order].log(), [of_classes[k] for k in order], [known[k] for k in order], range(6))
     np.testing.assert_allclose(turned.numpy(), found.numpy(), rtol=1e-9, atol=1e-12)
     columns = rng.permutation(6).tolist()
-    np.testing.assert_allclose(combine(weights, of_classes, known, columns).numpy(), found.numpy()[:, columns])
+    np.testing.assert_allclose(combine(weights.log(), of_classes, known, columns).numpy(), found.numpy()[:, columns])
     if any(known):
         unknown = [label for label in range(6) if not any(label in labels for labels in known)]
         assert bool((found[:, unknown] == 0).all())
 
 
 def test_classes_that_only_a_far_component_knows_are_still_told_apart() -> None:
-    weights = torch.tensor([[1.0, 0.0]])
-    of_classes = [torch.zeros(1, 1), torch.tensor([[0.9, 0.1]]).log()]
-    found = combine(weights, of_classes, [(0,), (1, 2)], (1, 2))
-    torch.testing.assert_close(found, torch.tensor([[0.9, 0.1]]))
+    log_weights = torch.tensor([[0.0, -1_000.0, -3_000.0]])
+    of_classes = [torch.zeros(1, 1), torch.tensor([[0.6, 0.4]]).log(), torch.tensor([[0.9, 0.1]]).log()]
+    found = combine(log_weights, of_classes, [(0,), (1, 2), (3, 4)], (1, 2, 3, 4))
+    torch.testing.assert_close(found, torch.tensor([[0.6, 0.4, 0.0, 0.0]]), rtol=0, atol=1e-4)
 
 
 def test_classes_that_nobody_knows_are_equally_likely() -> None:
-    found = combine(torch.ones(2, 1), [torch.zeros(2, 1)], [(0,)], (5, 6))
+    found = combine(torch.zeros(2, 1), [torch.zeros(2, 1)], [(0,)], (5, 6))
     torch.testing.assert_close(found, torch.full((2, 2), 0.5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ class Component(nn.Module, ABC):
         are positions in this tuple.
     class_counts
         Number of labelled examples learnt of each, shape ``(classes,)``.
+    unlabelled_count
+        Number of examples learnt without a label, a scalar.
     structure
         What its networks are, apart from their numbers: components of one structure run as one batched call.
         ``None``: nothing is known of the networks, and the component always runs by itself.
@@ -48,6 +51,7 @@ class Component(nn.Module, ABC):
     latent: int
     classes: tuple[int, ...]
     class_counts: Tensor
+    unlabelled_count: Tensor
     structure: str | None
     density: LatentDensity | None = None
     _trained: tuple[str, ...] = ()
@@ -83,7 +87,10 @@ class Component(nn.Module, ABC):
 
     @abstractmethod
     def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Label-free bound for comparing components, and the class log-probabilities.
+        """Label-free score for comparing components, and the class log-probabilities.
+
+        With draws it estimates a lower bound of log p(x). At the posterior mean (the default) it leaves out the
+        expectation over the code: above the bound by a little, without noise, and better at choosing components.
 
         Parameters
         ----------
@@ -151,7 +158,7 @@ class Component(nn.Module, ABC):
         Parameters
         ----------
         positions
-            Class positions on the CPU, -1 for no class, shape ``(n,)``.
+            Class positions on the CPU, shape ``(n,)``; -1: of the examples without a label.
         generator
             CPU random stream.
         from_prior
@@ -161,6 +168,11 @@ class Component(nn.Module, ABC):
             codes = prior_codes(len(positions), self.latent, generator)
         else:
             codes = self.density.sample(positions, generator)
+        unknown = positions < 0
+        if self.classes and bool(unknown.any()):  # a decoder that knows classes needs one
+            chance = self.class_log_prior().exp().cpu()
+            drawn = torch.multinomial(chance, int(unknown.sum()), replacement=True, generator=generator)
+            positions = positions.masked_scatter(unknown, drawn)
         device = next(self.parameters()).device
         chunks = zip(codes.split(1024), positions.split(1024), strict=True)
         return torch.cat([self.decode(c.to(device), p.to(device)) for c, p in chunks])
@@ -216,14 +228,16 @@ class VAE(Component):
         self.latent = latent
         self.classes = ()
         self.structure = f"{blueprint!r} {likelihood!r}" if blueprint.batchable else None
-        self.encoder = blueprint.encoder(shape)
+        # copied: a user's blueprint may hand out one module twice, and components must not share weights or buffers
+        self.encoder = copy.deepcopy(blueprint.encoder(shape))
         self.posterior = nn.Linear(features, 2 * latent)
-        self.decoder = blueprint.decoder(latent + (LABEL_CODE if supervised else 0), shape)
+        self.decoder = copy.deepcopy(blueprint.decoder(latent + (LABEL_CODE if supervised else 0), shape))
         self.likelihood = likelihood
         self.classifier_weight = nn.Parameter(torch.empty(0, features)) if supervised else None
         self.classifier_bias = nn.Parameter(torch.empty(0)) if supervised else None
         self.label_code = nn.Parameter(torch.empty(0, LABEL_CODE)) if supervised else None
         self.register_buffer("class_counts", torch.zeros(0))
+        self.register_buffer("unlabelled_count", torch.zeros(()))
 
     @property
     def supervised(self) -> bool:

@@ -61,10 +61,6 @@ class TaskData:
             return ()
         return tuple(label for label in torch.unique(self.y).tolist() if label != UNLABELLED)
 
-    def to(self, device: torch.device) -> TaskData:
-        """The same data on another device."""
-        return TaskData(self.x.to(device), None if self.y is None else self.y.to(device))
-
 
 def as_float(x: Tensor) -> Tensor:
     """Pixels as ``float32`` in [0, 1]: bytes are divided by 255, floats are left alone."""
@@ -118,7 +114,8 @@ def check_images(x: Any, shape: Shape | None = None) -> Tensor:
     x
         Array, tensor or nested sequence: ``(n, channels, height, width)``, ``(n, height, width)`` for one
         channel, or ``(n, pixels)`` for one channel when ``shape`` or a square number tells the rest.
-        Floats in [0, 1], bytes in 0..255; integers of another width count as bytes.
+        Floats in [0, 1], bytes in 0..255; integers of another width count as bytes. A ``Dataset`` or ``DataLoader``
+        is gathered; its labels are left alone.
     shape
         What every image must have; ``None`` takes any.
 
@@ -127,6 +124,8 @@ def check_images(x: Any, shape: Shape | None = None) -> Tensor:
     BadInput
         See the message: it names the argument, what was given and what is allowed.
     """
+    if isinstance(x, (Dataset, DataLoader)):
+        x, _ = _pair(x)  # labels that come along are not asked for
     tensor = _tensor(x, "x")
     if tensor.ndim == 0 or tensor.shape[0] == 0:
         raise BadInput(f"x is empty (shape {tuple(tensor.shape)}); at least one image is needed")
@@ -168,7 +167,9 @@ def _pair(data: Any) -> tuple[Any, Any]:
     if isinstance(data, IterableDataset):
         return _gather(data, batched=False)
     if isinstance(data, Dataset):
-        length: int = len(data)  # type: ignore[arg-type]  # torch types Dataset without __len__
+        if not hasattr(data, "__len__"):
+            raise BadInput(f"data is a {type(data).__name__} without a length; give it one, or an IterableDataset")
+        length: int = len(data)
         return _gather((data[i] for i in range(length)), batched=False)
     if isinstance(data, tuple) and len(data) == 2:
         return data
@@ -222,6 +223,11 @@ def _tensor(value: Any, name: str) -> Tensor:
 
 def _image_shaped(x: Tensor, shape: Shape | None) -> Tensor:
     if x.ndim == 4:
+        if x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
+            raise BadInput(
+                f"x has shape {tuple(x.shape)}, with the channels last; images are (n, channels, height, width): "
+                "permute the axes to (0, 3, 1, 2)"
+            )
         return x
     if x.ndim == 3:
         return x.unsqueeze(1)
@@ -249,6 +255,8 @@ def _in_range(x: Tensor) -> Tensor:
     if not x.is_floating_point():
         if low < 0 or high > 255:
             raise BadInput(f"x has whole numbers from {low:g} to {high:g}; bytes in 0..255 are allowed")
+        if high == 1:
+            raise BadInput("x has the whole numbers 0 and 1; give floats in [0, 1], or bytes in 0..255 as uint8")
         return x.to(torch.uint8).contiguous()
     if not (np.isfinite(low) and np.isfinite(high)):
         raise BadInput("x has NaN or infinite pixels; all must be finite, in [0, 1]")

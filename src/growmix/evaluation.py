@@ -21,7 +21,7 @@ from growmix.data import UNLABELLED, TaskData
 from growmix.errors import BadInput, NotLearnt
 from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
 from growmix.metrics.images import ImageScores, ReconstructionScores, image_scores
-from growmix.routing import ComponentScores, combine, responsibilities, route_examples
+from growmix.routing import ComponentScores, combine, log_responsibilities, route_examples
 
 if TYPE_CHECKING:
     from growmix.gating import Decision
@@ -227,7 +227,7 @@ def evaluate_student(student: Student, stream: Sequence[Task], *, tasks: int | N
         answers = _answer(scores, student.log_prior, [student.component.classes], 0, classes)
         accuracies.append(_compare(answers, test.y, 0))
         images = _reconstruct(student, test, torch.arange(len(test)), 0)
-        reconstructions.append(ReconstructionScores.of(images, student.score_samples(test.x)))
+        reconstructions.append(ReconstructionScores.of(images, student.score_samples(test.x, scores=scores)))
     supervised = len(student.component.classes) > 0
     return StudentScores(
         task_aware=tuple(a.task_aware for a in accuracies) if supervised else None,
@@ -381,7 +381,8 @@ class Evaluator:
     def _reconstruction(self, mixture: GrowingMixture, i: int) -> ReconstructionScores:
         """Scores of task i now; images that go to the same component and version as before are kept."""
         test = self._stream[i].test
-        route = route_examples(self._scores(mixture, i, len(mixture.components)).bound, mixture.log_prior)
+        scores = self._scores(mixture, i, len(mixture.components))
+        route = route_examples(scores.bound, mixture.log_prior)
         versions = torch.tensor(mixture.versions)[route]
         if i not in self._images:
             self._images[i] = _Images.unknown(len(test))
@@ -391,7 +392,9 @@ class Evaluator:
             rows = (stale & (route == k)).nonzero()[:, 0]
             images.scores[:, rows] = torch.stack(_reconstruct(mixture, test, rows, k))
         images.component, images.version = route, versions
-        return ReconstructionScores.of(ImageScores(*images.scores.unbind(0)), mixture.score_samples(test.x))
+        return ReconstructionScores.of(
+            ImageScores(*images.scores.unbind(0)), mixture.score_samples(test.x, scores=scores)
+        )
 
 
 @dataclass(frozen=True)
@@ -448,14 +451,14 @@ def _answer(
 
     ``owner`` is the component that learnt the task, ``None`` before it was learnt.
     """
-    weights = responsibilities(scores.bound, log_prior)
+    weights = log_responsibilities(scores.bound, log_prior)
     everything = sorted({label for labels in component_classes for label in labels})
     agnostic = _most_probable(weights, scores.class_log_proba, component_classes, everything)
     aware = None
     if owner is not None:
         own = component_classes[owner]
         competing = [label for label in task_classes if label in own]
-        alone = torch.ones(len(weights), 1)
+        alone = torch.zeros(len(weights), 1)
         aware = _most_probable(alone, [scores.class_log_proba[owner]], [own], competing)
     return _Answers(aware, agnostic, route_examples(scores.bound, log_prior))
 

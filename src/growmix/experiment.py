@@ -26,10 +26,11 @@ from growmix.data import TaskData, check_task
 from growmix.errors import BadInput, GrowmixError
 from growmix.evaluation import Evaluator, evaluate, evaluate_student
 from growmix.mixture import GrowingMixture
+from growmix.nets import check_blueprint
 from growmix.report.events import EventLog, finite
 from growmix.report.reporter import Reporter, RunPlan, TaskResult
 from growmix.streams import Stream
-from growmix.student import FEWEST, MOST, Student
+from growmix.student import Student, lessons_for
 from growmix.training import Budget, make_fabric
 
 CONFIG = "config.yaml"
@@ -79,6 +80,7 @@ def _run(config: RunConfig, reporters: Sequence[Reporter]) -> dict[str, Any]:
     folder = RunFolder(config.folder)
     stream = load_stream(config)
     mixture = GrowingMixture(None, config.settings)
+    check_blueprint(mixture.blueprint, config.settings.latent, stream.shape)  # networks that can't be had show here
     folder.open(config)
 
     everyone = [EventLog(folder.path / EVENTS), *reporters]
@@ -172,8 +174,8 @@ def plan(config: RunConfig, stream: Stream) -> RunPlan:
         return trained * Budget.of(settings, trained).epochs
 
     learnt = sum(len(task.train) for task in stream)
-    groups = len({label for task in stream for label in task.classes}) or len(stream)
-    lessons = settings.student_examples or min(max(learnt // groups, FEWEST), MOST)
+    classes = len({label for task in stream for label in task.classes})
+    lessons = lessons_for(settings, learnt, classes, len(stream))  # as if every task grew
     return RunPlan(
         stream=stream.name,
         seed=config.seed,
@@ -181,7 +183,7 @@ def plan(config: RunConfig, stream: Stream) -> RunPlan:
         notes=stream.notes,
         tasks=tuple(task.name for task in stream),
         visits=tuple(visits(len(task.train)) for task in stream),
-        student_visits=groups * lessons * settings.student_epochs,
+        student_visits=lessons * settings.student_epochs,
         versions=versions(),
     )
 

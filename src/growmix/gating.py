@@ -26,7 +26,7 @@ class Decision:
     novelty
         Of the task to every component there was, in the unit of the measure; empty for the first task.
     threshold
-        What the smallest novelty was compared with.
+        Novelty from which on the gate calls data new.
     note
         What is unusual about the decision, in words; ``None`` when nothing is.
     """

@@ -15,16 +15,16 @@ from torch import Tensor
 
 from growmix import persistence
 from growmix.component import LABEL_CODE, VAE, Component
-from growmix.data import TaskData, check_task, label_positions, like_given
+from growmix.data import UNLABELLED, TaskData, check_task, label_positions, like_given
 from growmix.density import no_labels
 from growmix.errors import BadInput
 from growmix.gating import Decision, DirichletGate, Gate, ThresholdGate
 from growmix.likelihoods import make_likelihood
 from growmix.model import Model, ex_post_density, in_pieces, routing_noise
 from growmix.nets import MLP, Blueprint, Conv, check_blueprint
-from growmix.novelty import MEASURES, PARTS, KolmogorovSmirnov, Part, ReferenceStatistics, ks_distance
+from growmix.novelty import MEASURES, PARTS, Part, ReferenceStatistics, ks_distance
 from growmix.objectives import TaskObjective
-from growmix.replay import join, replay, replay_size
+from growmix.replay import generate, join, replay, replay_size
 from growmix.routing import Router, route_examples, route_group
 from growmix.settings import Settings
 from growmix.student import Student, distill
@@ -123,6 +123,8 @@ class GrowingMixture(Model):
         self, blueprint: str | Blueprint | None = None, settings: Settings | None = None, /, **changes: Any
     ) -> None:
         settings = settings or Settings()
+        if not isinstance(settings, Settings):
+            raise BadInput(f"settings is a {type(settings).__name__}; give a Settings, or single settings by name")
         if isinstance(blueprint, str):
             changes = {"blueprint": blueprint, **changes}
         self.settings = settings.but(**changes)
@@ -229,9 +231,9 @@ class GrowingMixture(Model):
         with seeded(self._seed(len(self._steps))) as stream:
             decision = self._decide(task, stream)
             held, rest = _split(task, self.settings.holdout, stream)
-            component, train, replayed = self._prepare(decision, rest, task.classes(), stream)
-            log = self._train(component, train, held, decision.component, stream, callbacks)
-            record = self._record(decision, component, held, replayed, len(task), stream)
+            component, replayed = self._prepare(decision, rest, task.classes(), stream)
+            log = self._train(component, rest, replayed, held, decision.component, stream, callbacks)
+            record = self._record(decision, component, held, len(task), stream)
         self._commit(decision, component, record, Step(decision, len(task), record.version, log))
         return decision
 
@@ -277,8 +279,10 @@ class GrowingMixture(Model):
         nearest: list[tuple[float, int]] = []
         for k, record in enumerate(self._records):
             statistics = [reference.statistics for reference in record.references]
-            own = self._generated_scores(self._components[k], (), stream)["bound"] if measure.needs_samples else None
-            nearest.append(measure.nearest(self._scores(self._components[k], task.x[chosen]), statistics, own))
+            component = self._components[k]
+            own = self._generated(component, (), stream) if measure.needs_samples else None
+            generated = None if own is None else self._scores(component, own)["bound"]
+            nearest.append(measure.nearest(self._scores(component, task.x[chosen]), statistics, generated))
         best = min(range(len(nearest)), key=lambda k: nearest[k][0])
         reference = self._records[best].references[nearest[best][1]]
         noise = measure.noise(len(chosen), reference.count)
@@ -286,8 +290,8 @@ class GrowingMixture(Model):
 
     def _prepare(
         self, decision: Decision, task: TaskData, classes: tuple[int, ...], stream: torch.Generator
-    ) -> tuple[Component, TaskData, TaskData | None]:
-        """The component to train (new, or a copy), its training data, and what of that is replayed."""
+    ) -> tuple[Component, TaskData | None]:
+        """The component to train (new, or a copy), and what the old one replays for it."""
         if decision.action == "grow":
             component = self._new_component(task)
             replayed = None
@@ -303,8 +307,9 @@ class GrowingMixture(Model):
         component.class_counts += torch.bincount(positions[positions >= 0], minlength=len(component.classes)).to(
             component.class_counts
         )
+        component.unlabelled_count += (positions < 0).sum().to(component.unlabelled_count)
         component.to(self._fabric.device)
-        return component, task if replayed is None else join(task, replayed), replayed
+        return component, replayed
 
     def _new_component(self, task: TaskData) -> Component:
         supervised = task.y is not None
@@ -316,12 +321,14 @@ class GrowingMixture(Model):
     def _train(
         self,
         component: Component,
-        train: TaskData,
+        task: TaskData,
+        replayed: TaskData | None,
         held: TaskData,
         index: int,
         stream: torch.Generator,
         callbacks: Sequence[Callback],
     ) -> TrainingLog:
+        train = task if replayed is None else join(task, replayed)
         positions = _positions(train, component)
         budget = Budget.of(self.settings, len(train))
         objective = TaskObjective(component, self.settings.beta, unlabelled=bool((positions < 0).any()))
@@ -336,51 +343,43 @@ class GrowingMixture(Model):
             callbacks=callbacks,
             held_out=lambda: float(self._scores(component, held.x)["bound"].mean()),
         )
-        component.density = ex_post_density(component, train.x, positions, self.settings, stream)
+        learnt = self._records[index].examples if replayed is not None else 0
+        # every replayed image stands for all that were learnt, or old tasks would fade by half with every update
+        weight = torch.ones(len(train))
+        weight[len(task) :] = learnt / max(1, len(train) - len(task))
+        component.density = ex_post_density(component, train.x, positions, weight, self.settings, stream)
         return log
 
     def _record(
-        self,
-        decision: Decision,
-        component: Component,
-        held: TaskData,
-        replayed: TaskData | None,
-        examples: int,
-        stream: torch.Generator,
+        self, decision: Decision, component: Component, held: TaskData, examples: int, stream: torch.Generator
     ) -> Record:
         """What is known of the component now: the old tasks' statistics estimated anew, this task's measured."""
-        classes = held.classes()
-        generated = self._generated_scores(component, classes, stream)
-        real = self._scores(component, held.x)
-        new = Reference({part: ReferenceStatistics.of(real[part], generated[part]) for part in PARTS}, classes)
+        scores = self._scores(component, held.x)
+        new = Reference({part: ReferenceStatistics.of(scores[part]) for part in PARTS}, held.classes())
         if decision.action == "grow":
             return Record(examples, 1, (new,))
         old = self._records[decision.component]
-        moved = tuple(self._moved(reference, component, replayed) for reference in old.references)
+        teacher = self._components[decision.component]
+        moved = tuple(self._moved(reference, teacher, component, stream) for reference in old.references)
         return Record(old.examples + examples, old.version + 1, remember(moved, new))
 
-    def _moved(self, reference: Reference, component: Component, replayed: TaskData | None) -> Reference:
-        """A reference under the updated component, from samples drawn before the update."""
-        if replayed is None:
-            return reference
-        rows = torch.arange(len(replayed))
-        if reference.classes and replayed.y is not None:
-            rows = torch.isin(replayed.y, torch.tensor(reference.classes)).nonzero()[:, 0]
-        if len(rows) == 0:
-            return reference
-        scores = self._scores(component, replayed.x[rows[:GENERATED]])
-        moved = {part: reference.statistics[part].after_update(scores[part]) for part in PARTS}
+    def _moved(
+        self, reference: Reference, teacher: Component, component: Component, stream: torch.Generator
+    ) -> Reference:
+        """A reference under the updated component, from samples of its classes drawn before the update."""
+        x = self._generated(teacher, reference.classes, stream)
+        before, after = self._scores(teacher, x), self._scores(component, x)
+        moved = {part: reference.statistics[part].after_update(before[part], after[part]) for part in PARTS}
         return replace(reference, statistics=moved)
 
-    def _generated_scores(
-        self, component: Component, classes: tuple[int, ...], stream: torch.Generator
-    ) -> dict[Part, Tensor]:
-        drawn = replay(component, GENERATED, stream, from_prior=self.settings.sampling == "prior")
-        x = drawn.x
-        if classes and drawn.y is not None:
-            of_task = torch.isin(drawn.y, torch.tensor(classes))
-            x = x[of_task] if bool(of_task.any()) else x
-        return self._scores(component, x)
+    def _generated(self, component: Component, classes: tuple[int, ...], stream: torch.Generator) -> Tensor:
+        """Samples that stand for what a component generates, of some of its classes or of everything."""
+        from_prior = self.settings.sampling == "prior"
+        if not classes:
+            return replay(component, GENERATED, stream, from_prior=from_prior).x
+        own = torch.tensor([component.classes.index(label) for label in classes])
+        positions = own[torch.randint(len(own), (GENERATED,), generator=stream)]
+        return generate(component, positions, stream, from_prior=from_prior).x
 
     def _scores(self, component: Component, x: Tensor) -> dict[Part, Tensor]:
         """Label-free scores of images under one component, nats, shape ``(n,)`` each."""
@@ -450,8 +449,17 @@ class GrowingMixture(Model):
         persistence.save(Path(path), "mixture", document, self._components)
 
     @classmethod
-    def load(cls, path: str | Path, *, blueprint: Blueprint | None = None) -> GrowingMixture:
+    def load(cls, path: str | Path, *, blueprint: Blueprint | None = None, device: str | None = None) -> GrowingMixture:
         """Read a mixture back; one made of your own modules needs the same ``blueprint``.
+
+        Parameters
+        ----------
+        path
+            What it was saved to.
+        blueprint
+            Only for a mixture of your own modules.
+        device
+            Where to put it, if not where it was made.
 
         Raises
         ------
@@ -463,6 +471,7 @@ class GrowingMixture(Model):
         document, states = persistence.load(Path(path), "mixture")
         with persistence.understanding(Path(path)):
             settings, name = Settings(**document["settings"]), document["blueprint"]
+        settings = settings if device is None else settings.but(device=device)
         mixture = cls(blueprint, settings)
         if mixture.blueprint.name != name:
             raise BadInput(f"blueprint is {mixture.blueprint.name!r}, but this mixture was made with {name!r}")
@@ -526,8 +535,7 @@ def make_gate(settings: Settings) -> Gate:
 
 def remember(old: Sequence[Reference], new: Reference) -> tuple[Reference, ...]:
     """References with a new one: it replaces one of the same data, and the two most alike are pooled beyond 16."""
-    same = KolmogorovSmirnov.default_threshold
-    kept = [reference for reference in old if unlikeness(reference, new) >= same] + [new]
+    kept = [reference for reference in old if not _same_data(reference, new)] + [new]
     while len(kept) > MAX_REFERENCES:
         _, i, j = min((unlikeness(kept[i], kept[j]), i, j) for i in range(len(kept)) for j in range(i))
         pooled = _pool(kept[i], kept[j])
@@ -541,6 +549,13 @@ def unlikeness(a: Reference, b: Reference) -> float:
     return max(ks_distance(torch.tensor(p).double(), torch.tensor(q).double()) for p, q in pairs)
 
 
+def _same_data(old: Reference, new: Reference) -> bool:
+    """Whether a newly measured reference makes an old one needless."""
+    measure = MEASURES["ks"]
+    near = max(measure.default_threshold, measure.noise(old.count, new.count))
+    return set(old.classes) <= set(new.classes) and unlikeness(old, new) < near
+
+
 def _pool(a: Reference, b: Reference) -> Reference:
     pooled = {part: a.statistics[part].pooled(b.statistics[part]) for part in PARTS}
     return Reference(pooled, tuple(sorted({*a.classes, *b.classes})))
@@ -551,7 +566,20 @@ def _split(task: TaskData, share: float, stream: torch.Generator) -> tuple[TaskD
     n = len(task)
     size = min(MAX_HELD_OUT, max(round(share * n), min(MIN_HELD_OUT, n // 4), 1))
     order = torch.randperm(n, generator=stream)
+    if task.y is not None:
+        order = _with_every_class_late(order, task.y, size)
     return task[order[:size]], task[order[size:]]
+
+
+def _with_every_class_late(order: Tensor, labels: Tensor, size: int) -> Tensor:
+    """The order, changed only if the first ``size`` would hold out all examples of a class."""
+    lost = sorted(set(labels[order[:size]].tolist()) - set(labels[order[size:]].tolist()) - {UNLABELLED})
+    if not lost:
+        return order
+    keep = torch.tensor([int((labels[order] == label).nonzero()[0]) for label in lost])
+    late = torch.zeros(len(order), dtype=torch.bool)
+    late[keep] = True
+    return torch.cat([order[~late], order[late]])
 
 
 def _positions(task: TaskData, component: Component) -> Tensor:

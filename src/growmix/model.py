@@ -14,9 +14,8 @@ from growmix.component import Component
 from growmix.data import Shape, as_float, check_images, like_given
 from growmix.density import LatentDensity, no_labels
 from growmix.errors import BadInput, NonFiniteLoss, NotLearnt
-from growmix.objectives import class_codes
 from growmix.replay import generate, replay
-from growmix.routing import ComponentScores, Router, combine, responsibilities, route_examples
+from growmix.routing import ComponentScores, Router, combine, log_responsibilities, route_examples
 from growmix.settings import Settings
 
 NEGLIGIBLE = 20.0
@@ -112,11 +111,11 @@ class Model(ABC):
         if component is None:
             scores = self.component_scores(x)
             asked = list(self.components)
-            weights = responsibilities(scores.bound, self.log_prior)
+            weights = log_responsibilities(scores.bound, self.log_prior)
         else:
             scores = self.component_scores(x, [component])
             asked = [self.components[component]]
-            weights = torch.ones_like(scores.bound)
+            weights = torch.zeros_like(scores.bound)
         labels = [c.classes for c in asked]
         return like_given(combine(weights, scores.class_log_proba, labels, competing), x)
 
@@ -132,12 +131,19 @@ class Model(ABC):
         proba = torch.as_tensor(self.predict_proba(x, component=component, classes=classes))
         return like_given(competing[proba.argmax(1)], x)
 
-    def score_samples(self, x: Any) -> Any:
+    def score_samples(self, x: Any, *, scores: ComponentScores | None = None) -> Any:
         """Lower bound of log p(x) under the whole model, nats per example, shape ``(n,)``; estimated by draws.
 
         Eight fixed draws of the code per example (four and their mirror images), so that the same image always
-        gets the same number. Components that score more than 20 nats below the best at the posterior mean are left
-        out of the sum: they would add less than 1e-8, and leaving terms out keeps it a lower bound.
+        gets the same number. Components that score more than 20 nats below the best (see ``component_scores``) are
+        left out of the sum, which keeps it a lower bound.
+
+        Parameters
+        ----------
+        x
+            Images.
+        scores
+            Of the same images, from ``component_scores``, if they are there already.
 
         Examples
         --------
@@ -147,7 +153,8 @@ class Model(ABC):
         images = self._check(x)
         stream = torch.Generator().manual_seed(_BOUND_SEED)
         half = torch.randn(_BOUND_DRAWS // 2, self._learnt()[0].latent, generator=stream)
-        rough = self._router().scores(images, self._routing_noise()).bound + self.log_prior
+        scores = scores or self._router().scores(images, self._routing_noise())
+        rough = scores.bound + self.log_prior
         near = rough >= rough.max(1, keepdim=True).values - NEGLIGIBLE
         terms = torch.full_like(rough, -torch.inf)
         for k, component in enumerate(self.components):
@@ -340,16 +347,22 @@ def routing_noise(draws: int, latent: int) -> Tensor:
 
 @torch.no_grad()
 def ex_post_density(
-    component: Component, x: Tensor, positions: Tensor, settings: Settings, stream: torch.Generator
+    component: Component,
+    x: Tensor,
+    positions: Tensor,
+    weight: Tensor,
+    settings: Settings,
+    stream: torch.Generator,
 ) -> LatentDensity:
-    """Fit where a component's codes lie, from the posterior means of the images that it was trained on."""
-    pieces = [
-        class_codes(component, as_float(part.to(_device(component))), where.to(_device(component)))
-        for part, where in zip(x.split(_ROWS), positions.split(_ROWS), strict=True)
-    ]
-    codes = torch.cat([codes.cpu() for codes, _ in pieces])
+    """Fit where a component's codes lie, from the posterior means of the images that it was trained on.
+
+    ``weight``, shape ``(n,)``, says how many examples each image stands for.
+    """
+    codes = in_pieces(component, "code", x)
     if not bool(torch.isfinite(codes).all()):
         raise NonFiniteLoss("codes are not finite after training; nothing was changed. Try a lower learning_rate")
-    owners = torch.cat([owners.cpu() for _, owners in pieces])
+    if not bool((weight == weight[0]).all()):
+        rows = torch.multinomial(weight, len(weight), replacement=True, generator=stream)
+        codes, positions = codes[rows], positions[rows]
     seed = int(torch.randint(2**31, (), generator=stream))
-    return LatentDensity.fit(codes, owners, settings.density_components, seed)
+    return LatentDensity.fit(codes, positions, settings.density_components, seed)

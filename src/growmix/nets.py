@@ -7,7 +7,6 @@ latent, with the class code behind it when supervised) to an output in the image
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -186,12 +185,12 @@ class OwnModules:
     batchable: bool = False
 
     def encoder(self, shape: Shape) -> nn.Module:
-        """What ``make_encoder`` returns, copied: components must not share weights even if it returns one twice."""
-        return copy.deepcopy(self.make_encoder(shape))
+        """What ``make_encoder`` returns."""
+        return self.make_encoder(shape)
 
     def decoder(self, inputs: int, shape: Shape) -> nn.Module:
-        """What ``make_decoder`` returns, copied."""
-        return copy.deepcopy(self.make_decoder(inputs, shape))
+        """What ``make_decoder`` returns."""
+        return self.make_decoder(inputs, shape)
 
 
 def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape) -> int:
@@ -206,7 +205,7 @@ def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape) -> int:
         try:
             features = blueprint.encoder(shape).eval()(torch.zeros(2, *shape))
             output = blueprint.decoder(inputs, shape).eval()(torch.zeros(2, inputs))
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
             raise BadInput(f"blueprint {blueprint.name!r} fails on images of shape {shape}: {error}") from error
     if features.ndim != 2:
         raise BadInput(f"blueprint {blueprint.name!r}: encoder gives {tuple(features.shape)}, needed (batch, features)")

@@ -20,8 +20,8 @@ from growmix.errors import BadInput
 MAX_QUANTILES = 256
 """Reference scores kept per task: exact up to this many, then every distance is off by at most 1/512."""
 
-KS_ONE_PERCENT = 1.63
-"""Coefficient of the Kolmogorov-Smirnov critical value at the 1 % level."""
+CHANCE = 0.01
+"""Probability with which data that are known may be called new for chance alone."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +36,20 @@ class ReferenceStatistics:
         Of their bound, nats per example.
     quantiles
         Their bounds in ascending order, thinned to at most 256 evenly spaced ones.
-    generated_quantiles
-        The same of the component's own samples, taken at the same moment: the gap between the two is what
-        corrects statistics that later have to be estimated from samples alone.
     """
 
     count: int
     mean: float
     variance: float
     quantiles: tuple[float, ...]
-    generated_quantiles: tuple[float, ...]
 
     @classmethod
-    def of(cls, scores: Tensor, generated: Tensor) -> ReferenceStatistics:
-        """Statistics of held-out scores ``(n,)`` and of generated ones ``(m,)``, nats per example.
+    def of(cls, scores: Tensor) -> ReferenceStatistics:
+        """Statistics of held-out scores ``(n,)``, nats per example.
 
         Examples
         --------
-        >>> ReferenceStatistics.of(torch.tensor([3.0, 1.0]), torch.tensor([4.0])).quantiles
+        >>> ReferenceStatistics.of(torch.tensor([3.0, 1.0])).quantiles
         (1.0, 3.0)
         """
         _require(scores, "scores")
@@ -62,39 +58,42 @@ class ReferenceStatistics:
             mean=float(scores.double().mean()),
             variance=float(scores.double().var(unbiased=False)),
             quantiles=_thin(scores),
-            generated_quantiles=_thin(generated),
         )
 
-    def after_update(self, generated: Tensor) -> ReferenceStatistics:
+    def after_update(self, before: Tensor, after: Tensor) -> ReferenceStatistics:
         """The statistics that the data would have now, estimated from samples alone.
 
-        When a component is updated, its old tasks' data are gone. Samples of them, drawn before the update
-        and scored after it, stand in; the gap between real and generated scores, measured when the real data
-        were there, is added quantile by quantile.
+        When a component is updated, its old tasks' data are gone. Samples of them, drawn before the update, stand in:
+        what the update did to their scores is added to the statistics, quantile by quantile. The gap between real and
+        generated scores, measured when the real data were there, is thereby kept.
 
         Parameters
         ----------
-        generated
-            Scores of the replayed samples under the updated component, nats, shape ``(m,)``.
+        before, after
+            Scores of the same samples under the component before and after the update, nats, shape ``(m,)``.
+
+        Examples
+        --------
+        >>> known = ReferenceStatistics.of(torch.tensor([1.0, 2.0, 3.0]))
+        >>> known.after_update(torch.tensor([5.0, 7.0]), torch.tensor([4.0, 6.0])).quantiles
+        (0.0, 1.0, 2.0)
         """
+        _require(before, "before")
+        _require(after, "after")
         levels = torch.linspace(0.0, 1.0, len(self.quantiles), dtype=torch.float64)
-        real = torch.tensor(self.quantiles, dtype=torch.float64)
-        then = _at_levels(torch.tensor(self.generated_quantiles, dtype=torch.float64), levels)
-        now = _at_levels(torch.tensor(_thin(generated), dtype=torch.float64), levels)
-        estimate = (now + real - then).sort().values
+        moved = torch.quantile(after.double(), levels) - torch.quantile(before.double(), levels)
+        estimate = (torch.tensor(self.quantiles, dtype=torch.float64) + moved).sort().values
         return ReferenceStatistics(
             count=self.count,
             mean=float(estimate.mean()),
             variance=float(estimate.var(unbiased=False)),
             quantiles=tuple(estimate.tolist()),
-            generated_quantiles=_thin(generated),
         )
 
     def pooled(self, other: ReferenceStatistics) -> ReferenceStatistics:
         """The statistics of both tasks' data together, from their quantiles."""
         scores = torch.tensor(self.quantiles + other.quantiles)
-        generated = torch.tensor(self.generated_quantiles + other.generated_quantiles)
-        return replace(ReferenceStatistics.of(scores, generated), count=self.count + other.count)
+        return replace(ReferenceStatistics.of(scores), count=self.count + other.count)
 
 
 def ks_distance(new: Tensor, reference: Tensor) -> float:
@@ -165,15 +164,15 @@ def paper_measure(new: Tensor, generated: Tensor) -> float:
     return abs(float(new.double().mean()) - float(generated.double().mean()))
 
 
-def ks_noise(n: int, m: int) -> float:
-    """Distance that two samples of one distribution stay below in 99 of 100 cases.
+def ks_noise(n: int, m: int, level: float = 0.01) -> float:
+    """Distance that two samples of one distribution exceed with a probability of ``level``.
 
     Examples
     --------
-    >>> round(ks_noise(100, 100), 3)
-    0.231
+    >>> round(ks_noise(100, 100), 2)
+    0.23
     """
-    return KS_ONE_PERCENT * math.sqrt((n + m) / (n * m))
+    return math.sqrt(-0.5 * math.log(level / 2.0) * (n + m) / (n * m))
 
 
 Part: TypeAlias = Literal["bound", "rate"]
@@ -244,8 +243,8 @@ class KolmogorovSmirnov(NoveltyMeasure):
         return ks_distance(new.double(), torch.tensor(reference.quantiles, dtype=torch.float64))
 
     def noise(self, n: int, m: int) -> float:
-        """Critical value at 1 %."""
-        return ks_noise(n, m)
+        """Critical value, the level shared by the parts."""
+        return ks_noise(n, m, CHANCE / len(self.parts))
 
 
 @final
@@ -313,11 +312,6 @@ def _thin(scores: Tensor) -> tuple[float, ...]:
         middles = (torch.arange(MAX_QUANTILES, dtype=torch.float64) + 0.5) / MAX_QUANTILES
         ordered = ordered[(middles * len(ordered)).long()]
     return tuple(ordered.tolist())
-
-
-def _at_levels(ordered: Tensor, levels: Tensor) -> Tensor:
-    """Quantiles of an ascending sample at levels in [0, 1]."""
-    return torch.quantile(ordered, levels)
 
 
 def _require(scores: Tensor, name: str) -> None:

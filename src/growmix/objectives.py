@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -78,11 +77,3 @@ class DistillationObjective(nn.Module):
         if not self.component.classes:
             return -bound.mean()
         return (self._beta * F.cross_entropy(logits, soft, reduction="none") - bound).mean()
-
-
-def class_codes(component: Component, x: Tensor, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """Posterior means of images, and class positions with the missing ones filled in by the classifier."""
-    codes, logits = component.encode(x)
-    if logits.shape[1] == 0:
-        return codes, positions
-    return codes, torch.where(positions < 0, logits.argmax(1), positions)

@@ -44,11 +44,12 @@ def replay(component: Component, n: int, generator: torch.Generator, *, from_pri
     Returns
     -------
     TaskData
-        ``float32`` images; global labels, -1 from a component that knows no classes.
+        ``float32`` images; global labels, -1 in the proportion that was learnt without any.
     """
     if component.classes:
-        counts = component.class_counts.cpu() + torch.finfo(torch.float32).tiny
+        counts = torch.cat([component.class_counts, component.unlabelled_count[None]]).cpu()
         positions = torch.multinomial(counts, n, replacement=True, generator=generator)
+        positions[positions == len(component.classes)] = UNLABELLED
     else:
         positions = no_labels(n)
     return generate(component, positions, generator, from_prior=from_prior)

@@ -44,15 +44,15 @@ class ComponentScores:
         return ComponentScores(self.bound[:, list(indices)], tuple(self.class_log_proba[k] for k in indices))
 
 
-def responsibilities(bound: Tensor, log_prior: Tensor) -> Tensor:
-    """Posterior of the components, p(k|x), by Bayes' rule; ``(n, k)`` and ``(k,)`` to ``(n, k)``.
+def log_responsibilities(bound: Tensor, log_prior: Tensor) -> Tensor:
+    """Log-posterior of the components, log p(k|x), by Bayes' rule; ``(n, k)`` and ``(k,)`` to ``(n, k)``.
 
     Examples
     --------
-    >>> responsibilities(torch.tensor([[0.0, 0.0]]), torch.tensor([0.25, 0.75]).log())
+    >>> log_responsibilities(torch.tensor([[0.0, 0.0]]), torch.tensor([0.25, 0.75]).log()).exp()
     tensor([[0.2500, 0.7500]])
     """
-    return (bound + log_prior).softmax(1)
+    return (bound + log_prior).log_softmax(1)
 
 
 def route_examples(bound: Tensor, log_prior: Tensor) -> Tensor:
@@ -69,7 +69,7 @@ def route_group(bound: Tensor, log_prior: Tensor) -> int:
 
 
 def combine(
-    weights: Tensor,
+    log_weights: Tensor,
     class_log_proba: Sequence[Tensor],
     component_classes: Sequence[Sequence[int]],
     classes: Sequence[int],
@@ -78,8 +78,9 @@ def combine(
 
     Parameters
     ----------
-    weights
-        p(k|x), shape ``(n, components)``.
+    log_weights
+        log p(k|x), shape ``(n, components)``: in logarithms, a component that is far from answering still decides
+        among classes that only it knows.
     class_log_proba
         Per component, shape ``(n, its classes)``.
     component_classes
@@ -95,18 +96,17 @@ def combine(
     Examples
     --------
     >>> log_proba = [torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()]
-    >>> combine(torch.tensor([[0.5, 0.5]]), log_proba, [(0, 1), (2, 3)], (0, 1, 2, 3))
+    >>> combine(torch.tensor([[0.5, 0.5]]).log(), log_proba, [(0, 1), (2, 3)], (0, 1, 2, 3))
     tensor([[0.4500, 0.0500, 0.2500, 0.2500]])
     """
     column = {label: j for j, label in enumerate(classes)}
-    log_joint = weights.new_full((len(weights), len(classes)), -torch.inf)
+    log_joint = log_weights.new_full((len(log_weights), len(classes)), -torch.inf)
     for k, (log_proba, labels) in enumerate(zip(class_log_proba, component_classes, strict=True)):
         own = [i for i, label in enumerate(labels) if label in column]
         if not own:
             continue
         to = torch.tensor([column[labels[i]] for i in own])
-        # in logarithms: a component that is far from answering still decides among classes that only it knows
-        joint = weights[:, k : k + 1].clamp_min(torch.finfo(weights.dtype).tiny).log() + log_proba[:, own]
+        joint = log_weights[:, k : k + 1] + log_proba[:, own]
         log_joint[:, to] = torch.logaddexp(log_joint[:, to], joint)
     known = torch.isfinite(log_joint).any(1, keepdim=True)
     return torch.where(known, log_joint, 0.0).softmax(1)

@@ -13,7 +13,11 @@ BlueprintName = Literal["mlp", "conv"]
 GateName = Literal["threshold", "dirichlet"]
 LikelihoodName = Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"]
 NoveltyName = Literal["ks", "smd", "paper", "stored"]
+PrecisionName = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 SamplingName = Literal["ex-post", "prior"]
+
+MOST_UNITS = 65_536
+"""Of anything that is a size of a network: beyond it a slip of the finger is likelier than a wish."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +49,13 @@ class Settings:
     novelty
         ``ks`` (Kolmogorov-Smirnov), ``smd`` (standardised mean difference), ``paper`` (Eq. 17), ``stored`` (DEGM).
     threshold
-        Novelty from which on a component is added; by default the measure's own (0.2 for ks).
+        Novelty from which on a component is added; by default the measure's own (0.2 for ks). For few examples what
+        chance explains is taken instead where that is larger, and the decision says so.
     novelty_examples
         Examples of a new task that its novelty is measured on.
     holdout
-        Share of a task that is held out of training to calibrate novelty; at most 1,000 examples.
+        Share of a task that is held out of training to calibrate novelty; at least 50 examples (or a quarter of the
+        task), at most 1,000.
     gate
         ``threshold`` or ``dirichlet``.
     alpha
@@ -57,13 +63,14 @@ class Settings:
     temperature
         Temperature of the Dirichlet gate, in the unit of the measure.
     replay_ratio
-        Replayed examples for each new one when a component is reused.
+        Replayed examples for each new one when a component is reused; at least 2,000 in all, or as many as it learnt.
     sampling
         Where replayed codes come from: ``ex-post`` density or the ``prior``.
     density_components
         Gaussians of the ex-post density per class, at most.
     routing_draws
-        Draws of the code per example when components are compared; 0 scores at the posterior mean.
+        Draws of the code per example when components are compared; 0 scores at the posterior mean, which chooses
+        better and costs one decoding.
     epochs
         Passes over a task; by default 40, within 1,500 to 6,000 steps.
     batch_size
@@ -96,7 +103,8 @@ class Settings:
     strategy
         Lightning Fabric's, such as ``ddp``.
     precision
-        ``auto`` (bf16-mixed where the processor has it, else 32-true), or one of Lightning Fabric's.
+        ``auto`` (bf16-mixed where the processor has it, else 32-true), ``32-true``, ``bf16-mixed``, ``16-mixed``;
+        scores are always computed in single precision.
     seed
         Of everything random.
 
@@ -142,19 +150,21 @@ class Settings:
     device: str = "auto"
     devices: int = 1
     strategy: str = "auto"
-    precision: str = "auto"
+    precision: PrecisionName = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
         choices = {"blueprint": BlueprintName, "likelihood": LikelihoodName, "novelty": NoveltyName}
-        choices |= {"gate": GateName, "sampling": SamplingName}
+        choices |= {"gate": GateName, "sampling": SamplingName, "precision": PrecisionName}
         for name, kind in choices.items():
             self._require(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
-        for name in ("depth", "width", "latent", "novelty_examples", "density_components", "devices"):
+        for name in ("novelty_examples", "density_components", "devices", "student_epochs"):
             self._require_whole(name, 1)
-        for name in ("student_hidden", "student_latent", "student_epochs"):
-            self._require_whole(name, 1)
-        for name in ("hidden", "epochs", "batch_size", "patience", "student_examples"):
+        for name in ("depth", "width", "latent", "student_hidden", "student_latent"):
+            self._require_whole(name, 1, MOST_UNITS)
+        if self.hidden is not None:
+            self._require_whole("hidden", 1, MOST_UNITS)
+        for name in ("epochs", "batch_size", "patience", "student_examples"):
             if getattr(self, name) is not None:
                 self._require_whole(name, 1)
         for name in ("routing_draws", "seed"):
@@ -201,10 +211,12 @@ class Settings:
         self._require(name, is_number, "a finite number")
         return float(value)
 
-    def _require_whole(self, name: str, least: int) -> None:
+    def _require_whole(self, name: str, least: int, most: int | None = None) -> None:
         value = getattr(self, name)
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        self._require(name, whole, f"a whole number of {least} or more")
+        within = most is None or (whole and value <= most)
+        allowed = f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most:,}"
+        self._require(name, whole and within, allowed)
 
     def _require(self, name: str, holds: bool, allowed: str) -> None:
         if not holds:

@@ -20,9 +20,9 @@ from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv, check_blueprint
 from growmix.objectives import DistillationObjective
 from growmix.replay import as_bytes, generate
-from growmix.routing import Router, combine, responsibilities
+from growmix.routing import Router, combine, log_responsibilities
 from growmix.settings import Settings
-from growmix.training import Budget, Callback, TrainingLog, fit, seeded
+from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, seeded
 
 FEWEST, MOST = 4_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
@@ -88,14 +88,15 @@ class Student(Model):
         persistence.save(Path(path), "student", document, [self.component])
 
     @classmethod
-    def load(cls, path: str | Path) -> Student:
-        """Read a student back."""
+    def load(cls, path: str | Path, *, device: str | None = None) -> Student:
+        """Read a student back, to where it was made or to another device."""
         document, states = persistence.load(Path(path), "student")
         with persistence.understanding(Path(path)):
             settings = Settings(**document["settings"])
             component = states[0].build(student_blueprint(settings), settings.student_latent, settings)
             student = cls(component, settings, persistence.log_from_json(document["log"]))
             student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
+        component.to(make_fabric(settings if device is None else settings.but(device=device)).device)
         return student
 
 
@@ -155,16 +156,26 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
             component=None,
             callbacks=callbacks,
         )
-        student.density = ex_post_density(student, lessons.x, positions, settings, stream)
+        student.density = ex_post_density(student, lessons.x, positions, torch.ones(len(lessons)), settings, stream)
     return Student(student, settings, log)
+
+
+def lessons_for(settings: Settings, learnt: int, classes: int, components: int) -> int:
+    """How many generated examples a student learns from.
+
+    Examples
+    --------
+    >>> lessons_for(Settings(), learnt=60_000, classes=10, components=5)
+    60000
+    """
+    groups = max(classes, components)
+    return groups * (settings.student_examples or min(max(learnt // groups, FEWEST), MOST))
 
 
 def _lessons(teacher: Model, stream: torch.Generator) -> TaskData:
     """Generated images with the labels asked for: as many of every class of every component, kept as bytes."""
     kinds = [(c, k) for c in teacher.components for k in range(max(1, len(c.classes)))]
-    groups = max(len(teacher.classes_), len(teacher.components))
-    learnt = teacher.examples // groups
-    total = groups * (teacher.settings.student_examples or min(max(learnt, FEWEST), MOST))
+    total = lessons_for(teacher.settings, teacher.examples, len(teacher.classes_), len(teacher.components))
     each = max(1, total // len(kinds))
     from_prior = teacher.settings.sampling == "prior"
     images, labels = [], []
@@ -198,6 +209,6 @@ def _soft_labels(teacher: Model, lessons: TaskData, classes: Sequence[int]) -> T
         return torch.zeros(len(lessons), 0)
     heat = teacher.settings.student_temperature
     scores = teacher.component_scores(lessons.x)
-    weights = responsibilities(scores.bound / heat, teacher.log_prior / heat)
+    weights = log_responsibilities(scores.bound / heat, teacher.log_prior / heat)
     softened = [(log_proba / heat).log_softmax(1) for log_proba in scores.class_log_proba]
     return combine(weights, softened, [c.classes for c in teacher.components], classes)

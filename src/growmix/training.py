@@ -155,7 +155,9 @@ def native_precision(device: str) -> Literal["bf16-mixed", "32-true"]:
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     if device in ("auto", "cpu") and not torch.backends.mps.is_available():
         flags = torch.backends.cpu.get_cpu_capability()
-        has_bf16 = flags.startswith("AVX512") and torch.cpu._is_avx512_bf16_supported()
+        # PyTorch has no public way to ask; where the private one is gone, single precision is always right
+        asked = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        has_bf16 = flags.startswith("AVX512") and asked()
         return "bf16-mixed" if has_bf16 else "32-true"
     return "32-true"
 
@@ -267,7 +269,8 @@ class _Loop:
             [p for p in objective.parameters() if p.requires_grad],
             lr=budget.learning_rate,
             weight_decay=budget.weight_decay,
-            fused=fabric.device.type in ("cpu", "cuda"),
+            # a gradient scaler (16-mixed) must see the gradients before the step, which a fused one hides
+            fused=fabric.device.type in ("cpu", "cuda") and getattr(fabric.strategy.precision, "scaler", None) is None,
         )
         self._module, self._optimizer = fabric.setup(objective, optimizer)
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(

@@ -28,7 +28,7 @@ def scores(n: int = 500, seed: int = 0, shift: float = 0.0) -> Tensor:
 
 
 def reference(known: Tensor) -> ReferenceStatistics:
-    return ReferenceStatistics.of(known, known)
+    return ReferenceStatistics.of(known)
 
 
 def distance(measure: NoveltyMeasure, new: Tensor, known: Tensor) -> float:

@@ -149,7 +149,7 @@ def test_what_is_no_image_is_refused_in_one_line(ask: Callable[[Any], Any], x: A
 @pytest.mark.parametrize("verb", ["predict", "predict_proba", "score_samples", "reconstruct", "encode", "route"])
 def test_no_verb_that_answers_takes_labels(verb: str) -> None:
     parameters = inspect.signature(getattr(GrowingMixture, verb)).parameters
-    assert set(parameters) <= {"self", "x", "component", "classes", "per"}
+    assert set(parameters) <= {"self", "x", "component", "classes", "per", "scores"}
 
 
 def test_probabilities_are_a_distribution_over_the_classes_learnt(classifier: Model) -> None:

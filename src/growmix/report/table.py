@@ -63,8 +63,7 @@ def _novelty(decision: Mapping[str, Any]) -> str:
     known = [value for value in decision["novelty"] if value is not None]
     if not known:
         return "-"
-    side = ">=" if decision["action"] == "grow" else "<"
-    return f"{min(known):.3f} {side} {decision['threshold']:.3g}"
+    return f"{min(known):.3f} (threshold {decision['threshold']:.3g})"
 
 
 def _last(matrix: list[list[float | None]] | None, task: int) -> str:
