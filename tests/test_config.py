@@ -28,7 +28,7 @@ configs = st.builds(
         threshold=st.none() | st.floats(0, 1e9),
         learning_rate=st.floats(1e-12, 1e3),
         epochs=st.none() | st.integers(1, 10**6),
-        precision=st.sampled_from(["auto", "32-true", "64"]),
+        precision=st.sampled_from(["auto", "32-true", "16-mixed"]),
         seed=st.integers(0, 2**32 - 1),
     ),
 )
@@ -82,7 +82,7 @@ def test_label_spaces_are_those_of_the_streams() -> None:
         ({"label_space": "both"}, ["label_space", "both", "separate, shared"]),
         ({"tasks": []}, ["tasks", "names"]),
         ({"tasks": "mnist,,cifar10"}, ["tasks", "mnist,,cifar10"]),
-        ({"precision": 32}, ["precision", "32", "text"]),
+        ({"precision": 32}, ["precision", "32", "32-true"]),
         ({"out": ""}, ["out", "a path"]),
         ({"seed": -1}, ["seed", "-1"]),
         ({"stream": None}, ["stream", "text"]),

@@ -171,9 +171,24 @@ def test_images_that_are_none_are_refused_in_one_line_that_names_them(x: Any, sa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "x", [FLOATS[:, :1], FLOATS[:, :, :4], FLOATS[:, 0], FLOATS.reshape(11, 60)[:, :59], FLOATS.transpose(0, 2, 3, 1)]
-)
+def test_channels_last_are_refused_with_the_way_out() -> None:
+    with pytest.raises(BadInput, match=r"channels last.*\(0, 3, 1, 2\)"):
+        check_images(np.zeros((5, 28, 28, 3), dtype=np.float32))
+
+
+def test_whole_numbers_0_and_1_are_not_taken_for_bytes() -> None:
+    with pytest.raises(BadInput, match="0 and 1"):
+        check_images(np.eye(4, dtype=np.int64)[None, None])
+
+
+def test_a_dataset_and_a_loader_are_images_too() -> None:
+    x = torch.rand(7, 1, 4, 4)
+    dataset = TensorDataset(x, torch.arange(7))
+    for kind in (dataset, DataLoader(dataset, batch_size=3)):
+        torch.testing.assert_close(check_images(kind), x)
+
+
+@pytest.mark.parametrize("x", [FLOATS[:, :1], FLOATS[:, :, :4], FLOATS[:, 0], FLOATS.reshape(11, 60)[:, :59]])
 def test_images_unlike_those_learnt_are_refused(x: np.ndarray) -> None:
     with pytest.raises(BadInput, match=r"\(3, 5, 4\)"):
         check_images(x, (3, 5, 4))

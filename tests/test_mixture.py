@@ -704,3 +704,37 @@ def test_settings_of_a_mixture_are_its_own() -> None:
     mixture = GrowingMixture("mlp", settings, threshold=0.5)
     assert mixture.settings == replace(settings, threshold=0.5)
     assert settings.threshold is None
+
+
+def test_old_tasks_do_not_fade_from_the_density(monkeypatch: pytest.MonkeyPatch) -> None:
+    # five unlabelled tasks of one size in one component: each keeps about a fifth of what is generated
+    monkeypatch.setattr("growmix.replay.MIN_REPLAY", 1)
+    levels = torch.linspace(0.1, 0.9, 5)
+    stream = torch.Generator().manual_seed(0)
+    tasks = [(level + 0.05 * torch.rand(200, 1, 4, 4, generator=stream)).clamp(0, 1) for level in levels]
+    mixture = GrowingMixture("mlp", hidden=32, latent=2, epochs=60, likelihood="gaussian", variance=0.01, threshold=9.0)
+    for task in tasks:
+        mixture.learn(task)
+    assert len(mixture.components) == 1
+    generated = mixture.sample(1_000)[0].mean((1, 2, 3))
+    shares = torch.bincount((torch.tensor(generated)[:, None] - levels - 0.025).abs().argmin(1), minlength=5) / 1_000
+    assert shares.min() > 0.1, shares
+
+
+def test_what_was_learnt_without_labels_is_replayed_without() -> None:
+    mixture = GrowingMixture("mlp", hidden=16, latent=2, epochs=2, threshold=9.0, supervised=True)
+    x = torch.rand(100, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    mixture.learn(x)
+    mixture.learn((x, torch.arange(100) % 2))
+    _, labels = mixture.sample(1_000)
+    assert 0.35 < (labels == -1).mean() < 0.65
+
+
+def test_no_class_is_held_out_altogether() -> None:
+    x = torch.rand(40, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    for seed in range(8):
+        labels = torch.zeros(40, dtype=torch.int64)
+        labels[seed] = 1
+        mixture = GrowingMixture("mlp", hidden=8, latent=2, epochs=1, seed=seed, holdout=0.5)
+        mixture.learn((x, labels))
+        assert mixture.components[0].class_counts.min() >= 1

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from growmix import GrowingMixture
 from growmix.errors import BadInput, NonFiniteLoss
 from growmix.settings import Settings
 from growmix.training import (
@@ -312,3 +313,11 @@ def test_the_precision_chosen_is_one_that_fabric_knows() -> None:
     for device in ("cpu", "auto"):
         assert native_precision(device) in ("32-true", "bf16-mixed")
     assert make_fabric(Settings(device="cpu", precision="32-true")).device.type == "cpu"
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
+def test_every_precision_learns(precision: str) -> None:
+    mixture = GrowingMixture(hidden=16, latent=2, epochs=2, precision=precision, device="cpu")
+    images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    mixture.learn((images, torch.arange(40) % 2))
+    assert np.isfinite(mixture.score_samples(images.numpy())).all()
