@@ -129,7 +129,8 @@ def check_metrics(metrics: Mapping[str, Any], tasks: int) -> None:
     assert metrics["parameters"]["shared"] == 0
     assert set(metrics["seconds"]) == {"train", "evaluate", "student"}
     assert metrics["examples_per_second"] > 0
-    assert set(metrics["versions"]) == {"growmix", "python", "torch", "numpy", "scikit-learn"}
+    software = {"growmix", "python", "torch", "numpy", "scikit-learn"}
+    assert set(metrics["versions"]) == software | {"device", "precision"}
 
 
 def check_average(average: Mapping[str, Any], accuracy: Mapping[str, Any]) -> None:

@@ -167,18 +167,20 @@ def run(
 
 
 @app.command
-def evaluate(folder: Folder, /, *, json_: Annotated[bool, AsJson] = False) -> int:
+def evaluate(folder: Folder, /, *, device: str | None = None, json_: Annotated[bool, AsJson] = False) -> int:
     """Measure a run's mixture and student again, on the test sets of its stream.
 
     Parameters
     ----------
+    device
+        Where to compute (auto, cpu, cuda, mps); by default where the run did.
     json_
         Print the figures as JSON, under the keys of metrics.json, in place of the table.
     """
     from growmix import experiment
     from growmix.report.table import closing_table, make_console
 
-    metrics = experiment.reevaluate(folder)
+    metrics = experiment.reevaluate(folder, device=device)
     if json_:
         print(json.dumps(metrics, indent=1, allow_nan=False))
     else:
@@ -195,6 +197,7 @@ def sample(
     label: Annotated[int | None, Whole] = None,
     n: Annotated[int, Whole] = 10,
     out: Path | None = None,
+    device: str | None = None,
 ) -> int:
     """Draw images from a run's mixture: a PNG with one row per component.
 
@@ -208,11 +211,13 @@ def sample(
         Images per row.
     out
         PNG file to write; by default samples.png in DIR.
+    device
+        Where to compute (auto, cpu, cuda, mps); by default where the run did.
     """
     from growmix import experiment
     from growmix.report.pictures import write_grid
 
-    mixture = experiment.load_mixture(folder)
+    mixture = experiment.load_mixture(folder, device=device)
     rows = draw(mixture, component, label, n)
     file = out or folder / experiment.SAMPLES
     write_grid(list(rows.values()), file)

@@ -31,7 +31,7 @@ from growmix.report.events import EventLog, finite
 from growmix.report.reporter import Reporter, RunPlan, TaskResult
 from growmix.streams import Stream
 from growmix.student import Student, lessons_for
-from growmix.training import Budget, make_fabric
+from growmix.training import Budget, make_fabric, native_precision
 
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
@@ -101,8 +101,15 @@ def _run(config: RunConfig, reporters: Sequence[Reporter]) -> dict[str, Any]:
     return finished
 
 
-def reevaluate(folder: Path) -> dict[str, Any]:
+def reevaluate(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     """Measure the mixture, and the student if there is one, of a run again.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    device
+        Where to compute, if not where the run did.
 
     Returns
     -------
@@ -119,25 +126,25 @@ def reevaluate(folder: Path) -> dict[str, Any]:
         The data are not there any more.
     """
     config = RunFolder(folder).config()
-    mixture = load_mixture(folder)
+    mixture = load_mixture(folder, device=device)
     stream = load_stream(config)
     learnt = len(mixture.decisions)
     student = None
     if (folder / CHECKPOINT / STUDENT).exists():
-        student = evaluate_student(load_student(folder), stream, tasks=learnt).to_dict()
+        student = evaluate_student(load_student(folder, device=device), stream, tasks=learnt).to_dict()
     scores = evaluate(mixture, stream).to_dict()
     return _describe(config, stream, mixture, scores, student) | {"versions": versions()}
 
 
-def load_mixture(folder: Path) -> GrowingMixture:
-    """The mixture of a run."""
+def load_mixture(folder: Path, *, device: str | None = None) -> GrowingMixture:
+    """The mixture of a run, where it was made or on another device."""
     RunFolder(folder).config()
-    return GrowingMixture.load(folder / CHECKPOINT)
+    return GrowingMixture.load(folder / CHECKPOINT, device=device)
 
 
-def load_student(folder: Path) -> Student:
-    """The student of a run."""
-    return Student.load(folder / CHECKPOINT / STUDENT)
+def load_student(folder: Path, *, device: str | None = None) -> Student:
+    """The student of a run, where it was made or on another device."""
+    return Student.load(folder / CHECKPOINT / STUDENT, device=device)
 
 
 def load_stream(config: RunConfig) -> Stream:
@@ -192,6 +199,12 @@ def versions() -> dict[str, str]:
     """Of growmix and what its figures depend on."""
     packages = {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
     return {"growmix": __version__, "python": platform.python_version(), **packages}
+
+
+def precision(config: RunConfig) -> str:
+    """The precision that a run trains in, with "auto" resolved."""
+    asked = config.settings.precision
+    return native_precision(config.settings.device) if asked == "auto" else asked
 
 
 @dataclass(frozen=True)
@@ -328,7 +341,8 @@ class _Course:
                 "student": self.student_seconds,
             },
             "examples_per_second": seen / self.train_seconds,
-            "versions": versions(),
+            # one seed gives other numbers on another kind of device or in another precision
+            "versions": versions() | {"device": self.config.settings.device, "precision": precision(self.config)},
         }
         self.folder.write_metrics(metrics)
         return metrics
