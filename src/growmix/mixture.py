@@ -22,7 +22,7 @@ from growmix.gating import Decision, DirichletGate, Gate, ThresholdGate
 from growmix.likelihoods import make_likelihood
 from growmix.model import Model, ex_post_density, in_pieces, routing_noise
 from growmix.nets import MLP, Blueprint, Conv, check_blueprint
-from growmix.novelty import MEASURES, PARTS, Part, ReferenceStatistics, ks_distance
+from growmix.novelty import MEASURES, ReferenceStatistics, ks_distance, name_scores
 from growmix.objectives import TaskObjective
 from growmix.replay import generate, join, replay, replay_size
 from growmix.routing import Router, route_examples, route_group
@@ -43,9 +43,9 @@ GENERATED = 1_000
 
 @dataclass(frozen=True)
 class Reference:
-    """What a component remembers of one task: statistics of its bounds and rates, and which labels it had."""
+    """What a component remembers of one task: statistics of its scores, by name, and which labels it had."""
 
-    statistics: Mapping[Part, ReferenceStatistics]
+    statistics: Mapping[str, ReferenceStatistics]
     classes: tuple[int, ...]
 
     @property
@@ -281,11 +281,11 @@ class GrowingMixture(Model):
             statistics = [reference.statistics for reference in record.references]
             component = self._components[k]
             own = self._generated(component, (), stream) if measure.needs_samples else None
-            generated = None if own is None else self._scores(component, own)["bound"]
+            generated = None if own is None else self._bound(component, own)
             nearest.append(measure.nearest(self._scores(component, task.x[chosen]), statistics, generated))
         best = min(range(len(nearest)), key=lambda k: nearest[k][0])
         reference = self._records[best].references[nearest[best][1]]
-        noise = measure.noise(len(chosen), reference.count)
+        noise = measure.noise(len(chosen), reference.count, len(reference.statistics))
         return tuple(distance for distance, _ in nearest), noise
 
     def _prepare(
@@ -341,7 +341,7 @@ class GrowingMixture(Model):
             stream,
             component=index,
             callbacks=callbacks,
-            held_out=lambda: float(self._scores(component, held.x)["bound"].mean()),
+            held_out=lambda: float(self._bound(component, held.x).mean()),
         )
         learnt = self._records[index].examples if replayed is not None else 0
         # every replayed image stands for all that were learnt, or old tasks would fade by half with every update
@@ -355,7 +355,7 @@ class GrowingMixture(Model):
     ) -> Record:
         """What is known of the component now: the old tasks' statistics estimated anew, this task's measured."""
         scores = self._scores(component, held.x)
-        new = Reference({part: ReferenceStatistics.of(scores[part]) for part in PARTS}, held.classes())
+        new = Reference({name: ReferenceStatistics.of(values) for name, values in scores.items()}, held.classes())
         if decision.action == "grow":
             return Record(examples, 1, (new,))
         old = self._records[decision.component]
@@ -369,7 +369,7 @@ class GrowingMixture(Model):
         """A reference under the updated component, from samples of its classes drawn before the update."""
         x = self._generated(teacher, reference.classes, stream)
         before, after = self._scores(teacher, x), self._scores(component, x)
-        moved = {part: reference.statistics[part].after_update(before[part], after[part]) for part in PARTS}
+        moved = {name: known.after_update(before[name], after[name]) for name, known in reference.statistics.items()}
         return replace(reference, statistics=moved)
 
     def _generated(self, component: Component, classes: tuple[int, ...], stream: torch.Generator) -> Tensor:
@@ -381,10 +381,13 @@ class GrowingMixture(Model):
         positions = own[torch.randint(len(own), (GENERATED,), generator=stream)]
         return generate(component, positions, stream, from_prior=from_prior).x
 
-    def _scores(self, component: Component, x: Tensor) -> dict[Part, Tensor]:
-        """Label-free scores of images under one component, nats, shape ``(n,)`` each."""
+    def _scores(self, component: Component, x: Tensor) -> dict[str, Tensor]:
+        """Label-free scores of images under one component, shape ``(n,)`` each."""
+        return name_scores(self._bound(component, x), in_pieces(component, "rate", x), in_pieces(component, "code", x))
+
+    def _bound(self, component: Component, x: Tensor) -> Tensor:
         noise = routing_noise(self.settings.routing_draws, component.latent)
-        return {"bound": Router([component]).scores(x, noise).bound[:, 0], "rate": in_pieces(component, "rate", x)}
+        return Router([component]).scores(x, noise).bound[:, 0]
 
     def _commit(self, decision: Decision, component: Component, record: Record, step: Step) -> None:
         """The only place where a mixture changes."""
@@ -545,19 +548,19 @@ def remember(old: Sequence[Reference], new: Reference) -> tuple[Reference, ...]:
 
 def unlikeness(a: Reference, b: Reference) -> float:
     """Kolmogorov-Smirnov distance of what is remembered of two tasks, in [0, 1]."""
-    pairs = [(a.statistics[part].quantiles, b.statistics[part].quantiles) for part in PARTS]
+    pairs = [(known.quantiles, b.statistics[name].quantiles) for name, known in a.statistics.items()]
     return max(ks_distance(torch.tensor(p).double(), torch.tensor(q).double()) for p, q in pairs)
 
 
 def _same_data(old: Reference, new: Reference) -> bool:
     """Whether a newly measured reference makes an old one needless."""
     measure = MEASURES["ks"]
-    near = max(measure.default_threshold, measure.noise(old.count, new.count))
+    near = max(measure.default_threshold, measure.noise(old.count, new.count, len(new.statistics)))
     return set(old.classes) <= set(new.classes) and unlikeness(old, new) < near
 
 
 def _pool(a: Reference, b: Reference) -> Reference:
-    pooled = {part: a.statistics[part].pooled(b.statistics[part]) for part in PARTS}
+    pooled = {name: known.pooled(b.statistics[name]) for name, known in a.statistics.items()}
     return Reference(pooled, tuple(sorted({*a.classes, *b.classes})))
 
 
@@ -591,7 +594,8 @@ def _positions(task: TaskData, component: Component) -> Tensor:
 def _record_from(document: dict[str, Any]) -> Record:
     references = tuple(
         Reference(
-            {part: _statistics_from(reference["statistics"][part]) for part in PARTS}, tuple(reference["classes"])
+            {name: _statistics_from(known) for name, known in reference["statistics"].items()},
+            tuple(reference["classes"]),
         )
         for reference in document["references"]
     )

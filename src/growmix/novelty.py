@@ -1,7 +1,8 @@
 """How new data are to a component: knowledge measures as pure functions, and what a component remembers.
 
 Every measure compares per-example scores of new data with those of data that the component knows: the log-likelihood
-bound and, for the default, also its rate, the KL part of the bound (both in nats). Labels never come near them.
+bound and its rate, the KL part of it (both in nats), and for the default also every coordinate of the code. Labels never
+come near them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, final
+from typing import TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -175,10 +176,22 @@ def ks_noise(n: int, m: int, level: float = 0.01) -> float:
     return math.sqrt(-0.5 * math.log(level / 2.0) * (n + m) / (n * m))
 
 
-Part: TypeAlias = Literal["bound", "rate"]
-"""What is scored per example: the whole bound, or the nats that its code carries."""
+Scores: TypeAlias = Mapping[str, Tensor]
+"""Per-example numbers ``(n,)`` by name: ``bound``, ``rate`` (nats), and ``code0``, ``code1``, ... (posterior mean)."""
 
-PARTS: tuple[Part, ...] = ("bound", "rate")
+Statistics: TypeAlias = Mapping[str, "ReferenceStatistics"]
+"""Of the same, by the same names."""
+
+
+def name_scores(bound: Tensor, rate: Tensor, codes: Tensor) -> dict[str, Tensor]:
+    """Bounds ``(n,)``, rates ``(n,)`` and codes ``(n, latent)`` under their names.
+
+    Examples
+    --------
+    >>> list(name_scores(torch.zeros(3), torch.zeros(3), torch.zeros(3, 2)))
+    ['bound', 'rate', 'code0', 'code1']
+    """
+    return {"bound": bound, "rate": rate} | {f"code{j}": column for j, column in enumerate(codes.T)}
 
 
 class NoveltyMeasure(ABC):
@@ -192,8 +205,8 @@ class NoveltyMeasure(ABC):
         From which value on data count as new, in the unit of the measure.
     needs_samples
         Whether ``distance`` wants fresh scores of the component's own samples.
-    parts
-        Which scores it looks at; the distance is the largest over them.
+    everything
+        Whether it looks at all scores (the distance is then the largest over them), or at the bound alone.
     unit
         For reports.
     """
@@ -201,26 +214,30 @@ class NoveltyMeasure(ABC):
     name: str
     default_threshold: float
     needs_samples: bool = False
-    parts: tuple[Part, ...] = ("bound",)
+    everything: bool = False
     unit: str = ""
 
     @abstractmethod
     def distance(self, new: Tensor, reference: ReferenceStatistics, generated: Tensor | None) -> float:
         """Distance of new scores ``(n,)`` from one reference; 0 means nothing new."""
 
-    def noise(self, n: int, m: int) -> float:
-        """Distance that ``n`` new and ``m`` reference examples of one distribution may show by chance."""
+    def noise(self, n: int, m: int, scores: int) -> float:
+        """Distance that ``n`` new and ``m`` reference examples of one distribution may show by chance.
+
+        ``scores`` is how many there are per example: the more are looked at, the more one of them may stray.
+        """
         return 0.0
 
     def nearest(
         self,
-        new: Mapping[Part, Tensor],
-        references: Sequence[Mapping[Part, ReferenceStatistics]],
+        new: Scores,
+        references: Sequence[Statistics],
         generated: Tensor | None = None,
     ) -> tuple[float, int]:
         """Smallest distance to what a component knows, and which of its references has it."""
+        names = tuple(new) if self.everything else ("bound",)
         distances = [
-            max(self.distance(new[part], reference[part], generated) for part in self.parts) for reference in references
+            max(self.distance(new[name], reference[name], generated) for name in names) for reference in references
         ]
         nearest = min(range(len(distances)), key=distances.__getitem__)
         return distances[nearest], nearest
@@ -230,21 +247,22 @@ class NoveltyMeasure(ABC):
 class KolmogorovSmirnov(NoveltyMeasure):
     """Largest gap between the distributions of new and of held-out scores; without a unit, in [0, 1].
 
-    Of the bound and of its rate, the larger one: foreign data can meet a component's bounds by chance (MNIST under a
-    component that learnt Fashion-MNIST: 0.16), but then their codes are unlike those of its own data (0.49).
+    Of the bound, its rate and every coordinate of the code, the largest one: foreign data can meet a component's bounds by
+    chance (MNIST under a component that learnt Fashion-MNIST: 0.16; shirts and sneakers under coats and sandals: 0.18),
+    but then their codes are unlike those of its own data (0.49 in the rate; 0.39 in a coordinate).
     """
 
     name = "ks"
     default_threshold = 0.2
-    parts = PARTS
+    everything = True
 
     def distance(self, new: Tensor, reference: ReferenceStatistics, generated: Tensor | None = None) -> float:
         """See :func:`ks_distance`."""
         return ks_distance(new.double(), torch.tensor(reference.quantiles, dtype=torch.float64))
 
-    def noise(self, n: int, m: int) -> float:
-        """Critical value, the level shared by the parts."""
-        return ks_noise(n, m, CHANCE / len(self.parts))
+    def noise(self, n: int, m: int, scores: int) -> float:
+        """Critical value, the level shared by the scores."""
+        return ks_noise(n, m, CHANCE / scores)
 
 
 @final
@@ -260,7 +278,7 @@ class StandardisedMeanDifference(NoveltyMeasure):
         mean, variance = float(new.double().mean()), float(new.double().var(unbiased=False))
         return standardised_mean_difference(mean, variance, reference.mean, reference.variance)
 
-    def noise(self, n: int, m: int) -> float:
+    def noise(self, n: int, m: int, scores: int) -> float:
         """2.58 standard errors of a standardised difference: the same 1 % level as the default measure."""
         return 2.58 * math.sqrt(1.0 / n + 1.0 / m)
 
