@@ -22,7 +22,7 @@ from growmix.data import TaskData
 from growmix.density import LatentDensity
 from growmix.mixture import MAX_REFERENCES, Reference, remember
 from growmix.nets import OwnModules
-from growmix.novelty import MEASURES, PARTS, ReferenceStatistics
+from growmix.novelty import MEASURES, ReferenceStatistics
 from growmix.replay import replay_size
 from growmix.training import Callback, FitInfo, Progress, TrainingLog
 
@@ -258,7 +258,7 @@ def test_components_remember_statistics_and_no_examples(learnt: GrowingMixture) 
 
 def remembered(centre: float, label: int) -> Reference:
     scores = centre + torch.linspace(0, 1, 50)
-    return Reference(dict.fromkeys(PARTS, ReferenceStatistics.of(scores)), (label,))
+    return Reference(dict.fromkeys(("bound", "rate"), ReferenceStatistics.of(scores)), (label,))
 
 
 def test_memory_of_references_is_bounded_and_like_ones_replace_each_other() -> None:

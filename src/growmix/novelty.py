@@ -1,8 +1,8 @@
 """How new data are to a component: knowledge measures as pure functions, and what a component remembers.
 
 Every measure compares per-example scores of new data with those of data that the component knows: the log-likelihood
-bound and its rate, the KL part of it (both in nats), and for the default also every coordinate of the code. Labels never
-come near them.
+bound and its rate, the KL part of it (both in nats), and for the default also every coordinate of the code. Labels
+never come near them.
 """
 
 from __future__ import annotations
@@ -247,9 +247,9 @@ class NoveltyMeasure(ABC):
 class KolmogorovSmirnov(NoveltyMeasure):
     """Largest gap between the distributions of new and of held-out scores; without a unit, in [0, 1].
 
-    Of the bound, its rate and every coordinate of the code, the largest one: foreign data can meet a component's bounds by
-    chance (MNIST under a component that learnt Fashion-MNIST: 0.16; shirts and sneakers under coats and sandals: 0.18),
-    but then their codes are unlike those of its own data (0.49 in the rate; 0.39 in a coordinate).
+    Of the bound, its rate and every coordinate of the code, the largest one: foreign data can meet a component's
+    bounds by chance (MNIST under a component that learnt Fashion-MNIST: 0.16; shirts and sneakers under coats and
+    sandals: 0.18), but then their codes are unlike those of its own data (0.49 in the rate; 0.39 in a coordinate).
     """
 
     name = "ks"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from growmix.errors import BadInput
-from growmix.novelty import MEASURES, PARTS, NoveltyMeasure, Part, ReferenceStatistics
+from growmix.novelty import MEASURES, NoveltyMeasure, ReferenceStatistics
 from growmix.settings import NoveltyName
 
 SPREAD = 20.0
@@ -68,8 +68,11 @@ def test_the_order_of_examples_does_not_matter(measure: NoveltyMeasure) -> None:
     assert found == pytest.approx(distance(measure, new, known), rel=1e-6)
 
 
-def both(value: Any) -> dict[Part, Any]:
-    return dict.fromkeys(PARTS, value)
+NAMES = ("bound", "rate", "code0", "code1")
+
+
+def both(value: Any) -> dict[str, Any]:
+    return dict.fromkeys(NAMES, value)
 
 
 def test_the_nearest_of_several_references_counts(measure: NoveltyMeasure) -> None:
@@ -82,9 +85,9 @@ def test_the_nearest_of_several_references_counts(measure: NoveltyMeasure) -> No
 
 def test_what_is_unlike_in_any_part_that_is_looked_at_is_new(measure: NoveltyMeasure) -> None:
     known, unlike = scores(), scores(seed=1, shift=-60.0)
-    for part in PARTS:
+    for part in NAMES:
         found, _ = measure.nearest({**both(known), part: unlike}, [both(reference(known))], known)
-        if part in measure.parts:
+        if measure.everything or part == "bound":
             assert found == distance(measure, unlike, known) > measure.default_threshold
         else:
             assert found == distance(measure, known, known)
@@ -103,16 +106,17 @@ def test_scores_that_are_none_are_refused(measure: NoveltyMeasure, new: Tensor) 
 
 
 def test_chance_matters_less_the_more_examples_there_are(measure: NoveltyMeasure) -> None:
-    noise = [measure.noise(n, 100) for n in (4, 10, 100, 10_000)]
+    noise = [measure.noise(n, 100, 1) for n in (4, 10, 100, 10_000)]
     assert noise == sorted(noise, reverse=True)
     assert noise[-1] >= 0.0
-    assert measure.noise(7, 30) == pytest.approx(measure.noise(30, 7))
+    assert measure.noise(7, 30, 1) == pytest.approx(measure.noise(30, 7, 1))
+    assert measure.noise(7, 30, 26) >= measure.noise(7, 30, 1)
 
 
 def test_two_samples_of_one_distribution_stay_within_the_noise_in_99_of_100_cases() -> None:
     for measure in (MEASURES["ks"], MEASURES["smd"]):
         beyond = sum(
-            distance(measure, scores(40, seed=2 * i), scores(60, seed=2 * i + 1)) > measure.noise(40, 60)
+            distance(measure, scores(40, seed=2 * i), scores(60, seed=2 * i + 1)) > measure.noise(40, 60, 1)
             for i in range(400)
         )
         assert beyond <= 12  # 4 expected; above 12 has a chance of 0.001
