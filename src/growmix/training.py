@@ -220,21 +220,6 @@ def fit(
     NonFiniteLoss
         As soon as an epoch's loss is NaN or infinite.
     """
-    with _threads_for(objective, fabric.device):
-        return _fit(objective, data, latent, budget, fabric, generator, component, callbacks, held_out)
-
-
-def _fit(
-    objective: nn.Module,
-    data: Sequence[Tensor],
-    latent: int,
-    budget: Budget,
-    fabric: Fabric,
-    generator: torch.Generator,
-    component: int | None,
-    callbacks: Sequence[Callback],
-    held_out: Callable[[], float] | None,
-) -> TrainingLog:
     loop = _Loop(objective, data, latent, budget, fabric, generator)
     best = _Best(held_out, budget.patience) if held_out and budget.patience else None
     what: Literal["component", "student"] = "student" if component is None else "component"
@@ -243,20 +228,21 @@ def _fit(
     losses: list[float] = []
     started = time.perf_counter()
     objective.train()
-    for epoch in range(1, budget.epochs + 1):
-        losses.append(loop.epoch())
-        if not math.isfinite(losses[-1]):
-            raise NonFiniteLoss(
-                f"the loss is {losses[-1]} after epoch {epoch} of {budget.epochs}; nothing was changed. Try a "
-                f"learning_rate below {budget.learning_rate:g} or a gradient_clip below {budget.gradient_clip:g}"
-            )
-        score = best.look(objective) if best else None
-        rate = loop.examples * epoch / (time.perf_counter() - started)
-        progress = Progress(epoch, budget.epochs, loop.done, loop.steps, losses[-1], rate, score)
-        for callback in callbacks:
-            callback.on_epoch_end(progress)
-        if best and best.gave_up:
-            break
+    with _threads_for(objective, fabric.device):
+        for epoch in range(1, budget.epochs + 1):
+            losses.append(loop.epoch())
+            if not math.isfinite(losses[-1]):
+                raise NonFiniteLoss(
+                    f"the loss is {losses[-1]} after epoch {epoch} of {budget.epochs}; nothing was changed. Try a "
+                    f"learning_rate below {budget.learning_rate:g} or a gradient_clip below {budget.gradient_clip:g}"
+                )
+            score = best.look(objective) if best else None
+            rate = loop.examples * epoch / (time.perf_counter() - started)
+            progress = Progress(epoch, budget.epochs, loop.done, loop.steps, losses[-1], rate, score)
+            for callback in callbacks:
+                callback.on_epoch_end(progress)
+            if best and best.gave_up:
+                break
     if best:
         best.restore(objective)
     objective.eval()
