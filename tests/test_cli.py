@@ -29,7 +29,12 @@ TINY = [
     "--student-examples",
     "50",
 ]
-GROWMIX = [sys.executable, "-c", "from growmix.cli import main; main()"]
+
+# A shell that starts things in the background has them ignore Ctrl-C, and what they start inherits that.
+PROGRAM = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from growmix.cli import main; main()"
+)
+GROWMIX = [sys.executable, "-c", PROGRAM]
 
 
 @pytest.fixture(autouse=True)
