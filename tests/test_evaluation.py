@@ -15,13 +15,16 @@ from torch import Tensor
 from growmix import BadInput, Decision, GrowingMixture, NotLearnt
 from growmix.data import TaskData
 from growmix.evaluation import Evaluator, Scores, evaluate, evaluate_student
+from growmix.learner import Part, Step
 from growmix.routing import ComponentScores
 from growmix.streams import Task
+from growmix.training import TrainingLog
 
 
 @dataclass(frozen=True)
 class FakeComponent:
     classes: tuple[int, ...]
+    target_shape: None = None
 
 
 class FakeMixture:
@@ -45,6 +48,12 @@ class FakeMixture:
     @property
     def decisions(self) -> tuple[Decision, ...]:
         return tuple(Decision("grow" if v == 1 else "reuse", k, (), 0.2) for k, v in self._learnt)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        log = TrainingLog(1, 1, 1, 1.0, (1.0,))
+        parts = [(Part(k, 1, version),) for k, version in self._learnt]
+        return tuple(Step(decision, part, log) for decision, part in zip(self.decisions, parts, strict=True))
 
     @property
     def components(self) -> tuple[FakeComponent, ...]:
@@ -198,7 +207,7 @@ def test_rows_of_components_trained_since_are_unknown_to_evaluate_and_known_to_a
 def test_an_evaluator_and_evaluate_agree_when_nothing_was_updated() -> None:
     late = evaluate(learnt(FakeMixture((0, 1), (2, 3)), 0, 1), two_tasks())
     known = followed(FakeMixture((0, 1), (2, 3)), two_tasks(), 0, 1).scores()
-    assert replace(late, reconstruction_when_learnt=()) == replace(known, reconstruction_when_learnt=())
+    assert late == known
 
 
 def test_reconstruction_right_after_learning_is_kept() -> None:
@@ -207,14 +216,27 @@ def test_reconstruction_right_after_learning_is_kept() -> None:
         task(1, (0, 1), says=[0] * 4, best=[0] * 4, labels=[0] * 4),
     ]
     scores = followed(FakeMixture((0, 1)), stream, 0, 0).scores()
-    then, now = scores.reconstruction_when_learnt[0], scores.reconstruction[0]
+    then, now = scores.over_time[0][0], scores.over_time[1][0]
     assert then is not None
+    assert now is not None
     assert then.mse == pytest.approx(64 / 255**2, rel=1e-4)
     assert now.mse == pytest.approx(64 * 4 / 255**2, rel=1e-4)
-    assert (then.nll, now.nll) == (10.0, 20.0)
-    assert scores.reconstruction_when_learnt[1] == scores.reconstruction[1]
+    assert scores.over_time[0][1] is None
+    assert [row.mse for row in scores.reconstruction] == [cell.mse for cell in scores.over_time[1] if cell]
+    assert [row.nll for row in scores.reconstruction] == [20.0, 20.0]
     late = evaluate(learnt(FakeMixture((0, 1)), 0, 0), stream)
-    assert late.reconstruction_when_learnt == (None, late.reconstruction[1])
+    assert late.over_time == ((None, None), scores.over_time[1])
+
+
+def test_a_group_goes_to_one_component_whose_classes_alone_compete() -> None:
+    stream = [
+        task(0, (0, 1), says=[0, 0, 1, 1], best=[0, 0, 0, 1], labels=[0, 0, 1, 1]),
+        task(1, (2, 3), says=[0, 0, 1, 1], best=[1, 0, 0, 0], labels=[2, 2, 3, 3]),
+    ]
+    scores = followed(FakeMixture((0, 1), (2, 3)), stream, 0, 1).scores()
+    # three of task 0's four images like component 0 best, so it answers for the fourth too; so it does for task 1
+    assert scores.grouped == ((1.0, None), (1.0, 0.0))
+    assert scores.average.grouped == 0.5
 
 
 def test_every_version_of_a_component_sees_every_test_set_once() -> None:
@@ -316,16 +338,20 @@ def test_tasks_not_learnt_yet_are_left_out() -> None:
 def test_the_document_has_the_blocks_of_metrics_json_and_nothing_else() -> None:
     document = evaluate(learnt(FakeMixture((0, 1), (2, 3)), 0, 1), two_tasks()).to_dict()
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    assert set(document) == {"accuracy", "average", "reconstruction"}
+    blocks = {"accuracy", "average", "reconstruction", "reconstruction_over_time", "translation"}
+    assert set(document) == blocks
+    assert document["translation"] is None
     assert document["accuracy"] == {
         "task_aware": [[0.75, None], [0.75, 1.0]],
         "task_agnostic": [[0.75, None], [0.75, 0.5]],
         "selection": [[1.0, None], [0.75, 0.5]],
+        "grouped": [[0.75, None], [0.75, 0.0]],
     }
     assert list(document["average"]) == [
         "task_aware",
         "task_agnostic",
         "selection",
+        "grouped",
         "forgetting",
         "backward_transfer",
         "forward_transfer",
@@ -475,7 +501,7 @@ def test_a_student_is_measured_by_its_own_verbs(grown: Grown) -> None:
         assert scores.reconstruction[i].mse == pytest.approx(float(error), rel=1e-4)
     assert scores.parameters == sum(p.numel() for p in student.component.parameters())
     document = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
-    assert set(document) == {"accuracy", "average", "reconstruction", "parameters"}
+    assert set(document) == {"accuracy", "average", "reconstruction", "translation", "parameters"}
     assert document["accuracy"]["selection"] is None
     assert document["average"]["task_agnostic"] == pytest.approx(sum(a or 0.0 for a in scores.task_agnostic) / 3)
     assert len(evaluate_student(student, stream, tasks=2).reconstruction) == 2

@@ -257,7 +257,7 @@ def test_a_file_that_is_missing_or_broken_is_named(saved: Path, name: str, damag
 WRONG = (None, 3, "text", [], {}, [{}], [3])
 
 
-@pytest.mark.parametrize("key", ["schema", "kind", "settings", "records", "steps", "sampling", "components"])
+@pytest.mark.parametrize("key", ["schema", "kind", "settings", "memory", "steps", "sampling", "components"])
 def test_a_document_of_another_form_is_named(saved: Path, key: str) -> None:
     document = json.loads((saved / DOCUMENT).read_text())
     without = {name: value for name, value in document.items() if name != key}

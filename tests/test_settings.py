@@ -14,17 +14,18 @@ from hypothesis import strategies as st
 
 from growmix import GrowingMixture
 from growmix.errors import BadInput
-from growmix.mixture import make_blueprint
+from growmix.construction import make_blueprint
 from growmix.nets import MLP, Conv
 from growmix.settings import BlueprintName, Settings
 
-WHOLE = ("depth", "width", "latent", "novelty_examples", "density_components", "devices")
+WHOLE = ("buffer_size", "depth", "width", "latent", "novelty_examples", "density_components", "devices")
 WHOLE_STUDENT = ("student_hidden", "student_latent", "student_epochs")
-OPTIONAL = ("hidden", "epochs", "batch_size", "patience", "student_examples")
+OPTIONAL = ("adapter_rank", "max_steps", "hidden", "epochs", "batch_size", "patience", "student_examples")
 FROM_ZERO = ("routing_draws", "seed")
 POSITIVE = ("variance", "alpha", "temperature", "learning_rate", "student_temperature")
 NOT_NEGATIVE = ("beta", "student_beta", "replay_ratio", "weight_decay", "gradient_clip", "threshold")
-NAMES = ("blueprint", "likelihood", "novelty", "gate", "sampling")
+PENALTIES = ("ewc_strength", "si_strength")
+NAMES = ("blueprint", "likelihood", "novelty", "gate", "sampling", "schedule", "sharing")
 FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
 
 NO_NUMBERS: tuple[Any, ...] = ("3", True, math.nan, math.inf, -math.inf, [1])
@@ -35,6 +36,7 @@ BAD = [
     *[(name, value) for name in FROM_ZERO for value in (-1, 1.5, *NO_NUMBERS)],
     *[(name, value) for name in POSITIVE for value in (0, -1.0, *NO_NUMBERS, None)],
     *[(name, value) for name in NOT_NEGATIVE for value in (-0.1, *NO_NUMBERS)],
+    *[("adam_beta1", value) for value in (1, -0.1, *NO_NUMBERS, None)],
     *[("holdout", value) for value in (0, 0.51, 1, -0.1, *NO_NUMBERS, None)],
     *[(name, value) for name in NAMES for value in ("mpl", "", None, 1, ["ks"])],
     *[("supervised", value) for value in ("yes", 2, 0.5)],
@@ -54,9 +56,9 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(name: str, value: Any
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *[(name, 1) for name in (*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE)],
+        *[(name, 1) for name in (*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *PENALTIES)],
         *[(name, None) for name in (*OPTIONAL, "threshold", "supervised")],
-        *[(name, 0) for name in (*FROM_ZERO, *NOT_NEGATIVE)],
+        *[(name, 0) for name in (*FROM_ZERO, *NOT_NEGATIVE, *PENALTIES)],
         ("holdout", 0.5),
         ("seed", 2**32 - 1),
     ],
@@ -66,8 +68,8 @@ def test_the_edges_of_what_is_allowed_are_allowed(name: str, value: Any) -> None
 
 
 def test_every_setting_has_a_rule_and_a_line_in_the_documentation() -> None:
-    ruled = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *NAMES, *FREE}
-    ruled |= {"holdout", "supervised"}
+    ruled = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *PENALTIES, *NAMES, *FREE}
+    ruled |= {"holdout", "supervised", "adam_beta1"}
     names = [field.name for field in fields(Settings)]
     assert set(names) == ruled
     documented = [line.strip() for line in str(Settings.__doc__).splitlines()]

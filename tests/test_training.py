@@ -274,7 +274,7 @@ def test_the_default_budget_keeps_the_steps_in_their_range(examples: int) -> Non
 
 def test_a_budget_that_is_given_is_taken() -> None:
     settings = Settings(epochs=7, batch_size=5, learning_rate=0.3, weight_decay=0.2, gradient_clip=0.1, patience=2)
-    assert Budget.of(settings, 100_000) == Budget(7, 5, 0.3, 0.2, 0.1, 2)
+    assert Budget.of(settings, 100_000) == Budget(7, 5, 0.3, 0.2, 0.1, 2, steps=140_000)
 
 
 def test_a_seeded_stretch_is_repeatable_and_leaves_no_trace() -> None:
@@ -321,3 +321,40 @@ def test_every_precision_learns(precision: str) -> None:
     images = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     mixture.learn((images, torch.arange(40) % 2))
     assert np.isfinite(mixture.score_samples(images.numpy())).all()
+
+
+def test_training_ends_after_the_steps_of_the_budget_even_within_an_epoch(fabric: Fabric) -> None:
+    witness = Witness()
+    log = run(fabric, 10, witness, budget={"batch_size": 4, "epochs": 3, "steps": 4})
+    assert (log.steps, len(witness.batches), log.epochs) == (4, 4, 2)
+    assert log.examples == sum(len(batch) for batch in witness.batches)
+    assert all(math.isfinite(loss) for loss in log.losses)
+
+
+def test_a_budget_over_other_data_keeps_its_steps() -> None:
+    budget = Budget.of(Settings(epochs=7, batch_size=10), 95)
+    assert (budget.steps, budget.epochs) == (70, 7)
+    wider = budget.over(1_000)
+    assert (wider.steps, wider.epochs) == (70, 1)
+    assert Budget.of(Settings(max_steps=12, batch_size=10), 95).epochs == 2
+
+
+def test_a_constant_schedule_keeps_the_rate_and_the_momentum(fabric: Fabric, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    step = torch.optim.AdamW.step
+
+    def watched(self: torch.optim.AdamW, *args: Any) -> Any:
+        seen.append((self.param_groups[0]["lr"], self.param_groups[0]["betas"][0]))
+        return step(self, *args)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    run(fabric, 10, budget={"schedule": "constant", "beta1": 0.5})
+    assert set(seen) == {(BUDGET.learning_rate, 0.5)}
+
+
+def test_after_every_step_the_weights_still_have_their_gradients(fabric: Fabric) -> None:
+    objective, seen = Witness(), []
+    weights = list(objective.parameters())
+    log = run(fabric, 10, objective, after_step=lambda: seen.append([w.grad is not None for w in weights]))
+    assert len(seen) == log.steps
+    assert all(all(row) for row in seen)

@@ -9,39 +9,51 @@ import re
 import signal
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict
 
 from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, UnusedCliTokensError
 
 from growmix import __version__
-from growmix.config import RunConfig, checked_values, read_values, value_kinds, without_none
+from growmix.config import RUNS, RunConfig, checked_values, read_values, value_kinds, without_none
 from growmix.errors import BadInput, GrowmixError, NonFiniteLoss
 from growmix.settings import Settings
 
 # What computes is imported where it is used: `growmix --help` should not wait for it.
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
-    from growmix.mixture import GrowingMixture
+    from growmix.data import TaskData
+    from growmix.learner import Learner
+    from growmix.streams import Stream
+    from growmix.studies.study import Study
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 GROUPS = {
-    "Run": ("tasks", "data_root", "out", "seed", "label_space"),
+    "Run": (
+        "method", "tasks", "data_root", "out", "seed", "label_space", "replace", "train_examples", "label_fraction",
+        "student", "likelihood_draws", "likelihood_examples", "frechet_examples",
+    ),
     "Component": (
-        "blueprint", "hidden", "depth", "width", "latent", "likelihood", "variance", "supervised", "beta",
+        "blueprint", "hidden", "depth", "width", "latent", "likelihood", "variance", "supervised", "beta", "sharing",
+        "adapter_rank",
     ),
     "Novelty and gate": (
         "novelty", "threshold", "novelty_examples", "holdout", "gate", "alpha", "temperature",
     ),
     "Replay and routing": ("replay_ratio", "sampling", "density_components", "routing_draws"),
-    "Training": ("epochs", "batch_size", "learning_rate", "weight_decay", "gradient_clip", "patience"),
+    "Training": (
+        "epochs", "max_steps", "batch_size", "learning_rate", "schedule", "adam_beta1", "weight_decay",
+        "gradient_clip", "patience",
+    ),
     "Student": (
         "student_hidden", "student_latent", "student_examples", "student_epochs", "student_beta",
         "student_temperature",
     ),
+    "Baselines": ("buffer_size", "ewc_strength", "si_strength"),
     "Device": ("device", "devices", "strategy", "precision"),
 }  # fmt: skip
 """Options as the help shows them; a setting that is in none of these stands in a group of its own at the end."""
@@ -56,8 +68,8 @@ def described(record: type) -> dict[str, str]:
 
     Examples
     --------
-    >>> described(RunConfig)["label_space"]
-    '"separate": each data set brings its own classes; "shared": equal numbers are one class.'
+    >>> described(RunConfig)["student"]
+    'Whether a mixture teaches a student at the end.'
     """
     section = (inspect.getdoc(record) or "").partition("Attributes\n----------\n")[2].partition("\n\n")[0]
     entries = re.findall(r"^(\w+).*\n((?:    .*\n?)+)", section, flags=re.MULTILINE)
@@ -84,10 +96,10 @@ def _option(name: str, kind: Any, text: str, group: Group) -> Any:
     ]
 
 
-def _options() -> dict[str, Any]:
-    """Every key of a configuration but the stream, as an option with its help."""
+def _options(*, without: Collection[str]) -> dict[str, Any]:
+    """Every key of a configuration but these, as an option with its help."""
     helps = described(RunConfig) | described(Settings)
-    kinds = {name: kind for name, kind in value_kinds().items() if name != "stream"}
+    kinds = {name: kind for name, kind in value_kinds().items() if name not in without}
     placed = {name: title for title, names in GROUPS.items() for name in names}
     titles = [*GROUPS, "Other settings"]
     groups = {title: Group(title, sort_key=rank) for rank, title in enumerate(titles)}
@@ -97,8 +109,11 @@ def _options() -> dict[str, Any]:
 
 if TYPE_CHECKING:
     Options: TypeAlias = dict[str, Any]
+    StudyOptions: TypeAlias = dict[str, Any]
 else:
-    Options = TypedDict("Options", _options(), total=False)  # holds what was given, and nothing else
+    # hold what was given, and nothing else
+    Options = TypedDict("Options", _options(without=["stream"]), total=False)
+    StudyOptions = TypedDict("StudyOptions", _options(without=["stream", "seed", "method"]), total=False)
 
 
 app = App(
@@ -119,6 +134,9 @@ def _whole(kind: Any, tokens: Sequence[Any]) -> int:
 
 
 ConfigFile = Parameter(group=Group("Run", sort_key=0))
+InStudy = Parameter(group=Group("Study", sort_key=0))
+CountInStudy = Parameter(group=Group("Study", sort_key=0), converter=_whole, n_tokens=1, allow_leading_hyphen=True)
+FlagInStudy = Parameter(group=Group("Study", sort_key=0), negative=(), show_default=False)
 Overwrite = Parameter(group=Group("Run", sort_key=0), negative=(), show_default=False)
 AsJson = Parameter(name="json", negative=(), show_default=False)
 Whole = Parameter(converter=_whole, n_tokens=1, allow_leading_hyphen=True)
@@ -164,6 +182,150 @@ def run(
         what = f"what was learnt is kept in {asked.folder}" if kept else "no task was learnt yet"
         return _fail(f"interrupted; {what}", INTERRUPTED)
     return DONE
+
+
+@app.command
+def compare(
+    stream: str | None = None,
+    /,
+    *,
+    methods: Annotated[str, InStudy] = "all",
+    seeds: Annotated[int, CountInStudy] = 3,
+    jobs: Annotated[int, CountInStudy] = 1,
+    config: Annotated[Path | None, InStudy] = None,
+    overwrite: Annotated[bool, FlagInStudy] = False,
+    options: Annotated[StudyOptions, Parameter(name="*")] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
+) -> int:
+    """Run several methods on one stream, with equal budgets, and put them beside each other.
+
+    Writes a run's folder for each method and seed, results.json, table.md and comparison.png. The same command again
+    goes on where it was left.
+
+    Parameters
+    ----------
+    stream
+        Name of the stream, such as split-digits; "growmix streams" lists them.
+    methods
+        Names with commas between, or all: mixture, fine-tuning, joint, vae-per-task, generative-classifier, lgm, dgr,
+        batch-ensemble, limix, er, ewc, si.
+    seeds
+        How many seeds, from 0.
+    jobs
+        Runs at a time; they share the cores.
+    config
+        YAML file with any options of a run as keys; its seed and method are not used. Options on the command line
+        count more.
+    overwrite
+        Replace earlier runs in the same folder, even those of this comparison.
+    """
+    values = {name: value for name, value in (read_values(config) if config else {}).items() if name in _STUDY_KEYS}
+    given = values | checked_values({**options} if stream is None else {"stream": stream, **options})
+    if given.get("stream") is None:
+        raise BadInput("stream is missing; allowed is the name of a stream, 'growmix streams' lists them")
+
+    from growmix.studies.comparison import Comparison
+    from growmix.studies.study import Request, command_line
+
+    name = given.pop("stream")
+    asked = {"methods": methods, "seeds": seeds, "jobs": jobs} | ({"config": config} if config else {})
+    line = command_line("compare", [name], asked | options)
+    folder = given.pop("out", None) or RUNS / f"compare-{name}"
+    names = tuple(part.strip() for part in methods.split(",") if part.strip())
+    study = Comparison(name, names, Request(folder, seeds, given))
+    return _conduct(study, folder, line, jobs, overwrite)
+
+
+_STUDY_KEYS = set(value_kinds()) - {"seed", "method"}
+
+
+@app.command
+def reproduce(
+    name: str | None = None,
+    /,
+    *,
+    scale: Annotated[Literal["small", "paper"], InStudy] = "small",
+    list_: Annotated[bool, Parameter(name="list", group=InStudy.group, negative=(), show_default=False)] = False,
+    seeds: Annotated[int | None, CountInStudy] = None,
+    jobs: Annotated[int, CountInStudy] = 1,
+    overwrite: Annotated[bool, FlagInStudy] = False,
+    options: Annotated[StudyOptions, Parameter(name="*")] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
+) -> int:
+    """Do one of the paper's experiments, and put its figures beside the published ones.
+
+    Writes a run's folder for each run, results.json, table.md and figures. The same command again goes on where it was
+    left.
+
+    Parameters
+    ----------
+    name
+        Of the experiment; --list names them.
+    scale
+        small: the same protocol within 20 minutes on two cores; paper: the published settings.
+    list_
+        List the experiments, what data they need, and whether that is found.
+    seeds
+        How many seeds, from 0; by default 1 at the small scale, 5 at the paper's.
+    jobs
+        Runs at a time; they share the cores.
+    overwrite
+        Replace earlier runs in the same folder, even those of this experiment.
+    """
+    given = checked_values(options)
+    if list_:
+        return _list_experiments(given.get("data_root"))
+
+    from growmix.studies.experiments import EXPERIMENTS, SEEDS, find
+    from growmix.studies.study import Request, command_line
+
+    if name is None:
+        raise BadInput(f"experiment is missing; allowed are {', '.join(EXPERIMENTS)}")
+    experiment = find(name)
+    asked = {"scale": scale} | ({} if seeds is None else {"seeds": seeds}) | {"jobs": jobs}
+    line = command_line("reproduce", [name], asked | options)
+    folder = given.pop("out", None) or RUNS / f"reproduce-{name}-{scale}"
+    study = experiment.at(scale, Request(folder, SEEDS[scale] if seeds is None else seeds, given))
+    return _conduct(study, folder, line, jobs, overwrite)
+
+
+def _conduct(study: Study, folder: Path, line: str, jobs: int, overwrite: bool) -> int:
+    from growmix.report.table import make_console
+    from growmix.studies.runs import RunFailed
+    from growmix.studies.study import conduct
+
+    kept = f"runs that finished are kept in {folder}, and the same command goes on from there"
+    try:
+        conduct(study, folder, lines=(f"Command: {line}",), console=make_console(), jobs=jobs, overwrite=overwrite)
+    except RunFailed as error:
+        return _fail(f"{error}; {kept}", error.status)
+    except KeyboardInterrupt:
+        return _fail(f"interrupted; {kept}", INTERRUPTED)
+    return DONE
+
+
+def _list_experiments(data_root: Path | None) -> int:
+    from rich.table import Table
+
+    from growmix.report.table import make_console
+    from growmix.studies.experiments import EXPERIMENTS
+
+    table = Table("experiment", "what is measured", "data", "found")
+    for experiment in EXPERIMENTS.values():
+        found = in_words({name: place_of(name, data_root) for name in experiment.data_sets})
+        table.add_row(experiment.name, experiment.measures, ", ".join(experiment.data_sets), found)
+    make_console().print(table)
+    return DONE
+
+
+def in_words(places: Mapping[str, str]) -> str:
+    """Whether data sets are found: each place once, or the names of those that are missing.
+
+    Examples
+    --------
+    >>> in_words({"mnist": "yes", "cifar10": "yes"}), in_words({"mnist": "yes", "svhn": "no: not in data"})
+    ('yes', 'no: svhn')
+    """
+    missing = [name for name, place in places.items() if place.startswith("no")]
+    return f"no: {', '.join(missing)}" if missing else ", ".join(dict.fromkeys(places.values()))
 
 
 @app.command
@@ -217,15 +379,14 @@ def sample(
     from growmix import experiment
     from growmix.report.pictures import write_grid
 
-    mixture = experiment.load_mixture(folder, device=device)
-    rows = draw(mixture, component, label, n)
+    rows = draw(experiment.load_learner(folder, device=device), component, label, n)
     file = out or folder / experiment.SAMPLES
     write_grid(list(rows.values()), file)
     print(f"{file}: {n} images in each row; rows: components {', '.join(map(str, rows))}")
     return DONE
 
 
-def draw(mixture: GrowingMixture, component: int | None, label: int | None, n: int) -> dict[int, np.ndarray[Any, Any]]:
+def draw(learner: Learner[Any], component: int | None, label: int | None, n: int) -> dict[int, np.ndarray[Any, Any]]:
     """Images ``(n, channels, height, width)`` of each component asked for.
 
     Raises
@@ -234,11 +395,79 @@ def draw(mixture: GrowingMixture, component: int | None, label: int | None, n: i
         A component or a label that the mixture does not have, or no image asked for.
     """
     if component is not None:
-        return {component: mixture.sample(n, component=component, label=label)[0]}
-    knowing = [k for k, c in enumerate(mixture.components) if label is None or label in c.classes]
+        return {component: learner.sample(n, component=component, label=label)[0]}
+    knowing = [k for k, c in enumerate(learner.components) if label is None or label in c.classes]
     if not knowing:
-        raise BadInput(f"label is {label}; allowed are {', '.join(map(str, mixture.classes_))}")
-    return {k: mixture.sample(n, component=k, label=label)[0] for k in knowing}
+        raise BadInput(f"label is {label}; allowed are {', '.join(map(str, learner.classes_))}")
+    return {k: learner.sample(n, component=k, label=label)[0] for k in knowing}
+
+
+@app.command
+def interpolate(
+    folder: Folder,
+    /,
+    *,
+    steps: Annotated[int, Whole] = 8,
+    out: Path | None = None,
+    device: str | None = None,
+) -> int:
+    """Draw paths between test images: within each component, and across components that follow each other.
+
+    Parameters
+    ----------
+    steps
+        Images on each path, both ends included.
+    out
+        PNG file to write; by default interpolation.png in DIR.
+    device
+        Where to compute (auto, cpu, cuda, mps); by default where the run did.
+    """
+    from growmix import experiment
+    from growmix.report.figures import picture_rows
+
+    learner = experiment.load_learner(folder, device=device)
+    rows = paths(learner, experiment.load_stream(experiment.RunFolder(folder).config()), steps)
+    file = out or folder / "interpolation.png"
+    try:
+        picture_rows(rows, file)
+    except OSError as error:
+        raise BadInput(f"out is {str(file)!r}, which can't be written: {error.strerror or error}") from error
+    print(f"{file}: {len(rows)} paths of {steps} images")
+    return DONE
+
+
+def paths(learner: Learner[Any], stream: Stream, steps: int) -> list[tuple[str, np.ndarray[Any, Any]]]:
+    """What is shown of a learner's latent spaces: for each path what it is, and its images.
+
+    Raises
+    ------
+    BadInput
+        Fewer than two steps.
+    """
+    from growmix.evaluation import owners_of
+
+    ends: dict[
+        int, tuple[str, Tensor, Tensor]
+    ] = {}  # of each component: the first task that it learnt, and two unlike test images of that task
+    for task, step in zip(stream, learner.steps, strict=False):
+        for k in owners_of(step):
+            ends.setdefault(k, (task.name, *two_unlike(task.test)))
+    rows = []
+    for k, (name, first, second) in sorted(ends.items()):
+        rows.append((f"component {k}\n{name}", learner.interpolate(first, second, steps, component=k).numpy()))
+    for k in range(len(ends) - 1):
+        path = learner.interpolate(ends[k][1], ends[k + 1][1], steps, component=(k, k + 1))
+        rows.append((f"components {k} to {k + 1}", path.numpy()))
+    return rows
+
+
+def two_unlike(test: TaskData) -> tuple[Tensor, Tensor]:
+    """The first test image, and the first of another class if there is one; each ``(1, channels, height, width)``."""
+    other = 1 if len(test) > 1 else 0
+    if test.y is not None and bool((test.y != test.y[0]).any()):
+        other = int((test.y != test.y[0]).nonzero()[0])
+    images = test[: other + 1].images()
+    return images[:1], images[other : other + 1]
 
 
 @app.command

@@ -31,6 +31,8 @@ class Component(nn.Module, ABC):
     ----------
     shape
         Channels, height, width.
+    target_shape
+        Of the images that it translates to; ``None`` if it does not.
     latent
         Length of a code.
     classes
@@ -45,6 +47,8 @@ class Component(nn.Module, ABC):
         ``None``: nothing is known of the networks, and the component always runs by itself.
     density
         Where codes are drawn from; ``None`` before the first training ends.
+    networks
+        Names of the modules that components may share, see :mod:`growmix.sharing`.
     """
 
     shape: Shape
@@ -53,7 +57,9 @@ class Component(nn.Module, ABC):
     class_counts: Tensor
     unlabelled_count: Tensor
     structure: str | None
+    target_shape: Shape | None = None
     density: LatentDensity | None = None
+    networks: tuple[str, ...] = ("encoder", "posterior", "decoder")
     _trained: tuple[str, ...] = ()
 
     def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -105,6 +111,22 @@ class Component(nn.Module, ABC):
             Nats per example, shape ``(batch,)``.
         class_log_proba
             Shape ``(batch, classes)``.
+        """
+
+    @abstractmethod
+    def importance_weighted_bound(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Tighter bound of log p(x) for evaluation, nats, shape ``(batch,)``.
+
+        Parameters
+        ----------
+        x
+            Images in [0, 1], shape ``(batch, *shape)``.
+        noise
+            Standard normal, shape ``(draws, batch, latent)``; the bound converges to log p(x) with the draws.
+
+        References
+        ----------
+        Burda, Grosse, Salakhutdinov 2016: log of the mean over draws of p(x, z) / q(z|x).
         """
 
     @abstractmethod
@@ -246,21 +268,21 @@ class VAE(Component):
 
     def bound(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`Component.bound`."""
-        mean, log_variance, logits = self._encode(x)
+        mean, log_variance, logits = self.infer(x)
         codes = mean + (0.5 * log_variance).exp() * noise
-        log_likelihood = self.likelihood.log_prob(self._output(codes, positions), x)
+        log_likelihood = self.likelihood.log_prob(self.output(codes, positions), x)
         return log_likelihood - kl_to_prior(mean, log_variance), logits
 
     def marginal_bound(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Sum over classes of q(y|x) [log p(x|y) bound + log p(y) - log q(y|x)]."""
-        mean, log_variance, logits = self._encode(x)
+        mean, log_variance, logits = self.infer(x)
         codes = mean + (0.5 * log_variance).exp() * noise
         kl = kl_to_prior(mean, log_variance)
         if not self.classes:
-            return self.likelihood.log_prob(self._output(codes, _none(codes)), x) - kl, logits
+            return self.likelihood.log_prob(self.output(codes, _none(codes)), x) - kl, logits
         n, k = logits.shape
         positions = torch.arange(k, device=x.device).repeat_interleave(n)
-        outputs = self._output(codes.repeat(k, 1), positions)
+        outputs = self.output(codes.repeat(k, 1), positions)
         log_likelihood = self.likelihood.log_prob(outputs, x.repeat(k, 1, 1, 1)).view(k, n).T
         log_q = logits.log_softmax(1)
         return (log_q.exp() * (log_likelihood + self.class_log_prior() - log_q)).sum(1) - kl, logits
@@ -271,42 +293,28 @@ class VAE(Component):
         It is a bound of log p(x) = log sum over y of p(y) p(x|y) like the marginal one, and costs one decoding
         instead of one per class.
         """
-        mean, log_variance, logits = self._encode(x)
+        mean, log_variance, logits = self.infer(x)
         positions = most_likely(logits)
         deviation = (0.5 * log_variance).exp()
-        draws = [
-            self.likelihood.log_prob(self._output(mean + deviation * row, positions), x) for row in noise.unbind(0)
-        ]
+        draws = [self.likelihood.log_prob(self.output(mean + deviation * row, positions), x) for row in noise.unbind(0)]
         bound = torch.stack(draws).mean(0) - kl_to_prior(mean, log_variance)
         if self.classes:
             bound = bound + self.class_log_prior()[positions]
         return bound, logits.log_softmax(1)
 
     def importance_weighted_bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Tighter bound of log p(x) for evaluation, nats, shape ``(batch,)``.
-
-        Parameters
-        ----------
-        x
-            Images in [0, 1], shape ``(batch, *shape)``.
-        noise
-            Standard normal, shape ``(draws, batch, latent)``; the bound converges to log p(x) with the draws.
-
-        References
-        ----------
-        Burda, Grosse, Salakhutdinov 2016: log of the mean over draws of p(x, z) / q(z|x).
-        """
-        mean, log_variance, _ = self._encode(x)
+        """See :meth:`Component.importance_weighted_bound`."""
+        mean, log_variance, _ = self.infer(x)
         k = max(1, len(self.classes))
         rows = []
         for row in noise.unbind(0):
             codes = mean + (0.5 * log_variance).exp() * row
             log_ratio = 0.5 * (row**2 + log_variance - codes**2).sum(1)  # log p(z) - log q(z|x)
             per_class = [
-                self.likelihood.log_prob(self._output(codes, torch.full_like(_none(codes), y)), x)
+                self.likelihood.log_prob(self.output(codes, torch.full_like(_none(codes), y)), x)
                 + self.class_log_prior()[y]
                 if self.classes
-                else self.likelihood.log_prob(self._output(codes, _none(codes)), x)
+                else self.likelihood.log_prob(self.output(codes, _none(codes)), x)
                 for y in range(k)
             ]
             rows.append(torch.stack(per_class).logsumexp(0) + log_ratio)
@@ -314,17 +322,17 @@ class VAE(Component):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """See :meth:`Component.encode`."""
-        mean, _, logits = self._encode(x)
+        mean, _, logits = self.infer(x)
         return mean, logits
 
     def rate(self, x: Tensor) -> Tensor:
         """See :meth:`Component.rate`."""
-        mean, log_variance, _ = self._encode(x)
+        mean, log_variance, _ = self.infer(x)
         return kl_to_prior(mean, log_variance)
 
     def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
         """See :meth:`Component.decode`."""
-        return self.likelihood.mean(self._output(codes, positions))
+        return self.likelihood.mean(self.output(codes, positions))
 
     def add_classes(self, labels: Sequence[int]) -> None:
         """See :meth:`Component.add_classes`."""
@@ -341,7 +349,8 @@ class VAE(Component):
         self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
         self.classes = (*self.classes, *new)
 
-    def _encode(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def infer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Posterior means and log-variances, ``(batch, latent)`` each, and class logits ``(batch, classes)``."""
         features = self.encoder(x)
         mean, log_variance = self.posterior(features).float().chunk(2, dim=1)
         if self.classifier_weight is None or not self.classes:
@@ -350,8 +359,8 @@ class VAE(Component):
             logits = F.linear(features, self.classifier_weight, self.classifier_bias).float()
         return mean, log_variance.clamp(max=_MAX_LOG_VARIANCE), logits
 
-    def _output(self, codes: Tensor, positions: Tensor) -> Tensor:
-        """Decoder's output in single precision; a class position of -1 has the code zero."""
+    def output(self, codes: Tensor, positions: Tensor) -> Tensor:
+        """Decoder's output ``(batch, *shape)`` in single precision; a class position of -1 has the code zero."""
         if self.label_code is not None:
             if self.classes:
                 known = (positions != UNLABELLED)[:, None]

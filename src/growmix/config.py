@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -39,7 +40,24 @@ class RunConfig:
     out
         Folder that the run is written to; by default ``runs/<stream>-seed<seed>``.
     label_space
-        ``separate``: each data set brings its own classes; ``shared``: equal numbers are one class.
+        ``separate``: each data set brings its own classes; ``shared``: equal numbers are one class; by default the
+        stream's own.
+    replace
+        Data sets to take in place of others, such as ``svhn=mnist_m``.
+    train_examples
+        Training examples per task at most, drawn by the seed; by default all.
+    label_fraction
+        Share of each class's training labels that is kept; the other examples are learnt without a label.
+    method
+        ``mixture``, or what it is compared with: ``growmix compare --help`` lists them.
+    student
+        Whether a mixture teaches a student at the end.
+    likelihood_draws
+        Draws of the code for the test log-likelihood; 0 leaves it out.
+    likelihood_examples
+        Test examples per task that it is measured on, at most.
+    frechet_examples
+        Test examples per task for the Frechet distance of samples; 0 leaves it out.
     settings
         Of the mixture and its student.
 
@@ -56,8 +74,22 @@ class RunConfig:
     tasks: tuple[str, ...] | None = None
     data_root: Path | None = None
     out: Path | None = None
-    label_space: LabelSpace = "separate"
+    label_space: LabelSpace | None = None
+    replace: tuple[str, ...] = ()
+    train_examples: int | None = None
+    label_fraction: float = 1.0
+    method: str = "mixture"
+    student: bool = True
+    likelihood_draws: int = 50
+    likelihood_examples: int = 500
+    frechet_examples: int = 1_000
     settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        for name, least in (("likelihood_draws", 0), ("likelihood_examples", 1), ("frechet_examples", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise BadInput(f"{name} is {value!r}; allowed is a whole number of {least} or more")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -82,11 +114,12 @@ class RunConfig:
     @property
     def folder(self) -> Path:
         """Where the run is written to."""
-        return self.out or RUNS / f"{self.stream}-seed{self.seed}"
+        method = "" if self.method == "mixture" else f"-{self.method}"
+        return self.out or RUNS / f"{self.stream}{method}-seed{self.seed}"
 
     def but(self, **changes: Any) -> RunConfig:
         """The same configuration with some keys changed."""
-        return replace(self, **changes)
+        return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
         """Flat keys and values, ready for YAML; :meth:`of` reads them back.
@@ -184,6 +217,8 @@ def _convert(name: str, value: Any, kind: Any) -> Any:
     optional = wanted is not kind
     if optional and (value is None or value == "none"):
         return None
+    if not optional and get_origin(wanted) is tuple and value in ([], ()):
+        return ()
     try:
         return _read_as(wanted, value)
     except ValueError:

@@ -34,21 +34,34 @@ class TaskData:
         Bytes stay bytes until a batch is gathered, which keeps a data set at a quarter of the memory.
     y
         Labels, ``int64``, shape ``(n,)``, -1 where unlabelled; ``None`` when there are none.
+    target
+        Images that ``x`` is to be translated to, as ``x`` but with channels of their own, shape
+        ``(n, target channels, height, width)``; ``None`` when the data are no pairs.
     """
 
     x: Tensor
     y: Tensor | None = None
+    target: Tensor | None = None
 
     def __len__(self) -> int:
         return self.x.shape[0]
 
     def __getitem__(self, index: Tensor | slice) -> TaskData:
-        return TaskData(self.x[index], None if self.y is None else self.y[index])
+        parts = (None if part is None else part[index] for part in (self.y, self.target))
+        return TaskData(self.x[index], *parts)
 
     @property
     def shape(self) -> Shape:
         """Channels, height, width of its images."""
         channels, height, width = self.x.shape[1:]
+        return channels, height, width
+
+    @property
+    def target_shape(self) -> Shape | None:
+        """Channels, height, width of the images to translate to."""
+        if self.target is None:
+            return None
+        channels, height, width = self.target.shape[1:]
         return channels, height, width
 
     def images(self, index: Tensor | slice = slice(None)) -> Tensor:
@@ -74,7 +87,8 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
     ----------
     data
         ``x`` alone; an ``(x, y)`` pair of arrays or tensors; a :class:`TaskData`; a torch ``Dataset`` of
-        images or ``(image, label)`` pairs; a ``DataLoader`` of batches of these.
+        images or ``(image, label)`` pairs; a ``DataLoader`` of batches of these. Where the second of a pair has three
+        or more dimensions, it is the image that the first is to be translated to.
     shape
         Channels, height and width that the images must have; ``None`` takes any.
 
@@ -87,7 +101,7 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
     ------
     BadInput
         Not images, unlike ``shape``, not finite, out of range, too few, all alike; labels of another
-        length, not integers or below -1.
+        length, not integers or below -1; a pair of images of unlike size.
 
     Examples
     --------
@@ -95,15 +109,45 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
     >>> task.x.shape, task.classes()
     (torch.Size([6, 1, 8, 8]), (0, 1))
     """
-    x, y = _pair(data)
+    x, y, target = _parts(data)
     images = check_images(x, shape)
     n = images.shape[0]
     labels = None if y is None else check_labels(y, n)
+    targets = None if target is None else check_targets(target, images)
+    if labels is not None and targets is not None:
+        raise BadInput("data has labels and targets; pairs of images are learnt without labels: leave y out")
     if n < MIN_EXAMPLES:
         raise BadInput(f"data has {n} example{'s' * (n != 1)}; learning needs at least {MIN_EXAMPLES}")
     if bool((images == images[:1]).all()):
         raise BadInput(f"all {n} images in data are alike; there is nothing to learn from one image")
-    return TaskData(images, labels)
+    return TaskData(images, labels, targets)
+
+
+def check_targets(target: Any, source: Tensor) -> Tensor:
+    """Images that ``source`` is to be translated to, checked like :func:`check_images`.
+
+    Raises
+    ------
+    BadInput
+        If they are no images, not as many as those of ``source``, or of another height or width.
+
+    Examples
+    --------
+    >>> check_targets(np.zeros((2, 3, 8, 8)), torch.zeros(2, 1, 8, 8)).shape
+    torch.Size([2, 3, 8, 8])
+    """
+    try:
+        images = check_images(target)
+    except BadInput as error:
+        raise BadInput(f"the targets of the pairs: {error}") from error
+    if len(images) != len(source):
+        raise BadInput(f"the pairs have {len(source)} sources and {len(images)} targets; one each is needed")
+    if images.shape[2:] != source.shape[2:]:
+        sizes = (f"{height}x{width}" for height, width in (source.shape[2:], images.shape[2:]))
+        raise BadInput(
+            f"the pairs have sources and targets of unlike size ({', '.join(sizes)}); bring both to one size"
+        )
+    return images
 
 
 def check_images(x: Any, shape: Shape | None = None) -> Tensor:
@@ -159,6 +203,16 @@ def check_labels(y: Any, n: int) -> Tensor:
     return labels
 
 
+def _parts(data: Any) -> tuple[Any, Any, Any]:
+    """Images, labels and targets, the last two ``None`` where there are none."""
+    if isinstance(data, TaskData):
+        return data.x, data.y, data.target
+    x, second = _pair(data)
+    if second is not None and getattr(second, "ndim", 0) >= 3:
+        return x, None, second
+    return x, second, None
+
+
 def _pair(data: Any) -> tuple[Any, Any]:
     if isinstance(data, TaskData):
         return data.x, data.y
@@ -187,7 +241,7 @@ def _gather(items: Iterable[Any], *, batched: bool) -> tuple[Tensor, Tensor | No
         if len(pair) > 2:
             raise BadInput(f"data yields tuples of {len(pair)}; allowed are images, or pairs of image and label")
         xs.append(_tensor(pair[0], "x"))
-        ys.extend(_tensor(label, "y") for label in pair[1:])
+        ys.extend(_tensor(second, "y") for second in pair[1:])
     if not xs:
         raise BadInput("data is empty; at least one example is needed")
     if ys and len(ys) != len(xs):

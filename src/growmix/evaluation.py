@@ -1,8 +1,11 @@
-"""The three accuracies of a mixture over a stream, and what it reconstructs.
+"""The accuracies of a learner over a stream, and what it reconstructs and translates.
 
 ``task_aware``: the task is given, so its component answers and its classes alone compete.
 ``task_agnostic``: nothing but the example is given, and all classes learnt so far compete.
-``selection``: how often the component that is chosen without the task is the one that learnt it.
+``selection``: how often the component that is chosen without the task is one that learnt it.
+``grouped``: all examples are known to come from one task, but not which; the component is chosen once for all of them,
+without any label, and its classes compete. The protocol of the published figures of the growing mixture, which chose
+with labelled data.
 
 Labels are compared with answers that are already there; no function that routes or predicts is given any.
 """
@@ -10,22 +13,21 @@ Labels are compared with answers that are already there; no function that routes
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import torch
 from torch import Tensor
 
-from growmix.data import UNLABELLED, TaskData
+from growmix.data import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput, NotLearnt
 from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
-from growmix.metrics.images import ImageScores, ReconstructionScores, image_scores
-from growmix.routing import ComponentScores, combine, log_responsibilities, route_examples
+from growmix.metrics.images import ImageScores, PictureScores, ReconstructionScores, image_scores
+from growmix.routing import ComponentScores, combine, log_responsibilities, route_examples, route_group
 
 if TYPE_CHECKING:
-    from growmix.gating import Decision
-    from growmix.mixture import GrowingMixture
+    from growmix.learner import Learner, Step
     from growmix.model import Model
     from growmix.streams import Task
     from growmix.student import Student
@@ -35,6 +37,12 @@ BATCH = 2_048
 
 Accuracies: TypeAlias = tuple[tuple[float | None, ...], ...]
 """Row t: after task t; column i: on task i's test set; ``None`` above the diagonal and where not known."""
+
+History: TypeAlias = tuple[tuple[PictureScores | None, ...], ...]
+"""The same for images."""
+
+PICTURE = ("mse", "ssim", "psnr")
+"""The figures of :class:`growmix.metrics.PictureScores`."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Average:
     task_aware: float | None
     task_agnostic: float | None
     selection: float | None
+    grouped: float | None
     forgetting: float | None
     backward_transfer: float | None
     forward_transfer: float | None
@@ -61,24 +70,31 @@ class Scores:
     task_aware, task_agnostic
         Accuracies; ``None`` if the mixture learnt without labels.
     selection
-        Share of test examples for which the component that learnt their task is chosen.
+        Share of test examples for which a component that learnt their task is chosen.
+    grouped
+        Accuracy with one component for a whole test set; ``None`` without labels.
     before
         ``task_agnostic`` on each task just before it was learnt; ``None`` unless all its classes were known.
     chance
         One over the number of classes that competed then.
     reconstruction
         Of each task, after the last one, by the component that is chosen for each example.
-    reconstruction_when_learnt
-        The same right after the task was learnt; ``None`` where nobody looked then.
+    over_time
+        Reconstruction of task i after task t, in row t; ``None`` above the diagonal and where not known.
+    translation, translation_over_time
+        The same for what sources are translated to, against their targets; ``None`` without pairs.
     """
 
     task_aware: Accuracies | None
     task_agnostic: Accuracies | None
     selection: Accuracies
+    grouped: Accuracies | None
     before: tuple[float | None, ...]
     chance: tuple[float | None, ...]
     reconstruction: tuple[ReconstructionScores, ...]
-    reconstruction_when_learnt: tuple[ReconstructionScores | None, ...]
+    over_time: History
+    translation: tuple[PictureScores, ...] | None
+    translation_over_time: History | None
 
     @property
     def average(self) -> Average:
@@ -88,6 +104,7 @@ class Scores:
             task_aware=average_accuracy(aware),
             task_agnostic=average_accuracy(agnostic),
             selection=average_accuracy(self.selection),
+            grouped=average_accuracy(self.grouped or ()),
             forgetting=forgetting(agnostic),
             backward_transfer=backward_transfer(agnostic),
             forward_transfer=forward_transfer(self.before, self.chance),
@@ -95,7 +112,7 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """Blocks ``accuracy``, ``average`` and ``reconstruction`` of ``metrics.json``."""
-        names = ("task_aware", "task_agnostic", "selection")
+        names = ("task_aware", "task_agnostic", "selection", "grouped")
         matrices: list[Accuracies | None] = [getattr(self, name) for name in names]
         return {
             "accuracy": {
@@ -104,7 +121,16 @@ class Scores:
             },
             "average": asdict(self.average),
             "reconstruction": _columns(self.reconstruction),
+            "reconstruction_over_time": _matrices(self.over_time),
+            "translation": self._translation(),
         }
+
+    def _translation(self) -> dict[str, Any] | None:
+        if self.translation is None or self.translation_over_time is None:
+            return None
+        learnt = [row[t] for t, row in enumerate(self.translation_over_time)]
+        then = {name: [None if cell is None else _finite(getattr(cell, name)) for cell in learnt] for name in PICTURE}
+        return {**_columns(self.translation), "when_learnt": then}
 
 
 @dataclass(frozen=True)
@@ -118,6 +144,8 @@ class StudentScores:
         that is given only says which classes compete.
     reconstruction
         Of each task.
+    translation
+        Of each task's sources against its targets; ``None`` without pairs.
     parameters
         Numbers that the student consists of.
     """
@@ -125,25 +153,27 @@ class StudentScores:
     task_aware: tuple[float | None, ...] | None
     task_agnostic: tuple[float | None, ...] | None
     reconstruction: tuple[ReconstructionScores, ...]
+    translation: tuple[PictureScores, ...] | None
     parameters: int
 
     @property
     def average(self) -> Average:
         """Means over the tasks; a student has no history and chooses no component."""
-        return Average(_mean(self.task_aware), _mean(self.task_agnostic), None, None, None, None)
+        return Average(_mean(self.task_aware), _mean(self.task_agnostic), None, None, None, None, None)
 
     def to_dict(self) -> dict[str, Any]:
         """Block ``student`` of ``metrics.json``: its keys, with the last row alone as accuracy."""
-        rows = {"task_aware": self.task_aware, "task_agnostic": self.task_agnostic, "selection": None}
+        rows = {"task_aware": self.task_aware, "task_agnostic": self.task_agnostic, "selection": None, "grouped": None}
         return {
             "accuracy": {name: None if row is None else list(row) for name, row in rows.items()},
             "average": asdict(self.average),
             "reconstruction": _columns(self.reconstruction),
+            "translation": None if self.translation is None else _columns(self.translation),
             "parameters": self.parameters,
         }
 
 
-def evaluate(mixture: GrowingMixture, stream: Sequence[Task]) -> Scores:
+def evaluate(mixture: Learner[Any], stream: Sequence[Task]) -> Scores:
     """Measure a mixture on the test sets of the stream that it learnt.
 
     Parameters
@@ -220,19 +250,23 @@ def evaluate_student(student: Student, stream: Sequence[Task], *, tasks: int | N
         tasks = len(stream)
     if not 1 <= tasks <= len(stream):
         raise BadInput(f"tasks is {tasks}; allowed are 1 to {len(stream)}, the tasks of the stream")
-    accuracies, reconstructions = [], []
+    accuracies, reconstructions, translations = [], [], []
     for i in range(tasks):
         test, classes = stream[i].test, stream[i].classes
         scores = student.component_scores(test.x)
-        answers = _answer(scores, student.log_prior, [student.component.classes], 0, classes)
-        accuracies.append(_compare(answers, test.y, 0))
-        images = _reconstruct(student, test, torch.arange(len(test)), 0)
-        reconstructions.append(ReconstructionScores.of(images, student.score_samples(test.x, scores=scores)))
+        answers = _answer(scores, student.log_prior, [student.component.classes], (0,), classes)
+        accuracies.append(_compare(answers, test.y, (0,)))
+        everything = torch.arange(len(test))
+        images = _reconstruct(student, test, everything, 0)
+        if test.target is not None:
+            translations.append(PictureScores.of(_translate(student, test, everything, 0)))
+        reconstructions.append(ReconstructionScores.with_bound(images, student.score_samples(test.x, scores=scores)))
     supervised = len(student.component.classes) > 0
     return StudentScores(
         task_aware=tuple(a.task_aware for a in accuracies) if supervised else None,
         task_agnostic=tuple(a.task_agnostic for a in accuracies) if supervised else None,
         reconstruction=tuple(reconstructions),
+        translation=tuple(translations) or None,
         parameters=sum(p.numel() for p in student.component.parameters()),
     )
 
@@ -265,34 +299,33 @@ class Evaluator:
 
     def __init__(self, stream: Sequence[Task]) -> None:
         self._stream = stream
-        self._mixture: GrowingMixture | None = None
-        self._decisions: tuple[Decision, ...] = ()
+        self._learner: Learner[Any] | None = None
+        self._steps: tuple[Step, ...] = ()
         self._versions: tuple[int, ...] = ()
         self._cache: dict[tuple[int, int, int], ComponentScores] = {}  # component, version, task
         self._rows: dict[int, _Row] = {}
-        self._images: dict[int, _Images] = {}
-        self._when_learnt: dict[int, ReconstructionScores] = {}
-        self._latest: dict[int, ReconstructionScores] = {}
+        self._bounds: dict[int, tuple[tuple[int, ...], Tensor]] = {}  # versions that gave them, per example
+        self._reconstructed = _Pictures(_reconstruct)
+        self._translated = _Pictures(_translate)
 
-    def after_task(self, mixture: GrowingMixture) -> None:
-        """Measure the mixture as it is now; rows of earlier tasks are filled too where they can still be had.
+    def after_task(self, learner: Learner[Any]) -> None:
+        """Measure the learner as it is now; rows of earlier tasks are filled too where they can still be had.
 
         Raises
         ------
         NotLearnt
-            The mixture has learnt nothing.
+            The learner has learnt nothing.
         BadInput
-            It has learnt more tasks than the stream has, or is not the mixture that was followed so far.
+            It has learnt more tasks than the stream has, or is not the one that was followed so far.
         """
-        self._follow(mixture)
-        learnt = len(self._decisions)
+        self._follow(learner)
+        learnt = len(self._steps)
+        open_rows = [t for t in range(learnt) if t not in self._rows and _is_part_of_now(learner, t)]
         # the latest row first: it asks for all components of a task at once, which the router batches
-        for t in reversed(range(learnt)):
-            if t not in self._rows and _is_part_of_now(mixture, t):
-                self._rows[t] = self._row(mixture, t)
-        newest = learnt - 1
-        if newest not in self._when_learnt:
-            self._when_learnt[newest] = self._latest[newest] = self._reconstruction(mixture, newest)
+        for t in reversed(open_rows):
+            self._rows[t] = self._row(learner, t)
+        for t in open_rows:  # the oldest first: from row to row few images change their component
+            self._look(learner, t)
 
     def scores(self) -> Scores:
         """All figures up to the last task that was followed.
@@ -302,74 +335,86 @@ class Evaluator:
         NotLearnt
             Nothing was followed yet.
         BadInput
-            The mixture has learnt another task since; call ``after_task`` first.
+            The learner has learnt another task since; call ``after_task`` first.
         """
-        if self._mixture is None:
+        learner = self._learner
+        if learner is None:
             raise NotLearnt("no task was followed yet; call after_task(mixture) first")
-        learnt = len(self._decisions)
-        if self._mixture.versions != self._versions:
+        learnt = len(self._steps)
+        if learner.versions != self._versions:
             raise BadInput(
-                f"the mixture has learnt {len(self._mixture.decisions)} tasks, but {learnt} were followed; "
+                f"the mixture has learnt {len(learner.decisions)} tasks, but {learnt} were followed; "
                 "call after_task(mixture) after each"
             )
-        for i in range(learnt):
-            if i not in self._latest:
-                self._latest[i] = self._reconstruction(self._mixture, i)
         rows = [self._rows.get(t) for t in range(learnt)]
         ahead = [None, *(None if row is None else row.ahead for row in rows[:-1])]
-        supervised = len(self._mixture.classes_) > 0
+        supervised = len(learner.classes_) > 0
+        translation = self._translated.history(learnt)
         return Scores(
             task_aware=_matrix(rows, "task_aware") if supervised else None,
             task_agnostic=_matrix(rows, "task_agnostic") if supervised else None,
             selection=_matrix(rows, "selection"),
+            grouped=_matrix(rows, "grouped") if supervised else None,
             before=tuple(None if a is None else a.accuracy for a in ahead),
             chance=tuple(None if a is None else a.chance for a in ahead),
-            reconstruction=tuple(self._latest[i] for i in range(learnt)),
-            reconstruction_when_learnt=tuple(self._when_learnt.get(i) for i in range(learnt)),
+            reconstruction=tuple(self._reconstruction(learner, i) for i in range(learnt)),
+            over_time=self._reconstructed.history(learnt),
+            translation=tuple(cell for cell in translation[-1] if cell is not None) or None,
+            translation_over_time=translation if learner.components[0].target_shape else None,
         )
 
-    def _follow(self, mixture: GrowingMixture) -> None:
-        decisions = mixture.decisions
-        if not decisions:
+    def _follow(self, learner: Learner[Any]) -> None:
+        steps = learner.steps
+        if not steps:
             raise NotLearnt("the mixture has learnt nothing yet; call learn(task.train) first")
-        if len(decisions) > len(self._stream):
+        if len(steps) > len(self._stream):
             raise BadInput(
-                f"the mixture has learnt {len(decisions)} tasks, but the stream has {len(self._stream)}; "
+                f"the mixture has learnt {len(steps)} tasks, but the stream has {len(self._stream)}; "
                 "evaluate it on the stream that it learnt"
             )
-        if decisions[: len(self._decisions)] != self._decisions:
+        if steps[: len(self._steps)] != self._steps:
             raise BadInput("this evaluator has followed another mixture; make a new Evaluator(stream)")
-        if mixture.versions != self._versions:
-            self._latest = {}
-        self._mixture, self._decisions, self._versions = mixture, decisions, mixture.versions
+        self._learner, self._steps, self._versions = learner, steps, learner.versions
         self._cache = {key: kept for key, kept in self._cache.items() if self._versions[key[0]] == key[1]}
+        self._bounds = {i: kept for i, kept in self._bounds.items() if kept[0] == self._versions}
 
-    def _row(self, mixture: GrowingMixture, t: int) -> _Row:
-        """Measure the mixture of after task t: its components are the first of today's, unchanged."""
-        log_prior = mixture.log_prior_at(t + 1)
-        classes = [component.classes for component in mixture.components[: len(log_prior)]]
+    def _row(self, learner: Learner[Any], t: int) -> _Row:
+        """Measure the learner of after task t: its components are the first of today's, unchanged."""
+        log_prior = learner.log_prior_at(t + 1)
+        classes = [component.classes for component in learner.components[: len(log_prior)]]
 
-        def accuracy(i: int, owner: int | None) -> _Accuracy:
+        def accuracy(i: int, owners: tuple[int, ...]) -> _Accuracy:
             task = self._stream[i]
-            scores = self._scores(mixture, i, len(log_prior))
-            return _compare(_answer(scores, log_prior, classes, owner, task.classes), task.test.y, owner)
+            scores = self._scores(learner, i, len(log_prior))
+            return _compare(_answer(scores, log_prior, classes, owners, task.classes), task.test.y, owners)
 
-        columns = tuple(accuracy(i, self._decisions[i].component) for i in range(t + 1))
+        columns = tuple(accuracy(i, owners_of(self._steps[i])) for i in range(t + 1))
         known = {label for labels in classes for label in labels}
         upcoming = self._stream[t + 1].classes if t + 1 < len(self._stream) else ()
         ahead = None
         if upcoming and known.issuperset(upcoming):
-            found = accuracy(t + 1, None).task_agnostic
+            found = accuracy(t + 1, ()).task_agnostic
             ahead = None if found is None else _Ahead(found, 1.0 / len(known))
         return _Row(columns, ahead)
 
-    def _scores(self, mixture: GrowingMixture, i: int, components: int) -> ComponentScores:
+    def _look(self, learner: Learner[Any], t: int) -> None:
+        """What the images of all tasks so far come back as, and are translated to, after task t."""
+        log_prior = learner.log_prior_at(t + 1)
+        versions = torch.tensor(learner.versions)
+        for i in range(t + 1):
+            route = route_examples(self._scores(learner, i, len(log_prior)).bound, log_prior)
+            test = self._stream[i].test
+            self._reconstructed.look(learner, test, (t, i), route, versions[route])
+            if test.target is not None:
+                self._translated.look(learner, test, (t, i), route, versions[route])
+
+    def _scores(self, learner: Learner[Any], i: int, components: int) -> ComponentScores:
         """Scores of test set i under the first so many components; what is in the cache is not computed."""
         keys = [(k, self._versions[k], i) for k in range(components)]
         missing = [key[0] for key in keys if key not in self._cache]
         if missing:
-            everything = len(missing) == len(mixture.components)
-            new = mixture.component_scores(self._stream[i].test.x, None if everything else missing)
+            everything = len(missing) == len(learner.components)
+            new = learner.component_scores(self._stream[i].test.x, None if everything else missing)
             for column, k in enumerate(missing):
                 self._cache[keys[k]] = new.of([column])
         kept = [self._cache[key] for key in keys]
@@ -378,23 +423,48 @@ class Evaluator:
             tuple(scores.class_log_proba[0] for scores in kept),
         )
 
-    def _reconstruction(self, mixture: GrowingMixture, i: int) -> ReconstructionScores:
-        """Scores of task i now; images that go to the same component and version as before are kept."""
-        test = self._stream[i].test
-        scores = self._scores(mixture, i, len(mixture.components))
-        route = route_examples(scores.bound, mixture.log_prior)
-        versions = torch.tensor(mixture.versions)[route]
-        if i not in self._images:
-            self._images[i] = _Images.unknown(len(test))
-        images = self._images[i]
+    def _reconstruction(self, learner: Learner[Any], i: int) -> ReconstructionScores:
+        """Scores of task i now, with the bound."""
+        if i not in self._bounds:
+            scores = self._scores(learner, i, len(learner.components))
+            self._bounds[i] = self._versions, learner.score_samples(self._stream[i].test.x, scores=scores)
+        return ReconstructionScores.with_bound(self._reconstructed.of(i), self._bounds[i][1])
+
+
+def owners_of(step: Step) -> tuple[int, ...]:
+    """Components that learnt a task."""
+    return tuple(part.component for part in step.parts)
+
+
+@final
+class _Pictures:
+    """Scores per image of what a learner makes of test sets; an image is made anew only for another component.
+
+    ``make(model, data, rows, component)`` scores what one component makes of some of the images.
+    """
+
+    def __init__(self, make: Callable[[Model, TaskData, Tensor, int], ImageScores]) -> None:
+        self._make = make
+        self._images: dict[int, _Images] = {}
+        self._cells: dict[tuple[int, int], PictureScores] = {}
+
+    def look(self, model: Model, test: TaskData, cell: tuple[int, int], route: Tensor, versions: Tensor) -> None:
+        """Bring task i's images to the components of ``route``, and keep the means for the cell (t, i)."""
+        images = self._images.setdefault(cell[1], _Images.unknown(len(test)))
         stale = (images.component != route) | (images.version != versions)
         for k in route[stale].unique().tolist():
             rows = (stale & (route == k)).nonzero()[:, 0]
-            images.scores[:, rows] = torch.stack(_reconstruct(mixture, test, rows, k))
+            images.scores[:, rows] = torch.stack(self._make(model, test, rows, k))
         images.component, images.version = route, versions
-        return ReconstructionScores.of(
-            ImageScores(*images.scores.unbind(0)), mixture.score_samples(test.x, scores=scores)
-        )
+        self._cells[cell] = PictureScores.of(self.of(cell[1]))
+
+    def of(self, i: int) -> ImageScores:
+        """Scores of task i's images, as they were made last."""
+        return ImageScores(*self._images[i].scores.unbind(0))
+
+    def history(self, learnt: int) -> History:
+        """Means per task over time."""
+        return tuple(tuple(self._cells.get((t, i)) for i in range(learnt)) for t in range(learnt))
 
 
 @dataclass(frozen=True)
@@ -403,6 +473,7 @@ class _Answers:
 
     task_aware: Tensor | None
     task_agnostic: Tensor | None
+    grouped: Tensor | None
     route: Tensor
 
 
@@ -411,6 +482,7 @@ class _Accuracy:
     task_aware: float | None
     task_agnostic: float | None
     selection: float | None
+    grouped: float | None
 
 
 @dataclass(frozen=True)
@@ -444,23 +516,30 @@ def _answer(
     scores: ComponentScores,
     log_prior: Tensor,
     component_classes: Sequence[Sequence[int]],
-    owner: int | None,
+    owners: Sequence[int],
     task_classes: Sequence[int],
 ) -> _Answers:
-    """Answer as ``predict`` and ``route`` of the mixture do, from scores that are already there.
+    """Answer as ``predict`` and ``route`` of the learner do, from scores that are already there.
 
-    ``owner`` is the component that learnt the task, ``None`` before it was learnt.
+    ``owners`` are the components that learnt the task, none before it was learnt.
     """
-    weights = log_responsibilities(scores.bound, log_prior)
-    everything = sorted({label for labels in component_classes for label in labels})
-    agnostic = _most_probable(weights, scores.class_log_proba, component_classes, everything)
-    aware = None
-    if owner is not None:
-        own = component_classes[owner]
-        competing = [label for label in task_classes if label in own]
-        alone = torch.zeros(len(weights), 1)
-        aware = _most_probable(alone, [scores.class_log_proba[owner]], [own], competing)
-    return _Answers(aware, agnostic, route_examples(scores.bound, log_prior))
+
+    def answer(of: Sequence[int], competing: Sequence[int]) -> Tensor | None:
+        weights = log_responsibilities(scores.bound[:, list(of)], log_prior[list(of)])
+        log_proba = [scores.class_log_proba[k] for k in of]
+        return _most_probable(weights, log_proba, [component_classes[k] for k in of], competing)
+
+    def known(of: Sequence[int]) -> set[int]:
+        return {label for k in of for label in component_classes[k]}
+
+    everyone = range(len(component_classes))
+    group = (route_group(scores.bound, log_prior),)
+    return _Answers(
+        task_aware=answer(owners, [label for label in task_classes if label in known(owners)]) if owners else None,
+        task_agnostic=answer(everyone, sorted(known(everyone))),
+        grouped=answer(group, sorted(known(group))),
+        route=route_examples(scores.bound, log_prior),
+    )
 
 
 def _most_probable(
@@ -475,12 +554,14 @@ def _most_probable(
     return torch.tensor(competing)[proba.argmax(1)]
 
 
-def _compare(answers: _Answers, labels: Tensor | None, owner: int | None) -> _Accuracy:
+def _compare(answers: _Answers, labels: Tensor | None, owners: Sequence[int]) -> _Accuracy:
     """Shares of right answers; the only place that labels come to, after all answers were given."""
+    owned = torch.isin(answers.route, torch.tensor(owners, dtype=torch.int64))
     return _Accuracy(
         task_aware=_share_right(answers.task_aware, labels),
         task_agnostic=_share_right(answers.task_agnostic, labels),
-        selection=None if owner is None else float((answers.route == owner).double().mean()),
+        selection=float(owned.double().mean()) if owners else None,
+        grouped=_share_right(answers.grouped, labels),
     )
 
 
@@ -503,10 +584,20 @@ def _reconstruct(model: Model, data: TaskData, rows: Tensor, component: int) -> 
     return ImageScores(*(torch.cat(values) for values in zip(*pieces, strict=True)))
 
 
-def _is_part_of_now(mixture: GrowingMixture, t: int) -> bool:
+def _translate(model: Model, data: TaskData, rows: Tensor, component: int) -> ImageScores:
+    """The same for what one component translates source images to, against their targets."""
+    assert data.target is not None  # asked of pairs alone
+    pieces = [
+        image_scores(model.translate(data.x[part], component=component), as_float(data.target[part]))
+        for part in rows.split(BATCH)
+    ]
+    return ImageScores(*(torch.cat(values) for values in zip(*pieces, strict=True)))
+
+
+def _is_part_of_now(learner: Learner[Any], t: int) -> bool:
     """Whether no component that existed after task t was trained since."""
-    then = mixture.versions_at(t + 1)
-    return then == mixture.versions[: len(then)]
+    then = learner.versions_at(t + 1)
+    return then == learner.versions[: len(then)]
 
 
 def _matrix(rows: Sequence[_Row | None], figure: str) -> Accuracies:
@@ -525,10 +616,20 @@ def _mean(values: Sequence[float | None] | None) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-def _columns(scores: Sequence[ReconstructionScores]) -> dict[str, list[float | None]]:
-    """One list per figure; JSON has no infinity, which the PSNR of an exact copy is."""
+def _columns(scores: Sequence[PictureScores]) -> dict[str, list[float | None]]:
+    """One list per figure."""
     table = [asdict(each) for each in scores]
+    return {name: [_finite(row[name]) for row in table] for name in (table[0] if table else PICTURE)}
+
+
+def _matrices(history: History) -> dict[str, list[list[float | None]]]:
+    """One matrix per figure."""
     return {
-        name: [row[name] if math.isfinite(row[name]) else None for row in table]
-        for name in ("mse", "ssim", "psnr", "nll")
+        name: [[None if cell is None else _finite(getattr(cell, name)) for cell in row] for row in history]
+        for name in PICTURE
     }
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity, which the PSNR of an exact copy is."""
+    return value if math.isfinite(value) else None

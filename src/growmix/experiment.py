@@ -1,8 +1,8 @@
 """One run: learn a stream task by task, evaluate, distil, and write what came of it.
 
 A run's folder holds ``config.yaml`` (what was asked for), ``events.jsonl`` (what happened, a line each),
-``checkpoint/`` (the mixture after the last finished task; the student in ``checkpoint/student/``) and
-``metrics.json``.
+``checkpoint/`` (the model after the last finished task; the student in ``checkpoint/student/``), ``metrics.json`` and,
+for pairs, ``translation.png``.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, final
 
-from growmix import __version__, streams
+from growmix import __version__, baselines, streams
 from growmix.config import RunConfig, read_values
-from growmix.data import TaskData, check_task
+from growmix.data import as_float, check_task
 from growmix.errors import BadInput, GrowmixError
 from growmix.evaluation import Evaluator, evaluate, evaluate_student
+from growmix.learner import Learner
 from growmix.mixture import GrowingMixture
 from growmix.nets import check_blueprint
+from growmix.quality import frechet_scores, likelihood_scores
 from growmix.report.events import EventLog, finite
+from growmix.report.figures import picture_rows
 from growmix.report.reporter import Reporter, RunPlan, TaskResult
 from growmix.streams import Stream
 from growmix.student import Student, lessons_for
@@ -41,6 +44,10 @@ STUDENT = "student"
 """Inside the checkpoint: saving a mixture replaces the folder, and with it a student of what it knew before."""
 
 SAMPLES = "samples.png"
+TRANSLATION = "translation.png"
+
+SHOWN = 8
+"""Test images per task in a picture of translations."""
 
 
 def run(config: RunConfig, *, overwrite: bool = False, reporters: Sequence[Reporter] = ()) -> dict[str, Any]:
@@ -79,14 +86,14 @@ def run(config: RunConfig, *, overwrite: bool = False, reporters: Sequence[Repor
 def _run(config: RunConfig, reporters: Sequence[Reporter]) -> dict[str, Any]:
     folder = RunFolder(config.folder)
     stream = load_stream(config)
-    mixture = GrowingMixture(None, config.settings)
-    check_blueprint(mixture.blueprint, config.settings.latent, stream.shape)  # networks that can't be had show here
+    learner = baselines.make_learner(config.method, config.settings)
+    check_blueprint(learner.blueprint, config.settings.latent, stream.shape)  # networks that can't be had show here
     folder.open(config)
 
     everyone = [EventLog(folder.path / EVENTS), *reporters]
     for reporter in everyone:
         reporter.on_run_start(plan(config, stream))
-    course = _Course(config, stream, mixture, folder, everyone)
+    course = _Course(config, stream, learner, folder, everyone)
     finished = None
     try:
         for index in range(len(stream)):
@@ -126,20 +133,19 @@ def reevaluate(folder: Path, *, device: str | None = None) -> dict[str, Any]:
         The data are not there any more.
     """
     config = RunFolder(folder).config()
-    mixture = load_mixture(folder, device=device)
+    learner = load_learner(folder, device=device)
     stream = load_stream(config)
-    learnt = len(mixture.decisions)
+    learnt = len(learner.decisions)
     student = None
     if (folder / CHECKPOINT / STUDENT).exists():
         student = evaluate_student(load_student(folder, device=device), stream, tasks=learnt).to_dict()
-    scores = evaluate(mixture, stream).to_dict()
-    return _describe(config, stream, mixture, scores, student) | {"versions": versions()}
+    scores = evaluate(learner, stream).to_dict() | _quality(config, stream, learner)
+    return _describe(config, stream, learner, scores, student) | {"versions": versions()}
 
 
-def load_mixture(folder: Path, *, device: str | None = None) -> GrowingMixture:
-    """The mixture of a run, where it was made or on another device."""
-    RunFolder(folder).config()
-    return GrowingMixture.load(folder / CHECKPOINT, device=device)
+def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
+    """What a run made, where it was made or on another device."""
+    return baselines.load(folder / CHECKPOINT, RunFolder(folder).config().method, device)
 
 
 def load_student(folder: Path, *, device: str | None = None) -> Student:
@@ -163,6 +169,9 @@ def load_stream(config: RunConfig) -> Stream:
         data_root=config.data_root,
         seed=config.seed,
         label_space=config.label_space,
+        replace=config.replace,
+        train_examples=config.train_examples,
+        label_fraction=config.label_fraction,
     )
     for task in stream:  # before hours are spent on the tasks before it
         try:
@@ -178,7 +187,8 @@ def plan(config: RunConfig, stream: Stream) -> RunPlan:
 
     def visits(examples: int) -> int:
         trained = max(1, round(examples * (1 - settings.holdout)))
-        return trained * Budget.of(settings, trained).epochs
+        budget = Budget.of(settings, trained)
+        return min(trained * budget.epochs, (budget.steps or trained * budget.epochs) * budget.batch_size)
 
     learnt = sum(len(task.train) for task in stream)
     classes = len({label for task in stream for label in task.classes})
@@ -190,9 +200,14 @@ def plan(config: RunConfig, stream: Stream) -> RunPlan:
         notes=stream.notes,
         tasks=tuple(task.name for task in stream),
         visits=tuple(visits(len(task.train)) for task in stream),
-        student_visits=lessons * settings.student_epochs,
+        student_visits=lessons * settings.student_epochs if teaches(config) else 0,
         versions=versions(),
     )
+
+
+def teaches(config: RunConfig) -> bool:
+    """Whether a run distils a student at its end: only a mixture does."""
+    return config.student and config.method in baselines.MIXTURES
 
 
 def versions() -> dict[str, str]:
@@ -238,7 +253,7 @@ class RunFolder:
         """Make the folder, clear it of an earlier run, and write the configuration."""
         with _writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in (METRICS, SAMPLES, CONFIG, EVENTS):
+            for name in (METRICS, SAMPLES, TRANSLATION, CONFIG, EVENTS):
                 (self.path / name).unlink(missing_ok=True)
             shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
             config.write(self.path / CONFIG)
@@ -271,11 +286,11 @@ class _Course:
         self,
         config: RunConfig,
         stream: Stream,
-        mixture: GrowingMixture,
+        learner: Learner[Any],
         folder: RunFolder,
         reporters: Sequence[Reporter],
     ) -> None:
-        self.config, self.stream, self.mixture = config, stream, mixture
+        self.config, self.stream, self.learner = config, stream, learner
         self.folder, self.reporters = folder, reporters
         self.evaluator = Evaluator(stream)
         self.train_seconds = self.evaluate_seconds = 0.0
@@ -288,25 +303,35 @@ class _Course:
         for reporter in self.reporters:
             reporter.on_task_start(index, len(task.train))
         # a mixture that is told to be unsupervised takes images alone
-        data = TaskData(task.train.x) if self.config.settings.supervised is False else task.train
+        data = replace(task.train, y=None) if self.config.settings.supervised is False else task.train
         with _timed() as train:
-            decision = self.mixture.learn(data, callbacks=self.reporters)
+            decision = self.learner.learn(data, callbacks=self.reporters)
         self.train_seconds += train.seconds
         self._save()
         for reporter in self.reporters:
             reporter.on_decision(index, decision)
         with _timed() as evaluated:
-            self.evaluator.after_task(self.mixture)
+            self.evaluator.after_task(self.learner)
         self.evaluate_seconds += evaluated.seconds
         for reporter in self.reporters:
             reporter.on_task_end(TaskResult(index, decision, train.seconds, evaluated.seconds))
 
     def finish(self) -> dict[str, Any]:
-        """Teach the student, evaluate both, write the metrics."""
+        """Teach the student if there is to be one, evaluate, write the metrics."""
+        student = self._teach() if teaches(self.config) else None
+        with _timed() as evaluated:
+            quality = _quality(self.config, self.stream, self.learner)
+            if self.learner.components[0].target_shape is not None:
+                show_translations(self.learner, self.stream, self.folder.path / TRANSLATION)
+        self.evaluate_seconds += evaluated.seconds
+        return self._write(student, quality)
+
+    def _teach(self) -> dict[str, Any]:
+        assert isinstance(self.learner, GrowingMixture)  # no other method teaches
         for reporter in self.reporters:
             reporter.on_student_start()
         with _timed() as taught:
-            student = self.mixture.distill(callbacks=self.reporters)
+            student = self.learner.distill(callbacks=self.reporters)
         self.student_seconds = taught.seconds
         student.save(self.folder.path / CHECKPOINT / STUDENT)
         with _timed() as evaluated:
@@ -314,27 +339,27 @@ class _Course:
         self.evaluate_seconds += evaluated.seconds
         for reporter in self.reporters:
             reporter.on_student_end(scores, taught.seconds)
-        return self._write(scores)
+        return scores
 
     def keep(self) -> None:
         """Write what there is: the metrics of the tasks that were learnt, if any was."""
-        if not self.mixture.decisions:
+        if not self.learner.decisions:
             return
-        if self.saved < len(self.mixture.decisions):
+        if self.saved < len(self.learner.decisions):
             self._save()
-        self.evaluator.after_task(self.mixture)
-        self._write(None)
+        self.evaluator.after_task(self.learner)
+        self._write(None, {"log_likelihood": None, "frechet": None})
 
     def _save(self) -> None:
-        self.mixture.save(self.folder.path / CHECKPOINT)
-        self.saved = len(self.mixture.decisions)
+        self.learner.save(self.folder.path / CHECKPOINT)
+        self.saved = len(self.learner.decisions)
 
-    def _write(self, student: dict[str, Any] | None) -> dict[str, Any]:
+    def _write(self, student: dict[str, Any] | None, quality: dict[str, Any]) -> dict[str, Any]:
         with _timed() as evaluated:
-            scores = self.evaluator.scores().to_dict()
+            scores = self.evaluator.scores().to_dict() | quality
         self.evaluate_seconds += evaluated.seconds
-        seen = sum(log.examples for log in self.mixture.training_logs)
-        metrics = _describe(self.config, self.stream, self.mixture, scores, student) | {
+        seen = sum(log.examples for log in self.learner.training_logs)
+        metrics = _describe(self.config, self.stream, self.learner, scores, student) | {
             "seconds": {
                 "train": self.train_seconds,
                 "evaluate": self.evaluate_seconds,
@@ -348,19 +373,44 @@ class _Course:
         return metrics
 
 
+def show_translations(learner: Learner[Any], stream: Stream, file: Path) -> None:
+    """A picture with three rows per task: source, target, and what the source is translated to."""
+    rows = []
+    for task in stream[: len(learner.steps)]:
+        test = task.test[:SHOWN]
+        assert test.target is not None  # asked of pairs alone
+        source = test.images()
+        rows.append((f"{task.name}\nsource", source.numpy()))
+        rows.append(("target", as_float(test.target).numpy()))
+        rows.append(("translation", learner.translate(source).numpy()))
+    picture_rows(rows, file)
+
+
+def _quality(config: RunConfig, stream: Stream, learner: Learner[Any]) -> dict[str, Any]:
+    """Blocks ``log_likelihood`` and ``frechet`` of ``metrics.json``."""
+    likelihood, frechet = None, None
+    if config.likelihood_draws:
+        draws, examples = config.likelihood_draws, config.likelihood_examples
+        likelihood = likelihood_scores(learner, stream, draws, examples, config.seed)
+    if config.frechet_examples:
+        frechet = frechet_scores(learner, stream, config.frechet_examples, config.seed)
+    return {"log_likelihood": likelihood, "frechet": frechet}
+
+
 def _describe(
     config: RunConfig,
     stream: Stream,
-    mixture: GrowingMixture,
+    learner: Learner[Any],
     scores: Mapping[str, Any],
     student: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What ``metrics.json`` says of a mixture and a student, whoever trained them."""
-    decisions = mixture.decisions
+    """What ``metrics.json`` says of a learner and a student, whoever trained them."""
+    decisions = learner.decisions
     names = [task.name for task in stream][: len(decisions)]
-    sizes = [sum(part.numel() for part in component.parameters()) for component in mixture.components]
+    sizes = [sum(part.numel() for part in component.parameters()) for component in learner.components]
     described = {
         "stream": stream.name,
+        "method": config.method,
         "seed": config.seed,
         "tasks": names,
         "task_components": [decision.component for decision in decisions],
@@ -374,10 +424,14 @@ def _describe(
             }
             for name, decision in zip(names, decisions, strict=True)
         ],
-        "components": len(mixture.components),
+        "components": len(learner.components),
         **scores,
         "student": student,
-        "parameters": {"mixture": sum(sizes), "per_component": sizes, "shared": 0},
+        "parameters": {
+            "mixture": sum(sizes) + learner.shared_parameters,
+            "per_component": sizes,
+            "shared": learner.shared_parameters,
+        },
     }
     plain: dict[str, Any] = finite(described)
     return plain

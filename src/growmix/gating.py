@@ -123,6 +123,24 @@ class DirichletGate(Gate):
         return Decision("reuse", old.index(max(old)), tuple(novelty), threshold)
 
 
+@final
+class AlwaysGate(Gate):
+    """Grow for every task, as methods with one component per task do.
+
+    Examples
+    --------
+    >>> AlwaysGate().decide([0.0], [100], threshold=0.2).action
+    'grow'
+    """
+
+    name = "always"
+
+    def decide(self, novelty: Sequence[float], counts: Sequence[int], threshold: float) -> Decision:
+        """Grow."""
+        _check(novelty, counts)
+        return Decision("grow", len(novelty), tuple(novelty), threshold)
+
+
 def _check(novelty: Sequence[float], counts: Sequence[int]) -> None:
     if len(novelty) != len(counts):
         raise BadInput(f"novelty has {len(novelty)} values for {len(counts)} counts; there must be one per component")

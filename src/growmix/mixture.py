@@ -8,27 +8,32 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
-from growmix import persistence
-from growmix.component import LABEL_CODE, VAE, Component
-from growmix.data import UNLABELLED, TaskData, check_task, label_positions, like_given
-from growmix.density import no_labels
+from growmix.component import Component
+from growmix.construction import whole_component
+from growmix.data import UNLABELLED, Shape, TaskData, check_task
 from growmix.errors import BadInput
-from growmix.gating import Decision, DirichletGate, Gate, ThresholdGate
-from growmix.likelihoods import make_likelihood
-from growmix.model import Model, ex_post_density, in_pieces, routing_noise
-from growmix.nets import MLP, Blueprint, Conv, check_blueprint
+from growmix.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdGate
+from growmix.learner import (
+    Learner,
+    Learnt,
+    count_task,
+    load_learner,
+    task_positions,
+    train_component,
+)
+from growmix.model import ex_post_density, in_pieces, routing_noise
+from growmix.nets import Blueprint
 from growmix.novelty import MEASURES, ReferenceStatistics, ks_distance, name_scores
-from growmix.objectives import TaskObjective
+from growmix.persistence import Checkpoint
 from growmix.replay import generate, join, replay, replay_size
-from growmix.routing import Router, route_examples, route_group
+from growmix.routing import Router
 from growmix.settings import Settings
+from growmix.sharing import Foundation
 from growmix.student import Student, distill
-from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, seeded
+from growmix.training import Budget, Callback, TrainingLog, seeded
 
 MAX_HELD_OUT = 1_000
 MIN_HELD_OUT = 50
@@ -73,18 +78,16 @@ class Record:
     references: tuple[Reference, ...]
 
 
-@dataclass(frozen=True)
-class Step:
-    """One call of ``learn``: its decision, its number of real examples, the component's version after it, the log."""
+@dataclass(frozen=True, eq=False)
+class MixtureMemory:
+    """What a mixture keeps beside its components: a record of each, and what they share."""
 
-    decision: Decision
-    examples: int
-    version: int
-    log: TrainingLog
+    records: tuple[Record, ...] = ()
+    foundation: Foundation | None = None
 
 
 @final
-class GrowingMixture(Model):
+class GrowingMixture(Learner[MixtureMemory]):
     """A mixture of generative components that grows as tasks arrive (Ye and Bors, TNNLS 2025).
 
     Parameters
@@ -119,123 +122,26 @@ class GrowingMixture(Model):
     array([0, 0, 0])
     """
 
+    method = "mixture"
+
     def __init__(
         self, blueprint: str | Blueprint | None = None, settings: Settings | None = None, /, **changes: Any
     ) -> None:
         settings = settings or Settings()
         if not isinstance(settings, Settings):
             raise BadInput(f"settings is a {type(settings).__name__}; give a Settings, or single settings by name")
-        if isinstance(blueprint, str):
-            changes = {"blueprint": blueprint, **changes}
-        self.settings = settings.but(**changes)
-        own = blueprint if blueprint is not None and not isinstance(blueprint, str) else None
-        if own is not None and (isinstance(own, type) or not isinstance(own, Blueprint)):
-            raise BadInput(f"blueprint is a {type(own).__name__}; allowed are 'mlp', 'conv' or a Blueprint")
-        self.blueprint: Blueprint = own or make_blueprint(self.settings)
-        self._components: list[Component] = []
-        self._records: list[Record] = []
-        self._steps: list[Step] = []
-        self._cached_router: Router | None = None
-        self._cached_fabric: Fabric | None = None
-        self._sampling = torch.Generator().manual_seed(self.settings.seed)
-
-    # What it is ------------------------------------------------------------------------------------------------
-
-    @property
-    def components(self) -> tuple[Component, ...]:
-        """The components, in the order in which they were added."""
-        return tuple(self._components)
+        super().__init__(blueprint, settings.but(**changes), MixtureMemory())
 
     @property
     def records(self) -> tuple[Record, ...]:
         """What is known of every component."""
-        return tuple(self._records)
+        return self._memory.records
 
     @property
-    def decisions(self) -> tuple[Decision, ...]:
-        """One per learnt task, in order."""
-        return tuple(step.decision for step in self._steps)
-
-    @property
-    def training_logs(self) -> tuple[TrainingLog, ...]:
-        """One per learnt task, in order."""
-        return tuple(step.log for step in self._steps)
-
-    @property
-    def examples(self) -> int:
-        """Real examples learnt, over all tasks."""
-        return sum(record.examples for record in self._records)
-
-    @property
-    def versions(self) -> tuple[int, ...]:
-        """How often every component was trained."""
-        return tuple(record.version for record in self._records)
-
-    @property
-    def supervised(self) -> bool | None:
-        """Whether its components classify; ``None`` while the first task is still to say."""
-        return self._components[0].supervised if self._components else self.settings.supervised
-
-    @property
-    def log_prior(self) -> Tensor:
-        """Log share of every component among the examples learnt."""
-        return self.log_prior_at(len(self._steps))
-
-    def log_prior_at(self, tasks: int) -> Tensor:
-        """The log-prior as it was after so many tasks, over the components that there were."""
-        self._learnt()
-        if not 1 <= tasks <= len(self._steps):
-            raise BadInput(f"tasks is {tasks}; allowed are 1 to {len(self._steps)}, the tasks learnt")
-        counts = torch.zeros(1 + max(step.decision.component for step in self._steps[:tasks]))
-        for step in self._steps[:tasks]:
-            counts[step.decision.component] += step.examples
-        return (counts / counts.sum()).log()
-
-    def versions_at(self, tasks: int) -> tuple[int, ...]:
-        """The versions of the components as they were after so many tasks."""
-        versions: dict[int, int] = {}
-        for step in self._steps[:tasks]:
-            versions[step.decision.component] = step.version
-        return tuple(versions[k] for k in range(len(versions)))
-
-    # Learning --------------------------------------------------------------------------------------------------
-
-    def learn(self, data: Any, *, callbacks: Sequence[Callback] = ()) -> Decision:
-        """Learn one task; its data are not kept.
-
-        Parameters
-        ----------
-        data
-            ``(x, y)`` of arrays or tensors, ``x`` alone, a torch ``Dataset`` or a ``DataLoader``. Images are
-            ``(n, channels, height, width)`` in [0, 1] (or bytes); labels are whole numbers, -1 for unlabelled.
-        callbacks
-            Told of the training as it goes.
-
-        Returns
-        -------
-        Decision
-            Which component learnt it, and why.
-
-        Raises
-        ------
-        BadInput
-            Something is wrong with ``data``.
-        NonFiniteLoss
-            Training failed.
-
-        Notes
-        -----
-        Whatever is raised, the mixture stays as it was: work is done on a new component or on a copy.
-        """
-        task = self._check_task(data)
-        with seeded(self._seed(len(self._steps))) as stream:
-            decision = self._decide(task, stream)
-            held, rest = _split(task, self.settings.holdout, stream)
-            component, replayed = self._prepare(decision, rest, task.classes(), stream)
-            log = self._train(component, rest, replayed, held, decision.component, stream, callbacks)
-            record = self._record(decision, component, held, len(task), stream)
-        self._commit(decision, component, record, Step(decision, len(task), record.version, log))
-        return decision
+    def shared_parameters(self) -> int:
+        """Numbers that the components share; those of a component itself are not among them."""
+        foundation = self._memory.foundation
+        return 0 if foundation is None else sum(part.numel() for part in foundation.parameters())
 
     def novelty(self, data: Any) -> tuple[float, ...]:
         """Novelty of data to every component, in the unit of the measure; the mixture is not changed.
@@ -249,23 +155,55 @@ class GrowingMixture(Model):
         with seeded(self._seed(len(self._steps))) as stream:
             return self._novelty(task, stream)[0]
 
-    def _check_task(self, data: Any) -> TaskData:
-        task = check_task(data, self.shape if self._components else None)
-        if self.supervised is None:
-            return task
-        if task.y is not None and not self.supervised:
-            raise BadInput(
-                "data has labels, but this mixture is unsupervised; give x alone, or start with supervised=True"
-            )
-        if task.y is None and self.supervised:
-            return replace(task, y=torch.full((len(task),), -1))
-        return task
+    def distill(self, *, callbacks: Sequence[Callback] = ()) -> Student:
+        """Teach one compact network all that the mixture knows, from generated data alone.
+
+        See :func:`growmix.student.distill`.
+        """
+        return distill(self, self._fabric, self._seed(-1), callbacks)
+
+    @classmethod
+    def load(cls, path: str | Path, *, blueprint: Blueprint | None = None, device: str | None = None) -> GrowingMixture:
+        """Read a mixture back; one made of your own modules needs the same ``blueprint``.
+
+        Parameters
+        ----------
+        path
+            What it was saved to.
+        blueprint
+            Only for a mixture of your own modules.
+        device
+            Where to put it, if not where it was made.
+
+        Raises
+        ------
+        BadCheckpoint
+            A file is missing, broken or of another kind.
+        BadInput
+            If ``blueprint`` is not the one that the mixture was made with.
+        """
+        return load_learner(Path(path), cls.method, lambda settings: cls(blueprint, settings), device)
+
+    def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[MixtureMemory]:
+        decision = self._decide(task, stream)
+        held, rest = _split(task, self.settings.holdout, stream)
+        component, replayed = self._prepare(decision, rest, task.classes(), stream)
+        log = self._train(component, rest, replayed, held, decision.component, stream, callbacks)
+        foundation = self._memory.foundation
+        if foundation is None and self.settings.sharing != "none":
+            foundation = Foundation.of(component, self.settings.sharing, self.settings.adapter_rank)
+            foundation.carry(component)
+        record = self._record(decision, component, held, len(task), stream)
+        records = list(self.records)
+        records[decision.component :] = [record, *records[decision.component + 1 :]]
+        memory = MixtureMemory(tuple(records), foundation)
+        return Learnt(decision, {decision.component: component}, {decision.component: len(task)}, memory, log)
 
     def _decide(self, task: TaskData, stream: torch.Generator) -> Decision:
         measure = MEASURES[self.settings.novelty]
         threshold = measure.default_threshold if self.settings.threshold is None else self.settings.threshold
         novelty, noise = self._novelty(task, stream) if self._components else ((), 0.0)
-        counts = [record.examples for record in self._records]
+        counts = [record.examples for record in self.records]
         decision = make_gate(self.settings).decide(novelty, counts, max(threshold, noise))
         if noise > threshold:
             note = f"so few examples may differ by {noise:.3f} by chance, more than the threshold of {threshold:g}"
@@ -277,14 +215,14 @@ class GrowingMixture(Model):
         measure = MEASURES[self.settings.novelty]
         chosen = torch.randperm(len(task), generator=stream)[: self.settings.novelty_examples]
         nearest: list[tuple[float, int]] = []
-        for k, record in enumerate(self._records):
+        for k, record in enumerate(self.records):
             statistics = [reference.statistics for reference in record.references]
             component = self._components[k]
             own = self._generated(component, (), stream) if measure.needs_samples else None
             generated = None if own is None else self._bound(component, own)
             nearest.append(measure.nearest(self._scores(component, task.x[chosen]), statistics, generated))
         best = min(range(len(nearest)), key=lambda k: nearest[k][0])
-        reference = self._records[best].references[nearest[best][1]]
+        reference = self.records[best].references[nearest[best][1]]
         noise = measure.noise(len(chosen), reference.count, len(reference.statistics))
         return tuple(distance for distance, _ in nearest), noise
 
@@ -293,30 +231,26 @@ class GrowingMixture(Model):
     ) -> tuple[Component, TaskData | None]:
         """The component to train (new, or a copy), and what the old one replays for it."""
         if decision.action == "grow":
-            component = self._new_component(task)
+            component = self._new_component(task.shape, supervised=task.y is not None, target_shape=task.target_shape)
             replayed = None
         else:
             teacher = self._components[decision.component]
             component = copy.deepcopy(teacher)
             component.thaw()
-            size = replay_size(len(task), self._records[decision.component].examples, self.settings.replay_ratio)
+            size = replay_size(len(task), self.records[decision.component].examples, self.settings.replay_ratio)
             from_prior = self.settings.sampling == "prior"
             replayed = replay(teacher, size, stream, from_prior=from_prior) if size else None
-        component.add_classes(classes)  # of the whole task: one of them may have been held out altogether
-        positions = _positions(task, component)
-        component.class_counts += torch.bincount(positions[positions >= 0], minlength=len(component.classes)).to(
-            component.class_counts
-        )
-        component.unlabelled_count += (positions < 0).sum().to(component.unlabelled_count)
+        count_task(component, task, classes)
         component.to(self._fabric.device)
         return component, replayed
 
-    def _new_component(self, task: TaskData) -> Component:
-        supervised = task.y is not None
-        inputs = self.settings.latent + (LABEL_CODE if supervised else 0)
-        features = check_blueprint(self.blueprint, inputs, task.shape)
-        likelihood = make_likelihood(self.settings.likelihood, self.settings.variance, task.shape)
-        return VAE(self.blueprint, task.shape, features, self.settings.latent, likelihood, supervised=supervised)
+    def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
+        component = whole_component(
+            self.blueprint, self.settings, shape, supervised=supervised, target_shape=target_shape
+        )
+        if self._memory.foundation is not None:
+            self._memory.foundation.carry(component)
+        return component
 
     def _train(
         self,
@@ -329,24 +263,22 @@ class GrowingMixture(Model):
         callbacks: Sequence[Callback],
     ) -> TrainingLog:
         train = task if replayed is None else join(task, replayed)
-        positions = _positions(train, component)
-        budget = Budget.of(self.settings, len(train))
-        objective = TaskObjective(component, self.settings.beta, unlabelled=bool((positions < 0).any()))
-        log = fit(
-            objective,
-            [train.x, positions],
-            component.latent,
-            budget,
+        log = train_component(
+            component,
+            train,
+            Budget.of(self.settings, len(train)),
             self._fabric,
             stream,
-            component=index,
+            beta=self.settings.beta,
+            index=index,
             callbacks=callbacks,
             held_out=lambda: float(self._bound(component, held.x).mean()),
         )
-        learnt = self._records[index].examples if replayed is not None else 0
+        learnt = self.records[index].examples if replayed is not None else 0
         # every replayed image stands for all that were learnt, or old tasks would fade by half with every update
         weight = torch.ones(len(train))
         weight[len(task) :] = learnt / max(1, len(train) - len(task))
+        positions = task_positions(train, component)
         component.density = ex_post_density(component, train.x, positions, weight, self.settings, stream)
         return log
 
@@ -358,7 +290,7 @@ class GrowingMixture(Model):
         new = Reference({name: ReferenceStatistics.of(values) for name, values in scores.items()}, held.classes())
         if decision.action == "grow":
             return Record(examples, 1, (new,))
-        old = self._records[decision.component]
+        old = self.records[decision.component]
         teacher = self._components[decision.component]
         moved = tuple(self._moved(reference, teacher, component, stream) for reference in old.references)
         return Record(old.examples + examples, old.version + 1, remember(moved, new))
@@ -389,150 +321,32 @@ class GrowingMixture(Model):
         noise = routing_noise(self.settings.routing_draws, component.latent)
         return Router([component]).scores(x, noise).bound[:, 0]
 
-    def _commit(self, decision: Decision, component: Component, record: Record, step: Step) -> None:
-        """The only place where a mixture changes."""
-        component.freeze()
-        if decision.action == "grow":
-            self._components.append(component)
-            self._records.append(record)
-        else:
-            self._components[decision.component] = component
-            self._records[decision.component] = record
-        self._steps.append(step)
-        self._cached_router = None
+    def _pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        foundation = self._memory.foundation
+        tensors = {} if foundation is None else dict(foundation.state_dict())
+        return {"records": [asdict(record) for record in self.records]}, tensors
 
-    # Answers ---------------------------------------------------------------------------------------------------
-
-    def route(self, x: Any, *, per: str = "example") -> Any:
-        """Component that answers: the largest bound plus log-prior.
-
-        Parameters
-        ----------
-        x
-            Images; labels are never asked for.
-        per
-            ``"example"``: one component each; ``"group"``: one for all, which are known to come from one task.
-
-        Returns
-        -------
-        array or tensor of shape ``(n,)``, or int
-            Indices of components.
-        """
-        if per not in ("example", "group"):
-            raise BadInput(f"per is {per!r}; allowed are 'example' and 'group'")
-        bound = self.component_scores(x).bound
-        if per == "group":
-            return route_group(bound, self.log_prior)
-        return like_given(route_examples(bound, self.log_prior), x)
-
-    def distill(self, *, callbacks: Sequence[Callback] = ()) -> Student:
-        """Teach one compact network all that the mixture knows, from generated data alone.
-
-        See :func:`growmix.student.distill`.
-        """
-        return distill(self, self._fabric, self._seed(-1), callbacks)
-
-    # Keeping ---------------------------------------------------------------------------------------------------
-
-    def save(self, path: str | Path) -> None:
-        """Write the mixture to a folder: safetensors and JSON, no pickle.
-
-        Raises
-        ------
-        BadInput
-            If the place can't be written.
-        """
-        document = {
-            "settings": self.settings.to_dict(),
-            "blueprint": self.blueprint.name,
-            "records": [asdict(record) for record in self._records],
-            "steps": [asdict(step) for step in self._steps],
-            "sampling": self._sampling.get_state().tolist(),
-        }
-        persistence.save(Path(path), "mixture", document, self._components)
-
-    @classmethod
-    def load(cls, path: str | Path, *, blueprint: Blueprint | None = None, device: str | None = None) -> GrowingMixture:
-        """Read a mixture back; one made of your own modules needs the same ``blueprint``.
-
-        Parameters
-        ----------
-        path
-            What it was saved to.
-        blueprint
-            Only for a mixture of your own modules.
-        device
-            Where to put it, if not where it was made.
-
-        Raises
-        ------
-        BadCheckpoint
-            A file is missing, broken or of another kind.
-        BadInput
-            If ``blueprint`` is not the one that the mixture was made with.
-        """
-        document, states = persistence.load(Path(path), "mixture")
-        with persistence.understanding(Path(path)):
-            settings, name = Settings(**document["settings"]), document["blueprint"]
-        settings = settings if device is None else settings.but(device=device)
-        mixture = cls(blueprint, settings)
-        if mixture.blueprint.name != name:
-            raise BadInput(f"blueprint is {mixture.blueprint.name!r}, but this mixture was made with {name!r}")
-        with persistence.understanding(Path(path)):
-            mixture._components = [state.build(mixture.blueprint, settings.latent, settings) for state in states]
-            mixture._records = [_record_from(record) for record in document["records"]]
-            mixture._steps = [_step_from(step) for step in document["steps"]]
-            mixture._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
-            known = {step.decision.component for step in mixture._steps}
-            if not len(states) == len(mixture._records) == len(known):
-                raise ValueError(f"{len(states)} components, {len(mixture._records)} records, {len(known)} decided on")
-        for component in mixture._components:
-            component.to(mixture._fabric.device)
-        return mixture
-
-    # Machinery -------------------------------------------------------------------------------------------------
-
-    @property
-    def _fabric(self) -> Fabric:
-        if self._cached_fabric is None:
-            self._cached_fabric = make_fabric(self.settings)
-        return self._cached_fabric
-
-    def _router(self) -> Router:
-        if self._cached_router is None:
-            self._cached_router = Router(self._learnt())
-        return self._cached_router
-
-    @property
-    def _draws(self) -> torch.Generator:
-        return self._sampling
-
-    def _seed(self, what: int) -> int:
-        """Seed of one piece of work: task ``what``, or -1 for the student after so many tasks.
-
-        Derived, not drawn: there is no stream to lose, and a failed or an extra call changes nothing that follows.
-        """
-        entropy = [self.settings.seed, what + 1, len(self._steps)]
-        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
-
-
-def make_blueprint(settings: Settings) -> Blueprint:
-    """The built-in networks that the settings name.
-
-    Examples
-    --------
-    >>> make_blueprint(Settings(hidden=32)).hidden
-    32
-    """
-    if settings.blueprint == "conv":
-        return Conv(settings.width) if settings.hidden is None else Conv(settings.width, settings.hidden)
-    return MLP(settings.hidden, settings.depth)
+    def _unpack(self, saved: Checkpoint) -> MixtureMemory:
+        records = tuple(_record_from(record) for record in saved.document["memory"]["records"])
+        if len(records) != len(saved.components):
+            raise ValueError(f"{len(saved.components)} components, but {len(records)} records")
+        if self.settings.sharing == "none" or not saved.components:
+            return MixtureMemory(records)
+        first = saved.components[0]
+        whole = whole_component(
+            self.blueprint, self.settings, first.shape, supervised=first.supervised, target_shape=first.target_shape
+        )
+        foundation = Foundation.of(whole, self.settings.sharing, self.settings.adapter_rank)
+        foundation.load_state_dict(saved.tensors)
+        return MixtureMemory(records, foundation.to(self._fabric.device))
 
 
 def make_gate(settings: Settings) -> Gate:
     """The gate that the settings name."""
     if settings.gate == "dirichlet":
         return DirichletGate(settings.alpha, settings.temperature)
+    if settings.gate == "always":
+        return AlwaysGate()
     return ThresholdGate()
 
 
@@ -585,12 +399,6 @@ def _with_every_class_late(order: Tensor, labels: Tensor, size: int) -> Tensor:
     return torch.cat([order[~late], order[late]])
 
 
-def _positions(task: TaskData, component: Component) -> Tensor:
-    if task.y is None:
-        return no_labels(len(task))
-    return label_positions(task.y, component.classes)
-
-
 def _record_from(document: dict[str, Any]) -> Record:
     references = tuple(
         Reference(
@@ -605,8 +413,3 @@ def _record_from(document: dict[str, Any]) -> Record:
 def _statistics_from(document: dict[str, Any]) -> ReferenceStatistics:
     lists: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in document.items()}
     return ReferenceStatistics(**lists)
-
-
-def _step_from(document: dict[str, Any]) -> Step:
-    decision = Decision(**{**document["decision"], "novelty": tuple(document["decision"]["novelty"])})
-    return Step(decision, document["examples"], document["version"], persistence.log_from_json(document["log"]))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.component import Component
+from growmix.component import Component, most_likely
 from growmix.data import Shape, as_float, check_images, like_given
 from growmix.density import LatentDensity, no_labels
 from growmix.errors import BadInput, NonFiniteLoss, NotLearnt
@@ -233,8 +233,43 @@ class Model(ABC):
             labels[rows] = labels[rows] if drawn.y is None else drawn.y
         return images.numpy(), labels.numpy()
 
-    def interpolate(self, a: Any, b: Any, steps: int = 8, *, component: int | None = None) -> Any:
-        """Images on the straight line between the codes of two images.
+    def translate(self, x: Any, *, component: int | None = None) -> Any:
+        """What each source image becomes, by the component that answers for it, in [0, 1].
+
+        Parameters
+        ----------
+        x
+            Source images, such as were learnt in pairs.
+        component
+            Ask this one; by default the one that each image is routed to.
+
+        Returns
+        -------
+        array or tensor
+            Shape ``(n, target channels, height, width)``.
+
+        Raises
+        ------
+        BadInput
+            The model learnt no pairs.
+        """
+        images = self._check(x)
+        shape = self._learnt()[0].target_shape
+        if shape is None:
+            raise BadInput(
+                "this model learnt no pairs of images and can't translate; learn((source, target)) teaches it"
+            )
+        output = torch.empty(len(images), *shape)
+        for k, rows in self._shares(images, component):
+            output[rows] = in_pieces(self.components[k], "translate", images[rows])
+        return like_given(output.clamp_(0.0, 1.0), x)
+
+    def interpolate(self, a: Any, b: Any, steps: int = 8, *, component: int | tuple[int, int] | None = None) -> Any:
+        """Images between two images: on the straight line between their codes.
+
+        Within a component both codes lie in its latent space. Across two components each end is coded by its own, the
+        line between the two codes is decoded by both, and the share of ``b``'s component grows from 0 to 1 along it
+        (our form: latent spaces of two components have nothing in common but the prior).
 
         Parameters
         ----------
@@ -243,7 +278,8 @@ class Model(ABC):
         steps
             Number of images, both ends included.
         component
-            Whose latent space; by default that of the component which explains the pair best.
+            Whose latent space; two: that of ``a`` and that of ``b``. By default that of the component which explains
+            the pair best.
 
         Returns
         -------
@@ -252,8 +288,11 @@ class Model(ABC):
 
         Examples
         --------
-        >>> learnt_example().interpolate(np.zeros((1, 8, 8)), np.ones((1, 8, 8)), steps=5).shape
+        >>> mixture = learnt_example()
+        >>> mixture.interpolate(np.zeros((1, 8, 8)), np.ones((1, 8, 8)), steps=5).shape
         (5, 1, 8, 8)
+        >>> mixture.interpolate(np.zeros((1, 8, 8)), np.ones((1, 8, 8)), component=(0, 1)).shape
+        (8, 1, 8, 8)
         """
         if not isinstance(steps, int) or steps < 2:
             raise BadInput(f"steps is {steps!r}; allowed is a whole number of 2 or more")
@@ -261,15 +300,12 @@ class Model(ABC):
         if component is None:
             bound = self._router().scores(ends, self._routing_noise()).bound
             component = int((bound + self.log_prior).sum(0).argmax())
-        model = self.components[self._index(component)]
-        share = torch.linspace(0.0, 1.0, steps, device=_device(model))[:, None]
-        with torch.no_grad():
-            codes, logits = model.encode(as_float(ends).to(_device(model)))
-            path = (1.0 - share) * codes[:1] + share * codes[1:]
-            nearer = (share[:, 0] > 0.5).long()
-            positions = logits.argmax(1)[nearer] if model.classes else no_labels(steps).to(share.device)
-            images = model.decode(path, positions).cpu().clamp_(0.0, 1.0)
-        return like_given(images, a)
+        pair = component if isinstance(component, tuple) else (component, component)
+        if len(pair) != 2:
+            raise BadInput(f"component is {component!r}; allowed is one, or a pair of them")
+        first, second = (self.components[self._index(k)] for k in pair)
+        path = _path(first, second, as_float(ends), steps)
+        return like_given(path.clamp_(0.0, 1.0), a)
 
     def _learnt(self) -> tuple[Component, ...]:
         if not self.components:
@@ -327,12 +363,30 @@ class Model(ABC):
         return chance
 
 
+@torch.no_grad()
+def _path(first: Component, second: Component, ends: Tensor, steps: int) -> Tensor:
+    """Images ``(steps, *shape)`` from ``ends[0]`` under one component to ``ends[1]`` under another or the same."""
+    (start, start_logits), (end, end_logits) = (
+        component.encode(image.to(_device(component))) for component, image in ((first, ends[:1]), (second, ends[1:]))
+    )
+    share = torch.linspace(0.0, 1.0, steps, device=start.device)[:, None]
+    codes = (1.0 - share) * start + share * end
+    nearer_second = share[:, 0] > 0.5
+    if first is second:
+        positions = torch.where(nearer_second, most_likely(end_logits), most_likely(start_logits))
+        return first.decode(codes, positions).cpu()
+    blend = share[:, :, None, None]
+    from_first = first.decode(codes, most_likely(start_logits).expand(steps))
+    from_second = second.decode(codes, most_likely(end_logits).expand(steps))
+    return ((1.0 - blend) * from_first + blend * from_second).cpu()
+
+
 def _device(component: Component) -> torch.device:
     return next(component.parameters()).device
 
 
 @torch.no_grad()
-def in_pieces(component: Component, verb: Literal["reconstruct", "code", "rate"], x: Tensor) -> Tensor:
+def in_pieces(component: Component, verb: Literal["reconstruct", "code", "rate", "translate"], x: Tensor) -> Tensor:
     """A component's answer for images, on its device in pieces that bound the memory; on the CPU."""
     answer: Callable[[Tensor], Tensor] = getattr(component, verb)
     return torch.cat([answer(as_float(piece.to(_device(component)))).cpu() for piece in x.split(_ROWS)])

@@ -5,29 +5,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from growmix.component import LABEL_CODE, VAE, Component
+from growmix.component import Component
 from growmix.data import Shape
 from growmix.density import LatentDensity
 from growmix.errors import BadCheckpoint, BadInput
-from growmix.likelihoods import make_likelihood
-from growmix.nets import Blueprint, check_blueprint
-from growmix.settings import Settings
 from growmix.training import TrainingLog
 
-SCHEMA = 1
+SCHEMA = 2
 DOCUMENT = "state.json"
 TENSORS = "tensors.safetensors"
+OTHERS = "others."
+"""Before the names of tensors that are no component's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,36 +33,60 @@ class ComponentState:
     """A component as it lies in a checkpoint: its outline from the JSON, its tensors, its density."""
 
     shape: Shape
+    target_shape: Shape | None
     classes: tuple[int, ...]
     supervised: bool
     tensors: dict[str, Tensor]
     density: LatentDensity | None
 
-    def build(self, blueprint: Blueprint, latent: int, settings: Settings) -> Component:
-        """The component again; its networks come from ``blueprint``.
+    def fill(self, component: Component) -> Component:
+        """Make an untrained component, built as the saved one was, into it.
 
         Raises
         ------
         BadCheckpoint
-            If the tensors do not fit the networks.
+            If the tensors do not fit its networks.
         """
-        inputs = latent + (LABEL_CODE if self.supervised else 0)
-        with torch.random.fork_rng(devices=[]):
-            features = check_blueprint(blueprint, inputs, self.shape)
-            likelihood = make_likelihood(settings.likelihood, settings.variance, self.shape)
-            component = VAE(blueprint, self.shape, features, latent, likelihood, supervised=self.supervised)
-            component.add_classes(self.classes)
+        component.add_classes(self.classes)
         try:
             component.load_state_dict(self.tensors)
         except RuntimeError as error:
-            raise BadCheckpoint(f"{TENSORS}: tensors do not fit blueprint {blueprint.name!r}: {error}") from error
+            raise BadCheckpoint(f"{TENSORS}: tensors do not fit the networks of this model: {error}") from error
         component.density = self.density
         component.freeze()
         return component
 
 
-def save(path: Path, kind: str, document: dict[str, Any], components: Sequence[Component]) -> None:
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What lies in a checkpoint: the JSON document, the components, and all other tensors by name."""
+
+    document: dict[str, Any]
+    components: tuple[ComponentState, ...]
+    tensors: dict[str, Tensor]
+
+
+def save(
+    path: Path,
+    kind: str,
+    document: dict[str, Any],
+    components: Sequence[Component],
+    others: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write a checkpoint to a new folder, then put it in the place of the old one.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    kind
+        Of model, such as ``mixture``.
+    document
+        What is no tensor, ready for JSON.
+    components
+        With their tensors.
+    others
+        Further tensors, by name.
 
     Raises
     ------
@@ -74,13 +96,14 @@ def save(path: Path, kind: str, document: dict[str, Any], components: Sequence[C
     outlines = [
         {
             "shape": list(c.shape),
+            "target_shape": None if c.target_shape is None else list(c.target_shape),
             "classes": list(c.classes),
             "supervised": c.supervised,
             "density": c.density is not None,
         }
         for c in components
     ]
-    tensors: dict[str, Tensor] = {}
+    tensors = {f"{OTHERS}{name}": t.detach().cpu().contiguous().clone() for name, t in (others or {}).items()}
     for k, component in enumerate(components):
         tensors |= {
             f"components.{k}.{name}": t.detach().cpu().contiguous().clone()
@@ -119,33 +142,48 @@ def _replace(path: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(stale, ignore_errors=True)
 
 
-def load(path: Path, kind: str) -> tuple[dict[str, Any], list[ComponentState]]:
+def load(path: Path, kind: str) -> Checkpoint:
     """Read a checkpoint.
 
     Raises
     ------
     BadCheckpoint
-        A file is missing, can't be read, or is of another kind or a newer schema.
+        A file is missing, can't be read, or is of another kind or schema.
     """
     document = _read_document(path / DOCUMENT, kind)
     try:
         tensors = load_file(path / TENSORS)
     except (OSError, SafetensorError) as error:
         raise BadCheckpoint(f"{path / TENSORS} can't be read: {error}") from error
-    states = []
     try:
-        for k, outline in enumerate(document["components"]):
-            density = None
-            if outline["density"]:
-                density = LatentDensity(**{f.name: tensors[f"densities.{k}.{f.name}"] for f in fields(LatentDensity)})
-            prefix = f"components.{k}."
-            own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-            channels, height, width = outline["shape"]
-            classes = tuple(int(label) for label in outline["classes"])
-            states.append(ComponentState((channels, height, width), classes, bool(outline["supervised"]), own, density))
+        states = tuple(_state(outline, k, tensors) for k, outline in enumerate(document["components"]))
     except (KeyError, TypeError, ValueError) as error:
         raise BadCheckpoint(f"{path / DOCUMENT} does not fit {TENSORS}: {error!r}") from error
-    return document, states
+    return Checkpoint(document, states, _under(OTHERS, tensors))
+
+
+def _state(outline: Mapping[str, Any], k: int, tensors: Mapping[str, Tensor]) -> ComponentState:
+    density = None
+    if outline["density"]:
+        density = LatentDensity(**{f.name: tensors[f"densities.{k}.{f.name}"] for f in fields(LatentDensity)})
+    target = outline["target_shape"]
+    return ComponentState(
+        shape=_shape(outline["shape"]),
+        target_shape=None if target is None else _shape(target),
+        classes=tuple(int(label) for label in outline["classes"]),
+        supervised=bool(outline["supervised"]),
+        tensors=_under(f"components.{k}.", tensors),
+        density=density,
+    )
+
+
+def _shape(numbers: Sequence[int]) -> Shape:
+    channels, height, width = numbers
+    return channels, height, width
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from torch import Tensor
 from growmix.component import Component
 from growmix.data import UNLABELLED, TaskData
 from growmix.density import no_labels
+from growmix.translation import Translation
 
 MIN_REPLAY = 2_000
 """Replayed examples at least (or as many as were learnt): a tiny task must not be all that a component sees."""
@@ -44,8 +45,11 @@ def replay(component: Component, n: int, generator: torch.Generator, *, from_pri
     Returns
     -------
     TaskData
-        ``float32`` images; global labels, -1 in the proportion that was learnt without any.
+        ``float32`` images; global labels, -1 in the proportion that was learnt without any; pairs of a translation.
     """
+    if isinstance(component, Translation):
+        source, target = component.draw_pairs(n, generator, from_prior=from_prior)
+        return TaskData(source.clamp_(0.0, 1.0).cpu(), None, target.clamp_(0.0, 1.0).cpu())
     if component.classes:
         counts = torch.cat([component.class_counts, component.unlabelled_count[None]]).cpu()
         positions = torch.multinomial(counts, n, replacement=True, generator=generator)
@@ -71,12 +75,16 @@ def to_labels(positions: Tensor, classes: tuple[int, ...]) -> Tensor:
 
 
 def join(real: TaskData, generated: TaskData) -> TaskData:
-    """Both together, in the type that the real images have."""
-    images = generated.x
-    if real.x.dtype == torch.uint8:
-        images = as_bytes(images)
-    labels = None if real.y is None or generated.y is None else torch.cat([real.y, generated.y])
-    return TaskData(torch.cat([real.x, images]), labels)
+    """Both together, in the types that the real images have."""
+
+    def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+        if first is None or second is None:
+            return None
+        return torch.cat([first, as_bytes(second) if first.dtype == torch.uint8 != second.dtype else second])
+
+    images = both(real.x, generated.x)
+    assert images is not None
+    return TaskData(images, both(real.y, generated.y), both(real.target, generated.target))
 
 
 def as_bytes(x: Tensor) -> Tensor:

@@ -10,11 +10,13 @@ from typing import Any, Literal, get_args
 from growmix.errors import BadInput
 
 BlueprintName = Literal["mlp", "conv"]
-GateName = Literal["threshold", "dirichlet"]
+GateName = Literal["threshold", "dirichlet", "always"]
 LikelihoodName = Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"]
 NoveltyName = Literal["ks", "smd", "paper", "stored"]
 PrecisionName = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 SamplingName = Literal["ex-post", "prior"]
+ScheduleName = Literal["one-cycle", "constant"]
+SharingName = Literal["none", "trunk", "adapter", "rank-one"]
 
 MOST_UNITS = 65_536
 """Of anything that is a size of a network: beyond it a slip of the finger is likelier than a wish."""
@@ -57,11 +59,17 @@ class Settings:
         Share of a task that is held out of training to calibrate novelty; at least 50 examples (or a quarter of the
         task), at most 1,000.
     gate
-        ``threshold`` or ``dirichlet``.
+        ``threshold``, ``dirichlet``, or ``always``: a component for every task.
     alpha
         Concentration of the Dirichlet gate, in examples.
     temperature
         Temperature of the Dirichlet gate, in the unit of the measure.
+    sharing
+        What components share: ``none``; ``trunk``, the first half of each network, trained with the first task and then
+        frozen (the paper's); ``adapter``, everything, with a low-rank update of every layer for each component;
+        ``rank-one``, the same with two vectors a layer (BatchEnsemble).
+    adapter_rank
+        Rank of these updates; by default the largest that costs at most 5 % of a whole component.
     replay_ratio
         Replayed examples for each new one when a component is reused; at least 2,000 in all, or as many as it learnt.
     sampling
@@ -73,10 +81,16 @@ class Settings:
         better and costs one decoding.
     epochs
         Passes over a task; by default 40, within 1,500 to 6,000 steps.
+    max_steps
+        Gradient steps per training at most; by default the epochs alone decide.
     batch_size
         Examples per step; by default 128, or 32 for tasks below 4,000 examples.
     learning_rate
-        Peak of the one-cycle schedule (AdamW).
+        Of AdamW: the peak of the one-cycle schedule, or the constant.
+    schedule
+        ``one-cycle`` or ``constant``.
+    adam_beta1
+        Decay of AdamW's mean of gradients; with the one-cycle schedule momentum cycles and this is not used.
     weight_decay
         Of AdamW.
     gradient_clip
@@ -96,6 +110,12 @@ class Settings:
         Weight of the student's cross-entropy to the teacher's soft labels against its bound (nats).
     student_temperature
         Temperature of the teacher's soft labels.
+    buffer_size
+        Real examples that the baseline ``er`` keeps.
+    ewc_strength
+        Weight of the penalty of the baseline ``ewc``.
+    si_strength
+        Weight of the penalty of the baseline ``si``.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps``.
     devices
@@ -131,13 +151,18 @@ class Settings:
     gate: GateName = "threshold"
     alpha: float = 1.0
     temperature: float = 0.01
+    sharing: SharingName = "none"
+    adapter_rank: int | None = None
     replay_ratio: float = 1.0
     sampling: SamplingName = "ex-post"
     density_components: int = 20
     routing_draws: int = 0
     epochs: int | None = None
+    max_steps: int | None = None
     batch_size: int | None = None
     learning_rate: float = 2e-3
+    schedule: ScheduleName = "one-cycle"
+    adam_beta1: float = 0.9
     weight_decay: float = 0.01
     gradient_clip: float = 1_000.0
     patience: int | None = None
@@ -147,6 +172,9 @@ class Settings:
     student_epochs: int = 15
     student_beta: float = 30.0
     student_temperature: float = 2.0
+    buffer_size: int = 500
+    ewc_strength: float = 100.0
+    si_strength: float = 1.0
     device: str = "auto"
     devices: int = 1
     strategy: str = "auto"
@@ -156,25 +184,35 @@ class Settings:
     def __post_init__(self) -> None:
         choices = {"blueprint": BlueprintName, "likelihood": LikelihoodName, "novelty": NoveltyName}
         choices |= {"gate": GateName, "sampling": SamplingName, "precision": PrecisionName}
+        choices |= {"schedule": ScheduleName, "sharing": SharingName}
         for name, kind in choices.items():
             self._require(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
-        for name in ("novelty_examples", "density_components", "devices", "student_epochs"):
+        for name in ("novelty_examples", "density_components", "devices", "student_epochs", "buffer_size"):
             self._require_whole(name, 1)
         for name in ("depth", "width", "latent", "student_hidden", "student_latent"):
             self._require_whole(name, 1, MOST_UNITS)
         if self.hidden is not None:
             self._require_whole("hidden", 1, MOST_UNITS)
-        for name in ("epochs", "batch_size", "patience", "student_examples"):
+        for name in ("epochs", "max_steps", "batch_size", "patience", "student_examples", "adapter_rank"):
             if getattr(self, name) is not None:
                 self._require_whole(name, 1)
         for name in ("routing_draws", "seed"):
             self._require_whole(name, 0)
         for name in ("variance", "alpha", "temperature", "learning_rate", "student_temperature"):
             self._require(name, self._number(name) > 0, "a number above 0")
-        for name in ("beta", "student_beta", "replay_ratio", "weight_decay", "gradient_clip"):
+        for name in (
+            "beta",
+            "student_beta",
+            "replay_ratio",
+            "weight_decay",
+            "gradient_clip",
+            "ewc_strength",
+            "si_strength",
+        ):
             self._require(name, self._number(name) >= 0, "a number of 0 or more")
         if self.threshold is not None:
             self._require("threshold", self._number("threshold") >= 0, "a number of 0 or more")
+        self._require("adam_beta1", 0 <= self._number("adam_beta1") < 1, "a number from 0 to below 1")
         self._require("holdout", 0 < self._number("holdout") <= 0.5, "a share above 0 and at most 0.5")
         self._require("supervised", self.supervised in (None, True, False), "true, false, or nothing")
         self._require("seed", self.seed < 2**32, "a whole number below 2**32")

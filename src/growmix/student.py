@@ -8,21 +8,22 @@ from typing import final
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
 from growmix import persistence
-from growmix.component import LABEL_CODE, VAE, Component
-from growmix.data import TaskData, label_positions
+from growmix.component import Component
+from growmix.construction import whole_component
+from growmix.data import Shape, TaskData, label_positions
 from growmix.density import no_labels
 from growmix.errors import NotLearnt
-from growmix.likelihoods import make_likelihood
 from growmix.model import Model, ex_post_density
-from growmix.nets import MLP, Blueprint, Conv, check_blueprint
+from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import DistillationObjective
-from growmix.replay import as_bytes, generate
+from growmix.replay import as_bytes, generate, replay
 from growmix.routing import Router, combine, log_responsibilities
 from growmix.settings import Settings
 from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, seeded
+from growmix.translation import Translation, TranslationObjective
 
 FEWEST, MOST = 4_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
@@ -90,13 +91,15 @@ class Student(Model):
     @classmethod
     def load(cls, path: str | Path, *, device: str | None = None) -> Student:
         """Read a student back, to where it was made or to another device."""
-        document, states = persistence.load(Path(path), "student")
-        with persistence.understanding(Path(path)):
+        saved = persistence.load(Path(path), "student")
+        document = saved.document
+        with persistence.understanding(Path(path)), torch.random.fork_rng(devices=[]):
             settings = Settings(**document["settings"])
-            component = states[0].build(student_blueprint(settings), settings.student_latent, settings)
-            student = cls(component, settings, persistence.log_from_json(document["log"]))
+            state = saved.components[0]
+            empty = _empty(settings, state.shape, supervised=state.supervised, target_shape=state.target_shape)
+            student = cls(state.fill(empty), settings, persistence.log_from_json(document["log"]))
             student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
-        component.to(make_fabric(settings if device is None else settings.but(device=device)).device)
+        student.component.to(make_fabric(settings if device is None else settings.but(device=device)).device)
         return student
 
 
@@ -144,11 +147,11 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
         student.class_counts += torch.bincount(positions[positions >= 0], minlength=len(student.classes)).to(
             student.class_counts
         )
-        soft = _soft_labels(teacher, lessons, student.classes)
+        objective, targets = _objective(teacher, student, lessons, positions)
         budget = Budget.of(settings.but(epochs=settings.student_epochs, patience=None), len(lessons))
         log = fit(
-            DistillationObjective(student, settings.student_beta),
-            [lessons.x, positions, soft],
+            objective,
+            [lessons.x, *targets],
             student.latent,
             budget,
             fabric,
@@ -178,24 +181,52 @@ def _lessons(teacher: Model, stream: torch.Generator) -> TaskData:
     total = lessons_for(teacher.settings, teacher.examples, len(teacher.classes_), len(teacher.components))
     each = max(1, total // len(kinds))
     from_prior = teacher.settings.sampling == "prior"
-    images, labels = [], []
+    if teacher.components[0].target_shape is not None:
+        return _concatenated([_as_bytes(replay(c, each, stream, from_prior=from_prior)) for c in teacher.components])
+    drawn = []
     for component, k in kinds:
         positions = torch.full((each,), k) if component.classes else no_labels(each)
-        drawn = generate(component, positions, stream, from_prior=from_prior)
-        images.append(as_bytes(drawn.x))
-        labels.append(no_labels(each) if drawn.y is None else drawn.y)
-    return TaskData(torch.cat(images), torch.cat(labels))
+        drawn.append(_as_bytes(generate(component, positions, stream, from_prior=from_prior)))
+    return _concatenated(drawn)
+
+
+def _as_bytes(drawn: TaskData) -> TaskData:
+    target = None if drawn.target is None else as_bytes(drawn.target)
+    return TaskData(as_bytes(drawn.x), no_labels(len(drawn)) if drawn.y is None else drawn.y, target)
+
+
+def _concatenated(parts: Sequence[TaskData]) -> TaskData:
+    labels = [part.y for part in parts if part.y is not None]
+    targets = [part.target for part in parts if part.target is not None]
+    return TaskData(torch.cat([part.x for part in parts]), torch.cat(labels), torch.cat(targets) if targets else None)
 
 
 def _new_student(teacher: Model, lessons: TaskData) -> Component:
-    settings = teacher.settings
     supervised = len(teacher.classes_) > 0
-    blueprint = student_blueprint(settings)
-    features = check_blueprint(blueprint, settings.student_latent + LABEL_CODE * supervised, lessons.shape)
-    likelihood = make_likelihood(settings.likelihood, settings.variance, lessons.shape)
-    student = VAE(blueprint, lessons.shape, features, settings.student_latent, likelihood, supervised=supervised)
+    student = _empty(teacher.settings, lessons.shape, supervised=supervised, target_shape=lessons.target_shape)
     student.add_classes(teacher.classes_.tolist())
     return student
+
+
+def _empty(settings: Settings, shape: Shape, *, supervised: bool, target_shape: Shape | None) -> Component:
+    return whole_component(
+        student_blueprint(settings),
+        settings.but(latent=settings.student_latent),
+        shape,
+        supervised=supervised,
+        target_shape=target_shape,
+    )
+
+
+def _objective(
+    teacher: Model, student: Component, lessons: TaskData, positions: Tensor
+) -> tuple[nn.Module, list[Tensor]]:
+    """What the student minimises, and what it is given beside the images."""
+    if lessons.target is not None:
+        assert isinstance(student, Translation)  # made for pairs
+        return TranslationObjective(student), [lessons.target]
+    soft = _soft_labels(teacher, lessons, student.classes)
+    return DistillationObjective(student, teacher.settings.student_beta), [positions, soft]
 
 
 def _positions(lessons: TaskData, student: Component) -> Tensor:

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, final
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from growmix.data import as_float
 from growmix.errors import BadInput, NonFiniteLoss
-from growmix.settings import Settings
+from growmix.settings import ScheduleName, Settings
 
 DEFAULT_EPOCHS = 40
 STEP_RANGE = (1_500, 6_000)
@@ -39,9 +39,15 @@ class Budget:
     Examples
     --------
     >>> Budget.of(Settings(), examples=11_000)
-    Budget(epochs=40, batch_size=128, learning_rate=0.002, weight_decay=0.01, gradient_clip=1000.0, patience=None)
+    Budget(epochs=40, batch_size=128, learning_rate=0.002, weight_decay=0.01, gradient_clip=1000.0, patience=None, \
+steps=3440, schedule='one-cycle', beta1=0.9)
     >>> Budget.of(Settings(), examples=290).epochs
     150
+
+    Attributes
+    ----------
+    steps
+        Gradient steps at most; they may end within an epoch. ``None``: as many as the epochs have.
     """
 
     epochs: int
@@ -49,22 +55,43 @@ class Budget:
     learning_rate: float
     weight_decay: float
     gradient_clip: float
-    patience: int | None
+    patience: int | None = None
+    steps: int | None = None
+    schedule: ScheduleName = "one-cycle"
+    beta1: float = 0.9
 
     @classmethod
     def of(cls, settings: Settings, examples: int) -> Budget:
         """The budget for a task of so many examples."""
         batch_size = settings.batch_size or (128 if examples >= SMALL_TASK else 32)
-        steps = math.ceil(examples / batch_size)
-        least, most = (math.ceil(bound / steps) for bound in STEP_RANGE)
+        per_epoch = math.ceil(examples / batch_size)
+        least, most = (math.ceil(bound / per_epoch) for bound in STEP_RANGE)
+        epochs = settings.epochs or min(max(DEFAULT_EPOCHS, least), most)
+        steps = min(epochs * per_epoch, settings.max_steps or epochs * per_epoch)
         return cls(
-            epochs=settings.epochs or min(max(DEFAULT_EPOCHS, least), most),
+            epochs=math.ceil(steps / per_epoch),
             batch_size=batch_size,
+            steps=steps,
             learning_rate=settings.learning_rate,
+            schedule=settings.schedule,
+            beta1=settings.adam_beta1,
             weight_decay=settings.weight_decay,
             gradient_clip=settings.gradient_clip,
             patience=settings.patience,
         )
+
+    def over(self, examples: int) -> Budget:
+        """The same number of steps on another number of examples.
+
+        Examples
+        --------
+        >>> budget = Budget.of(Settings(), examples=11_000).over(22_000)
+        >>> budget.steps, budget.epochs
+        (3440, 20)
+        """
+        if self.steps is None:
+            return self
+        return replace(self, epochs=math.ceil(self.steps / math.ceil(examples / self.batch_size)))
 
 
 @dataclass(frozen=True)
@@ -189,8 +216,9 @@ def fit(
     component: int | None,
     callbacks: Sequence[Callback] = (),
     held_out: Callable[[], float] | None = None,
+    after_step: Callable[[], None] | None = None,
 ) -> TrainingLog:
-    """Minimise an objective over data in memory: AdamW, one-cycle rate, shuffled batches of nearly equal size.
+    """Minimise an objective over data in memory: AdamW, shuffled batches of nearly equal size.
 
     Parameters
     ----------
@@ -214,13 +242,15 @@ def fit(
     held_out
         Bound of held-out data (nats, larger is better), asked after every epoch when the budget has patience; the
         weights of the best epoch are kept.
+    after_step
+        Called after every step, while the weights still have the gradients that moved them.
 
     Raises
     ------
     NonFiniteLoss
         As soon as an epoch's loss is NaN or infinite.
     """
-    loop = _Loop(objective, data, latent, budget, fabric, generator)
+    loop = _Loop(objective, data, latent, budget, fabric, generator, after_step)
     best = _Best(held_out, budget.patience) if held_out and budget.patience else None
     what: Literal["component", "student"] = "student" if component is None else "component"
     for callback in callbacks:
@@ -237,17 +267,16 @@ def fit(
                     f"learning_rate below {budget.learning_rate:g} or a gradient_clip below {budget.gradient_clip:g}"
                 )
             score = best.look(objective) if best else None
-            rate = loop.examples * epoch / (time.perf_counter() - started)
+            rate = loop.seen / (time.perf_counter() - started)
             progress = Progress(epoch, budget.epochs, loop.done, loop.steps, losses[-1], rate, score)
             for callback in callbacks:
                 callback.on_epoch_end(progress)
-            if best and best.gave_up:
+            if loop.done == loop.steps or (best and best.gave_up):
                 break
     if best:
         best.restore(objective)
     objective.eval()
-    seen = loop.examples * len(losses)
-    log = TrainingLog(len(losses), loop.done, seen, time.perf_counter() - started, tuple(losses))
+    log = TrainingLog(len(losses), loop.done, loop.seen, time.perf_counter() - started, tuple(losses))
     for callback in callbacks:
         callback.on_fit_end(log)
     return log
@@ -276,23 +305,25 @@ class _Loop:
         budget: Budget,
         fabric: Fabric,
         generator: torch.Generator,
+        after_step: Callable[[], None] | None,
     ) -> None:
         self.examples = len(data[0])
         # every process takes the same number of batches, or a collective call would wait for ever
         self._batches = fabric.world_size * math.ceil(self.examples / (budget.batch_size * fabric.world_size))
-        self.steps = budget.epochs * self._batches // fabric.world_size
-        self.done = 0
+        whole = budget.epochs * self._batches // fabric.world_size
+        self.steps = whole if budget.steps is None else min(budget.steps, whole)
+        self.done = self.seen = 0
         optimizer = torch.optim.AdamW(
             [p for p in objective.parameters() if p.requires_grad],
             lr=budget.learning_rate,
+            betas=(budget.beta1, 0.999),
             weight_decay=budget.weight_decay,
             # a gradient scaler (16-mixed) must see the gradients before the step, which a fused one hides
             fused=fabric.device.type in ("cpu", "cuda") and getattr(fabric.strategy.precision, "scaler", None) is None,
         )
         self._module, self._optimizer = fabric.setup(objective, optimizer)
-        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, budget.learning_rate, total_steps=max(self.steps, 2)
-        )
+        self._schedule = _schedule(optimizer, budget, self.steps)
+        self._after_step = after_step
         self._data = [tensor.to(fabric.device) for tensor in data]
         self._latent, self._clip, self._fabric, self._order = latent, budget.gradient_clip, fabric, generator
         seed = int(torch.randint(2**31, (), generator=generator))
@@ -303,9 +334,14 @@ class _Loop:
         device, rank, world = self._fabric.device, self._fabric.global_rank, self._fabric.world_size
         order = torch.randperm(self.examples, generator=self._order).to(device)
         total = torch.zeros((), device=device)
-        for index in order.tensor_split(self._batches)[rank::world]:
+        batches = order.tensor_split(self._batches)
+        done = 0
+        for index in batches[rank::world][: self.steps - self.done]:
             total += self._step(index) * len(index)  # no .item(): it would wait for the device at every step
-        return _sum_over_processes(self._fabric, total) / self.examples
+            done += 1
+        seen = sum(len(index) for index in batches[: done * world])
+        self.seen += seen
+        return _sum_over_processes(self._fabric, total) / seen
 
     def _step(self, index: Tensor) -> Tensor:
         x, *targets = [tensor[index] for tensor in self._data]
@@ -316,9 +352,17 @@ class _Loop:
         if self._clip:
             self._fabric.clip_gradients(self._module, self._optimizer, max_norm=self._clip, error_if_nonfinite=False)
         self._optimizer.step()
+        if self._after_step is not None:
+            self._after_step()
         self._schedule.step()
         self.done += 1
         return loss.detach()
+
+
+def _schedule(optimizer: torch.optim.Optimizer, budget: Budget, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    if budget.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, budget.learning_rate, total_steps=max(steps, 2))
 
 
 class _Best:

@@ -174,7 +174,7 @@ def test_decoded_images_are_in_the_unit_interval(case: Case, vae: VAE) -> None:
 def test_the_rate_is_the_part_of_the_bound_that_the_code_costs(case: Case, vae: VAE) -> None:
     x, positions, e = case.images(), case.positions(), noise(BATCH)
     mean, log_variance = vae.posterior(vae.encoder(x)).chunk(2, 1)
-    output = vae._output(mean + (0.5 * log_variance).exp() * e, positions)
+    output = vae.output(mean + (0.5 * log_variance).exp() * e, positions)
     distortion = -vae.likelihood.log_prob(output, x)
     assert bool((vae.rate(x) >= 0).all())
     torch.testing.assert_close(vae.rate(x), -distortion - vae.bound(x, positions, e)[0], rtol=1e-3, atol=5e-3)

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growmix.errors import BadInput
-from growmix.gating import DirichletGate, Gate, ThresholdGate
+from growmix.gating import AlwaysGate, DirichletGate, Gate, ThresholdGate
 
-GATES = [ThresholdGate(), DirichletGate(), DirichletGate(alpha=500.0, temperature=0.3), DirichletGate(1e-3, 2.0)]
+MEASURED = [ThresholdGate(), DirichletGate(), DirichletGate(alpha=500.0, temperature=0.3), DirichletGate(1e-3, 2.0)]
+GATES = [*MEASURED, AlwaysGate()]
 
 worlds = st.lists(st.tuples(st.floats(0, 3), st.integers(1, 100_000)), min_size=1, max_size=6)
 
 
-@pytest.fixture(params=GATES, ids=["threshold", "dirichlet", "dirichlet-eager", "dirichlet-reluctant"])
+@pytest.fixture(params=GATES, ids=["threshold", "dirichlet", "dirichlet-eager", "dirichlet-reluctant", "always"])
 def gate(request: pytest.FixtureRequest) -> Gate:
     return request.param  # type: ignore[no-any-return]
 
@@ -74,6 +75,11 @@ def _weight(gate: Gate, novelty: float, count: int) -> float:
     return math.log(count) - novelty / gate.temperature if isinstance(gate, DirichletGate) else -novelty
 
 
+def test_a_gate_that_always_grows_asks_nobody() -> None:
+    assert AlwaysGate().decide([0.0, 0.0], [1_000, 1_000], threshold=20.0).component == 2
+
+
+@pytest.mark.parametrize("gate", MEASURED)
 def test_what_is_well_known_is_reused_and_what_is_infinitely_new_is_not(gate: Gate) -> None:
     assert gate.decide([5.0, 0.0, 5.0], [1_000, 1_000, 1_000], threshold=20.0).component == 1
     assert gate.decide([math.inf, math.inf], [1_000, 1_000], threshold=0.2).action == "grow"

@@ -110,7 +110,7 @@ def test_an_image_scores_the_same_whatever_batch_it_is_in() -> None:
 
 def test_reconstruction_scores_are_means_and_nll_has_its_sign() -> None:
     images = ImageScores(torch.tensor([1.0, 3.0]), torch.tensor([0.5, 1.0]), torch.tensor([10.0, 20.0]))
-    scores = ReconstructionScores.of(images, torch.tensor([-80.0, -120.0]))
+    scores = ReconstructionScores.with_bound(images, torch.tensor([-80.0, -120.0]))
     assert scores == ReconstructionScores(mse=2.0, ssim=0.75, psnr=15.0, nll=100.0)
 
 

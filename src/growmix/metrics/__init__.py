@@ -3,6 +3,7 @@
 from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
 from growmix.metrics.images import (
     ImageScores,
+    PictureScores,
     ReconstructionScores,
     image_scores,
     psnr,
@@ -12,6 +13,7 @@ from growmix.metrics.images import (
 
 __all__ = [
     "ImageScores",
+    "PictureScores",
     "ReconstructionScores",
     "average_accuracy",
     "backward_transfer",

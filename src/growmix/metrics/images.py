@@ -30,8 +30,8 @@ class ImageScores(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ReconstructionScores:
-    """How well one task's test images come back, means over examples.
+class PictureScores:
+    """How near the images made for one task's test set are to what they should be, means over examples.
 
     Attributes
     ----------
@@ -40,28 +40,50 @@ class ReconstructionScores:
     ssim
         Structural similarity, at most 1.
     psnr
-        Peak signal-to-noise ratio in dB; infinite if an image comes back exactly.
-    nll
-        Minus the log-likelihood bound, nats per example.
+        Peak signal-to-noise ratio in dB; infinite if an image is exact.
     """
 
     mse: float
     ssim: float
     psnr: float
+
+    @classmethod
+    def of(cls, images: ImageScores) -> PictureScores:
+        """Means of scores per example.
+
+        Examples
+        --------
+        >>> x = torch.full((2, 1, 4, 4), 0.5)
+        >>> PictureScores.of(image_scores(x + 0.5, x)).mse
+        4.0
+        """
+        return cls(*(float(values.double().mean()) for values in images))
+
+
+@dataclass(frozen=True)
+class ReconstructionScores(PictureScores):
+    """How well one task's test images come back, means over examples.
+
+    Attributes
+    ----------
+    nll
+        Minus the log-likelihood bound, nats per example.
+    """
+
     nll: float
 
     @classmethod
-    def of(cls, images: ImageScores, bound: Tensor) -> ReconstructionScores:
+    def with_bound(cls, images: ImageScores, bound: Tensor) -> ReconstructionScores:
         """Means of scores per example, all of shape ``(n,)``; ``bound`` in nats.
 
         Examples
         --------
         >>> x = torch.full((2, 1, 8, 8), 0.5)
-        >>> ReconstructionScores.of(image_scores(x + 0.1, x), torch.tensor([-90.0, -110.0])).nll
+        >>> ReconstructionScores.with_bound(image_scores(x + 0.1, x), torch.tensor([-90.0, -110.0])).nll
         100.0
         """
-        mse, ssim, psnr = (float(values.double().mean()) for values in images)
-        return cls(mse, ssim, psnr, nll=-float(bound.double().mean()))
+        of_images = PictureScores.of(images)
+        return cls(of_images.mse, of_images.ssim, of_images.psnr, nll=-float(bound.double().mean()))
 
 
 def image_scores(images: Tensor, targets: Tensor) -> ImageScores:

@@ -36,7 +36,7 @@ def closing_table(metrics: Mapping[str, Any]) -> Group:
 
 def _by_task(metrics: Mapping[str, Any]) -> Table:
     tasks, components = len(metrics["tasks"]), metrics["components"]
-    title = f"{metrics['stream']}, seed {metrics['seed']}: {tasks} tasks, {components} components"
+    title = f"{metrics['stream']}, {metrics['method']}, seed {metrics['seed']}: {tasks} tasks, {components} components"
     table = Table(title=title, title_justify="left")
     table.add_column("task")
     for name in ("component", "action", "novelty", "task_aware", "task_agnostic", "selection", "mse"):
@@ -71,12 +71,9 @@ def _last(matrix: list[list[float | None]] | None, task: int) -> str:
 
 
 def _means(metrics: Mapping[str, Any]) -> list[str]:
-    average, mse = (
-        metrics["average"],
-        [value for value in metrics["reconstruction"]["mse"] if value is not None],
-    )
+    average = metrics["average"]
     names = ("task_aware", "task_agnostic", "selection")
-    return [*(number(average[name]) for name in names), number(sum(mse) / len(mse) if mse else None, 2)]
+    return [*(number(average[name]) for name in names), number(_mean(metrics["reconstruction"]["mse"]), 2)]
 
 
 def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -84,6 +81,9 @@ def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     yield "After the last task; mse: squared error summed over an image. Averages of task_agnostic:"
     names = ("forgetting", "backward_transfer", "forward_transfer")
     yield "  " + ", ".join(f"{name.replace('_', ' ')} {number(average[name], 4)}" for name in names)
+    if average["grouped"] is not None:
+        yield f"grouped {number(average['grouped'])}: one component for a whole test set, chosen without labels"
+    yield from _density(metrics)
     student = metrics["student"]
     taught = f", student {whole(student['parameters'])}" if student else ""
     yield f"Parameters: mixture {whole(parameters['mixture'])}{taught}"
@@ -92,6 +92,24 @@ def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
         taught = "" if seconds["student"] is None else f", student {seconds['student']:.1f}"
         speed = f"{whole(metrics['examples_per_second'])} examples/s in training"
         yield f"Seconds: train {seconds['train']:.1f}, evaluate {seconds['evaluate']:.1f}{taught}; {speed}"
+
+
+def _density(metrics: Mapping[str, Any]) -> Iterator[str]:
+    likelihood, frechet, translation = (metrics.get(name) for name in ("log_likelihood", "frechet", "translation"))
+    if likelihood:
+        nats, bits = (_mean(likelihood[name]) for name in ("nats", "bits_per_dim"))
+        how = f"{likelihood['draws']} draws, {likelihood['examples']} examples a task"
+        yield f"Test log-likelihood: {number(nats, 2)} nats, {number(bits, 4)} bits per dimension ({how})"
+    if frechet:
+        yield f"Frechet distance of samples, in features of this run's own classifier: {number(frechet['all'], 2)}"
+    if translation:
+        mse, ssim, psnr = (_mean(translation[name]) for name in ("mse", "ssim", "psnr"))
+        yield f"Translation: mse {number(mse, 2)}, SSIM {number(ssim)}, PSNR {number(psnr, 2)} dB"
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 @final

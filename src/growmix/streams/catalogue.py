@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal, TypeAlias
 
 from growmix.errors import BadInput
+from growmix.streams.naming import parse_task
+
+LabelSpace: TypeAlias = Literal["separate", "shared"]
+"""Whether each data set brings its own classes, or equal numbers are one class."""
 
 DOMAINS = "domains"
 """The one stream whose tasks the user names."""
@@ -24,11 +29,14 @@ class Entry:
     tasks
         The tasks' names, which say all there is to them: data set, classes, transforms. Empty when the user
         gives them.
+    label_space
+        The one it has unless the user says otherwise.
     """
 
     name: str
     description: str
     tasks: tuple[str, ...]
+    label_space: LabelSpace = "separate"
 
     @property
     def data_sets(self) -> tuple[str, ...]:
@@ -38,8 +46,10 @@ class Entry:
         --------
         >>> entry("split-letters").data_sets
         ('emnist_letters',)
+        >>> entry("translation").data_sets
+        ('facades', 'cifar10', 'fashion_mnist')
         """
-        return tuple(dict.fromkeys(task.split("@")[0].split("/")[0] for task in self.tasks))
+        return tuple(dict.fromkeys(parse_task(task).source.data_set for task in self.tasks))
 
 
 def _split(data_set: str, classes: int, by: int = 2) -> tuple[str, ...]:
@@ -50,6 +60,12 @@ def _permuted(data_set: str, tasks: int) -> tuple[str, ...]:
     return (data_set, *(f"{data_set}@permute{i}" for i in range(1, tasks)))
 
 
+def _colour(side: int, *tasks: str) -> tuple[str, ...]:
+    """Each task brought to one size and three channels by its own name, so that any set can replace any other."""
+    return tuple(f"{task}@size{side}@rgb" for task in tasks)
+
+
+_MSFIR = ("mnist", "svhn", "fashion_mnist", "fashion_mnist@invert", "mnist@rotate180")
 _AS_IS_FIRST = "the first task keeps its pixels in place, each other one has its own fixed order of them"
 
 _CATALOGUE = (
@@ -60,6 +76,39 @@ _CATALOGUE = (
     Entry("split-fashion", "Fashion-MNIST, two classes at a time", _split("fashion_mnist", 10)),
     Entry("split-letters", "EMNIST letters, two at a time", _split("emnist_letters", 26)),
     Entry("split-cifar10", "CIFAR-10, two classes at a time", _split("cifar10", 10)),
+    Entry(
+        "split-cifar",
+        "CIFAR-10, then the first half of CIFAR-100, ten classes at a time",
+        ("cifar10", *_split("cifar100", 50, by=10)),
+    ),
+    Entry(
+        "msfir",
+        "MNIST, SVHN, Fashion-MNIST, Fashion-MNIST inverted, MNIST upside down; 32x32 in colour",
+        _colour(32, *_MSFIR),
+    ),
+    Entry(
+        "msfirc",
+        "the five of msfir, then CIFAR-10; ten classes, those of equal number are one",
+        _colour(32, *_MSFIR, "cifar10"),
+        label_space="shared",
+    ),
+    Entry("msc", "MNIST, SVHN, CIFAR-10; 32x32 in colour", _colour(32, "mnist", "svhn", "cifar10")),
+    Entry("cms", "CIFAR-10, MNIST, SVHN: msc in another order", _colour(32, "cifar10", "mnist", "svhn")),
+    Entry(
+        "cccos",
+        "CelebA, CACD, 3D chairs, Omniglot, a part of ImageNet; 64x64 in colour",
+        _colour(64, "celeba", "cacd", "chairs", "omniglot", "imagenet"),
+    ),
+    Entry(
+        "translation",
+        "pairs: label map to facade, gray to colour of CIFAR-10, Fashion-MNIST inverted to plain; 32x32",
+        # At their own 64x64 the facades would make every task four times as dear.
+        (
+            "facades.condition@size32:facades@size32",
+            "cifar10@gray:cifar10",
+            "fashion_mnist@invert:fashion_mnist",
+        ),
+    ),
     Entry(DOMAINS, "data sets of your choice with transforms, such as mnist,fashion_mnist@invert", ()),
 )
 

@@ -19,7 +19,7 @@ Bytes: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
 
 IMAGE_COLUMNS = ("image", "img")
-LABEL_COLUMNS = ("label",)
+LABEL_COLUMNS = ("label", "fine_label")
 """Names by which the Hub's data sets call these columns, the first that is there."""
 
 
@@ -31,8 +31,17 @@ class Decoded:
     y: Labels
 
 
-def columns_of(names: list[str], place: str) -> tuple[str, str]:
+def columns_of(names: list[str], place: str, image: str | None = None) -> tuple[str, str]:
     """Which columns of a table hold images and labels.
+
+    Parameters
+    ----------
+    names
+        Of all columns.
+    place
+        Where they come from, for messages.
+    image
+        The column of images that is asked for; ``None`` takes the first of the usual names.
 
     Raises
     ------
@@ -43,9 +52,11 @@ def columns_of(names: list[str], place: str) -> tuple[str, str]:
     --------
     >>> columns_of(["label", "img"], "here")
     ('img', 'label')
+    >>> columns_of(["label", "image", "condition"], "here", "condition")
+    ('condition', 'label')
     """
     found = []
-    for wanted in (IMAGE_COLUMNS, LABEL_COLUMNS):
+    for wanted in (IMAGE_COLUMNS if image is None else (image,), LABEL_COLUMNS):
         column = next((name for name in wanted if name in names), None)
         if column is None:
             raise BadInput(f"{place} has the columns {', '.join(names)}; {' or '.join(map(repr, wanted))} is needed")
@@ -53,8 +64,8 @@ def columns_of(names: list[str], place: str) -> tuple[str, str]:
     return found[0], found[1]
 
 
-def decode(table: Any, place: str) -> Decoded:
-    """Decode all images of an Arrow table.
+def decode(table: Any, place: str, image: str | None = None) -> Decoded:
+    """Decode all images of one column of an Arrow table.
 
     Parameters
     ----------
@@ -62,6 +73,8 @@ def decode(table: Any, place: str) -> Decoded:
         A ``pyarrow.Table`` with a column of structs ``{bytes, path}`` and one of integer labels.
     place
         Where it comes from, for messages.
+    image
+        Name of the column of images; ``None`` takes the first of the usual names.
 
     Returns
     -------
@@ -74,7 +87,7 @@ def decode(table: Any, place: str) -> Decoded:
         A column is missing or of another type; there is no row; an image can't be read, is of a mode that
         would lose something (transparency, 16 bits), or differs in size from the others.
     """
-    image_column, label_column = columns_of(table.column_names, place)
+    image_column, label_column = columns_of(table.column_names, place, image)
     if table.num_rows == 0:
         raise BadInput(f"{place} has no rows; at least one is needed")
     encoded = _encoded(table[image_column], place, image_column)

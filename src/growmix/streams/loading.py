@@ -1,35 +1,28 @@
-"""From names to a stream: data sets found, classes chosen, images transformed and brought to one shape."""
+"""From names to a stream: data sets found, classes and examples chosen, images transformed and brought to one shape."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, get_args
 
 import numpy as np
 import torch
 
-from growmix.data import UNLABELLED, Shape, TaskData
+from growmix.data import UNLABELLED, TaskData
 from growmix.errors import BadInput
 from growmix.streams import catalogue, transforms
 from growmix.streams.cache import DecodedCache
+from growmix.streams.catalogue import LabelSpace
 from growmix.streams.decoding import Decoded
-from growmix.streams.sources import DataSet, find
+from growmix.streams.fitting import one_shape
+from growmix.streams.naming import Replace, TaskSpec, parse_replacements, parse_task
+from growmix.streams.selection import Integers, Selection
+from growmix.streams.sources import DataSet, locate
 from growmix.streams.stream import MAX_CLASSES, Stream, Task
 
-LabelSpace: TypeAlias = Literal["separate", "shared"]
-
-
-@dataclass(frozen=True)
-class TaskSpec:
-    """What a task's name says: data set, first and last class (``None``: all), transforms in order."""
-
-    name: str
-    data_set: str
-    classes: tuple[int, int] | None
-    transforms: tuple[transforms.Transform, ...]
+DataSets: TypeAlias = Mapping[tuple[str, str | None], DataSet]
+"""By name and column."""
 
 
 def load(
@@ -38,7 +31,10 @@ def load(
     tasks: str | Sequence[str] | None = None,
     data_root: str | os.PathLike[str] | None = None,
     seed: int = 0,
-    label_space: LabelSpace = "separate",
+    label_space: LabelSpace | None = None,
+    replace: Replace = (),
+    train_examples: int | None = None,
+    label_fraction: float = 1.0,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Stream:
     """Load a named stream into memory, as bytes.
@@ -50,18 +46,29 @@ def load(
     tasks
         For ``domains``, and only there: task names in order, as a sequence or separated by commas. A name is
         ``data_set``, ``data_set/3`` or ``data_set/0-4`` (some classes), then any number of ``@transform``:
-        ``invert``, ``rotateN`` (degrees, counter-clockwise), ``fliplr``, ``permuteN``, ``gray``, ``sizeN``,
-        applied from left to right. Images of unlike shape are brought to the largest size and channel count,
-        and ``notes`` of the stream says so.
+        ``invert``, ``rotateN`` (degrees, counter-clockwise), ``fliplr``, ``permuteN``, ``gray``, ``rgb``, ``sizeN``,
+        applied from left to right. ``data_set.column`` takes another image column of the data set's file.
+        ``SOURCE:TARGET`` is a task of pairs: two such names of one data set and its same classes; a stream has only
+        pairs, or none. Images of unlike shape are brought to the largest size and channel count, and ``notes`` of
+        the stream says so.
     data_root
         Folder of ``<data_set>/{train,test}.parquet`` in the layout of Hugging Face ``datasets``. Without it,
         the environment's ``GROWMIX_DATA``; without that, the Hub.
     seed
-        Of the order in which a data set's training examples lie in memory (files are often sorted by class).
-        Which examples, classes and permutations a stream has does not depend on it.
+        Of the order in which a data set's training examples lie in memory (files are often sorted by class), and of
+        what ``train_examples`` and ``label_fraction`` draw. Nothing else that a stream has depends on it.
     label_space
         ``"separate"``: each data set brings its own classes, which its transforms and repetitions share.
-        ``"shared"``: equal numbers are one class, whatever the data set.
+        ``"shared"``: equal numbers are one class, whatever the data set. ``None`` takes the stream's own.
+    replace
+        Data sets to take in place of others, ``{"svhn": "mnist_m"}`` or ``["svhn=mnist_m"]``: in the tasks' names, and
+        named in ``notes``.
+    train_examples
+        At most so many training examples per task, a random part whatever their labels; named in ``notes``.
+        ``None`` takes all.
+    label_fraction
+        Share of each class's training labels that is kept, in [0, 1], at least one label where it is above 0; the
+        others become -1. Test labels stay.
     cache_dir
         Folder for decoded images; without it ``$GROWMIX_CACHE``, ``$XDG_CACHE_HOME/growmix`` or
         ``~/.cache/growmix``.
@@ -69,16 +76,19 @@ def load(
     Returns
     -------
     Stream
-        Images ``uint8`` ``(n, channels, height, width)``, labels ``int64`` ``(n,)``, -1 where unlabelled.
-        A task that occurs twice is held once.
+        Images ``uint8`` ``(n, channels, height, width)``; labels ``int64`` ``(n,)``, -1 where unlabelled, or targets
+        like the images where the tasks are pairs. A task that occurs twice is held once.
 
     Raises
     ------
     BadInput
         Unknown stream, transform or label space; task names missing, not wanted or not understood; classes
-        that a data set does not have; a file that is not a table of images and labels.
+        that a data set does not have; pairs beside tasks without, or of images of unlike size; a replacement of what
+        the stream does not use; examples or labels of a number that is not allowed; a file that is not a table of
+        images and labels.
     DataUnavailable
-        A data set can't be had; the message names where it was looked for.
+        Data sets can't be had; the message names all of them, where each was looked for, and how to replace one.
+        Raised before anything is decoded.
 
     Examples
     --------
@@ -89,53 +99,32 @@ def load(
     Task('digits/2-3', train=288, test=72, classes=(2, 3))
     >>> load("domains", tasks="digits,digits@rotate90").class_names[3]
     'digits/3'
+    >>> pairs = load("domains", tasks="digits@invert:digits", train_examples=100)[0]
+    >>> len(pairs.train), pairs.train.target_shape
+    (100, (1, 8, 8))
     """
     entry = catalogue.entry(name)
-    if label_space not in get_args(LabelSpace):
-        raise BadInput(f"label_space is {label_space!r}; allowed are {' and '.join(map(repr, get_args(LabelSpace)))}")
-    if seed < 0:
-        raise BadInput(f"seed is {seed}; it must be 0 or above")
-    specs = [parse_task(text) for text in _task_names(entry, tasks)]
+    space = entry.label_space if label_space is None else label_space
+    if space not in get_args(LabelSpace):
+        raise BadInput(f"label_space is {space!r}; allowed are {' and '.join(map(repr, get_args(LabelSpace)))}")
+    selection = Selection(seed, train_examples, label_fraction)
+    replacements = parse_replacements(replace)
+    specs = _replaced([parse_task(text) for text in _task_names(entry, tasks)], replacements, name)
+    _check_pairs(specs, selection)
     cache = DecodedCache(cache_dir)
-    sets = {each: find(each, data_root, cache) for each in dict.fromkeys(spec.data_set for spec in specs)}
-    first_label, class_names = _label_space(sets, label_space)
-    made: dict[str, Task] = {}
-    for spec in specs:
-        if spec.name not in made:
-            made[spec.name] = _task(spec, sets[spec.data_set], first_label[spec.data_set], seed)
-    fitted, notes = _one_shape(made)
+    images = [each for spec in specs for each in spec.images]
+    sources = locate(tuple(dict.fromkeys(each.data_set for each in images)), data_root, cache)
+    sets = {origin: sources[origin[0]].read(origin[1]) for origin in dict.fromkeys(each.origin for each in images)}
+    different = dict.fromkeys(specs)
+    if specs[0].target is not None:
+        made = {spec.name: _pairs(spec, sets, selection) for spec in different}
+        class_names: tuple[str, ...] = ()
+    else:
+        first_label, class_names = _label_space({each.name: each for each in sets.values()}, space)
+        made = {spec.name: _labelled(spec, sets, first_label[spec.source.data_set], selection) for spec in different}
+    fitted, fitting_notes = one_shape(made)
+    notes = (*(f"{old} replaced by {new}" for old, new in replacements.items()), *selection.notes, *fitting_notes)
     return Stream(name, tuple(fitted[spec.name] for spec in specs), class_names, notes)
-
-
-def parse_task(text: str) -> TaskSpec:
-    """Read a task's name.
-
-    Raises
-    ------
-    BadInput
-        If it is not ``data_set``, ``data_set/3`` or ``data_set/0-4``, then any number of ``@transform``.
-
-    Examples
-    --------
-    >>> spec = parse_task("mnist/0-4@invert@rotate90")
-    >>> spec.data_set, spec.classes, [each.text for each in spec.transforms]
-    ('mnist', (0, 4), ['invert', 'rotate90'])
-    """
-    source, *texts = text.split("@")
-    match = re.fullmatch(r"(\w[\w.-]*)(?:/([0-9]{1,9})(?:-([0-9]{1,9}))?)?", source, flags=re.ASCII)
-    if match is None:
-        raise BadInput(
-            f"task {text!r} is not understood; a task is a data set such as 'mnist', 'mnist/3' or "
-            "'mnist/0-4', then transforms such as '@invert'"
-        )
-    data_set, first, last = match.groups()
-    classes = None if first is None else (int(first), int(last or first))
-    if classes is not None and classes[0] > classes[1]:
-        raise BadInput(f"task {text!r} asks for the classes {first} to {last}; the first must not be above the last")
-    try:
-        return TaskSpec(text, data_set, classes, tuple(transforms.parse(each) for each in texts))
-    except BadInput as error:
-        raise BadInput(f"task {text!r}: {error}") from error
 
 
 def _task_names(entry: catalogue.Entry, tasks: str | Sequence[str] | None) -> Sequence[str]:
@@ -153,7 +142,34 @@ def _task_names(entry: catalogue.Entry, tasks: str | Sequence[str] | None) -> Se
     return names
 
 
-def _label_space(sets: dict[str, DataSet], space: LabelSpace) -> tuple[dict[str, int], tuple[str, ...]]:
+def _replaced(specs: Sequence[TaskSpec], replacements: Mapping[str, str], stream: str) -> list[TaskSpec]:
+    """The same tasks of other data sets, each of which must have been asked for."""
+    used = dict.fromkeys(spec.source.data_set for spec in specs)
+    for old, new in replacements.items():
+        if old not in used:
+            raise BadInput(
+                f"replace is '{old}={new}', but stream {stream!r} does not use {old!r}; allowed is to replace one of "
+                f"{', '.join(used)}"
+            )
+    return [spec.replaced(replacements) for spec in specs]
+
+
+def _check_pairs(specs: Sequence[TaskSpec], selection: Selection) -> None:
+    pairs = [spec.name for spec in specs if spec.target is not None]
+    others = [spec.name for spec in specs if spec.target is None]
+    if pairs and others:
+        raise BadInput(
+            f"tasks has pairs (such as {pairs[0]!r}) and others (such as {others[0]!r}); "
+            "allowed are only pairs, or none"
+        )
+    if pairs and selection.label_fraction != 1:
+        raise BadInput(
+            f"label_fraction is {selection.label_fraction!r}, but the tasks are pairs, which are learnt without "
+            "labels; leave it out"
+        )
+
+
+def _label_space(sets: Mapping[str, DataSet], space: LabelSpace) -> tuple[dict[str, int], tuple[str, ...]]:
     """First global label of every data set, and the name of every global label."""
     for each in sets.values():
         if each.classes > MAX_CLASSES:
@@ -171,56 +187,55 @@ def _label_space(sets: dict[str, DataSet], space: LabelSpace) -> tuple[dict[str,
     return first, tuple(names)
 
 
-def _task(spec: TaskSpec, data_set: DataSet, first_label: int, seed: int) -> Task:
-    if spec.classes is not None and spec.classes[1] >= data_set.classes:
-        raise BadInput(f"task {spec.name!r}: data set {spec.data_set!r} has the classes 0 to {data_set.classes - 1}")
-    order = np.random.default_rng(seed).permutation(len(data_set.train.y))
-    train = _part(spec, data_set.train, order, first_label)
-    test = _part(spec, data_set.test, np.arange(len(data_set.test.y)), first_label)
-    return Task(spec.name, train, test, tuple(sorted({*train.classes(), *test.classes()})))
+def _pairs(spec: TaskSpec, sets: DataSets, selection: Selection) -> Task:
+    """A task of source and target images; their labels, which choose the examples, are not learnt."""
+    train_rows, test_rows = _rows(spec, sets[spec.source.origin], selection)
+    parts = [sets[each.origin] for each in spec.images]
+    x, target = _images(spec, [each.train for each in parts], selection.part(train_rows))
+    x_test, target_test = _images(spec, [each.test for each in parts], test_rows)
+    return Task(spec.name, TaskData(x, None, target), TaskData(x_test, None, target_test), ())
 
 
-def _part(
-    spec: TaskSpec, part: Decoded, rows: np.ndarray[tuple[int], np.dtype[np.int64]], first_label: int
-) -> TaskData:
-    if spec.classes is not None:
-        low, high = spec.classes
-        rows = rows[(part.y[rows] >= low) & (part.y[rows] <= high)]
-        if not len(rows):
-            raise BadInput(f"task {spec.name!r}: a part of data set {spec.data_set!r} has no example of its classes")
-    x = transforms.apply(spec.transforms, torch.from_numpy(part.x[rows]))
-    y = torch.from_numpy(part.y[rows])
-    return TaskData(x, torch.where(y == UNLABELLED, UNLABELLED, y + first_label))
+def _labelled(spec: TaskSpec, sets: DataSets, first_label: int, selection: Selection) -> Task:
+    data_set = sets[spec.source.origin]
+    train_rows, test_rows = _rows(spec, data_set, selection)
+    y, y_test = _global(data_set.train.y[train_rows], first_label), _global(data_set.test.y[test_rows], first_label)
+    # Of all examples: the classes of a task do not depend on which of its labels are kept.
+    classes = np.unique(np.concatenate([y, y_test]))
+    (x,) = _images(spec, [data_set.train], selection.part(train_rows))
+    (x_test,) = _images(spec, [data_set.test], test_rows)
+    return Task(
+        spec.name,
+        TaskData(x, torch.from_numpy(selection.labels(selection.part(y)))),
+        TaskData(x_test, torch.from_numpy(y_test)),
+        tuple(classes[classes != UNLABELLED].tolist()),
+    )
 
 
-def _one_shape(tasks: dict[str, Task]) -> tuple[dict[str, Task], tuple[str, ...]]:
-    """Bring all images to the largest size and channel count, and say for which tasks something was done."""
-    shapes = [data.shape for task in tasks.values() for data in (task.train, task.test)]
-    target: Shape = (max(s[0] for s in shapes), max(s[1] for s in shapes), max(s[2] for s in shapes))
-    fitted = {
-        name: Task(name, _fit(task.train, target), _fit(task.test, target), task.classes)
-        for name, task in tasks.items()
-    }
-    return fitted, tuple(note for task in tasks.values() for note in _notes(task, target))
+def _rows(spec: TaskSpec, data_set: DataSet, selection: Selection) -> tuple[Integers, Integers]:
+    """Rows of the training and the test part that have the task's classes, in the order of the task."""
+    rows = selection.order(len(data_set.train.y)), np.arange(len(data_set.test.y))
+    if spec.source.classes is None:
+        return rows
+    low, high = spec.source.classes
+    if high >= data_set.classes:
+        raise BadInput(f"task {spec.name!r}: data set {data_set.name!r} has the classes 0 to {data_set.classes - 1}")
+    train, test = (
+        each[(part.y[each] >= low) & (part.y[each] <= high)]
+        for part, each in zip((data_set.train, data_set.test), rows, strict=True)
+    )
+    if not (len(train) and len(test)):
+        raise BadInput(f"task {spec.name!r}: a part of data set {data_set.name!r} has no example of its classes")
+    return train, test
 
 
-def _fit(data: TaskData, target: Shape) -> TaskData:
-    channels, height, width = target
-    x = transforms.resize(data.x, height, width)
-    # Resized first: one channel is a third of the work of three.
-    return TaskData(x.repeat(1, channels // x.shape[1], 1, 1) if x.shape[1] != channels else x, data.y)
+def _images(spec: TaskSpec, parts: Sequence[Decoded], rows: Integers) -> list[torch.Tensor]:
+    """Images of each kind that the task has, transformed; only the rows asked for are touched."""
+    return [
+        transforms.apply(each.transforms, torch.from_numpy(part.x[rows]))
+        for each, part in zip(spec.images, parts, strict=True)
+    ]
 
 
-def _notes(task: Task, target: Shape) -> Iterator[str]:
-    for shape in dict.fromkeys((task.train.shape, task.test.shape)):
-        done = []
-        if shape[0] != target[0]:
-            done.append("gray repeated over the colour channels")
-        if shape[1:] != target[1:]:
-            done.append("resized bilinearly")
-        if done:
-            yield f"{task.name}: {_text(shape)} brought to {_text(target)} ({', '.join(done)})"
-
-
-def _text(shape: Shape) -> str:
-    return "x".join(map(str, shape))
+def _global(y: Integers, first_label: int) -> Integers:
+    return np.where(y == UNLABELLED, UNLABELLED, y + first_label)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, final
 
 import numpy as np
 import pyarrow as pa
@@ -14,22 +16,31 @@ import pyarrow.parquet as pq
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from growmix.errors import DataUnavailable
+from growmix.errors import BadInput, DataUnavailable
 from growmix.streams.cache import DecodedCache
 from growmix.streams.decoding import Decoded, columns_of, decode
 
 Part: TypeAlias = Literal["train", "test"]
 
+PARTS: tuple[Part, Part] = ("train", "test")
+
 DIGITS = "digits"
 
-HUB_IDS = {
-    "mnist": "ylecun/mnist",
-    "fashion_mnist": "zalando-datasets/fashion_mnist",
-    "cifar10": "uoft-cs/cifar10",
+HUB_IDS: dict[str, tuple[str, ...]] = {
+    "mnist": ("ylecun/mnist",),
+    "fashion_mnist": ("zalando-datasets/fashion_mnist",),
+    "cifar10": ("uoft-cs/cifar10",),
+    "cifar100": ("uoft-cs/cifar100",),
+    "svhn": ("ufldl-stanford/svhn", "cropped_digits"),
 }
-"""Data sets that the Hub has with the same classes and the same parts; a new one is a new row."""
+"""Data sets that the Hub has with the same classes and the same parts, and which configuration of several holds them;
+a new one is a new row."""
+
+STAND_INS = {"svhn": "mnist_m"}
+"""What is nearest in kind to a data set that is hard to come by."""
 
 
+@final
 @dataclass(frozen=True, eq=False)
 class DataSet:
     """A data set as it was published: both parts, with its own labels from 0."""
@@ -44,35 +55,69 @@ class DataSet:
         return 1 + int(max(self.train.y.max(), self.test.y.max()))
 
 
-def find(name: str, data_root: str | os.PathLike[str] | None, cache: DecodedCache) -> DataSet:
-    """Get a data set: scikit-learn's digits, else from the data root, else (when none is set) from the Hub.
+@final
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A data set that was found, and nothing of it decoded yet.
+
+    Attributes
+    ----------
+    name
+        Of the data set.
+    part
+        Decodes one part: images of a column (``None``: the usual one) and labels.
+    """
+
+    name: str
+    part: Callable[[Part, str | None], Decoded]
+
+    def read(self, column: str | None = None) -> DataSet:
+        """Both parts, with the images of one column.
+
+        Raises
+        ------
+        BadInput
+            If it is not a table of images and labels, or has no such column.
+        DataUnavailable
+            If a file turns out to be broken.
+        """
+        train, test = (self.part(part, column) for part in PARTS)
+        return DataSet(self.name, train, test)
+
+
+def locate(names: Sequence[str], data_root: str | os.PathLike[str] | None, cache: DecodedCache) -> dict[str, Source]:
+    """Find data sets: scikit-learn's digits, others in the data root, or (when none is set) on the Hub.
+
+    Nothing is decoded, so that it costs little to learn that something is missing; the Hub downloads.
 
     Parameters
     ----------
-    name
-        Such as ``mnist``.
+    names
+        Such as ``mnist``, each once.
     data_root
         Folder of ``<name>/{train,test}.parquet``; ``None`` takes the environment's ``GROWMIX_DATA``.
     cache
-        Keeps what was decoded.
+        Keeps what is decoded later.
 
     Raises
     ------
     DataUnavailable
-        If it can't be had; the message names where it was looked for and what to do.
-    BadInput
-        If it is there, but is not a table of images and labels.
+        If some can't be had; the message names them all, where each was looked for, and what to do.
     """
-    if name == DIGITS:
-        return read_digits()
     root, origin = (
         (data_root, "data_root") if data_root is not None else (os.environ.get("GROWMIX_DATA"), "GROWMIX_DATA")
     )
-    if root:
-        return read_folder(name, Path(root).expanduser(), origin, cache)
-    return read_hub(name, cache)
+    wanted = [name for name in names if name != DIGITS]
+    if not wanted:
+        found = {}
+    elif root:
+        found = find_in_folder(wanted, Path(root).expanduser(), origin, cache)
+    else:
+        found = find_on_hub(wanted, cache)
+    return {name: found[name] if name in found else Source(DIGITS, _digits_part) for name in names}
 
 
+@functools.cache
 def read_digits() -> DataSet:
     """Take scikit-learn's handwritten digits: 8x8, values 0..16 spread over 0..255.
 
@@ -85,77 +130,161 @@ def read_digits() -> DataSet:
     return DataSet(DIGITS, Decoded(x, y), Decoded(x_test, y_test))
 
 
-def read_folder(name: str, root: Path, origin: str, cache: DecodedCache) -> DataSet:
-    """Read ``root/<name>/{train,test}.parquet``; ``origin`` says who named the root."""
+def find_in_folder(names: Sequence[str], root: Path, origin: str, cache: DecodedCache) -> dict[str, Source]:
+    """Find ``root/<name>/{train,test}.parquet`` of each; ``origin`` says who named the root.
+
+    Raises
+    ------
+    DataUnavailable
+        If files are missing or are no Parquet.
+    """
     if not root.is_dir():
-        raise DataUnavailable(f"data set {name!r}: {origin} is {str(root)!r}, which is not a folder")
-    folder = root / name
-    missing = [
-        str(folder / f"{part}.parquet") for part in ("train", "test") if not (folder / f"{part}.parquet").is_file()
-    ]
-    if missing:
-        held = sorted(each.parent.name for each in root.glob("*/train.parquet"))
-        close = get_close_matches(name, [*held, DIGITS], n=1)
-        raise DataUnavailable(
-            f"data set {name!r}: no file {' and no '.join(missing)} ({origin} is {str(root)!r}"
-            + (f", which has {', '.join(held)}" if held else ", which has no data sets")
-            + (f"); did you mean {close[0]!r}?" if close and close[0] != name else ")")
-        )
-    return DataSet(
-        name,
-        _read_parquet(name, "train", folder / "train.parquet", cache),
-        _read_parquet(name, "test", folder / "test.parquet", cache),
-    )
+        raise DataUnavailable(f"{_called(names)}: {origin} is {str(root)!r}, which is not a folder")
+    held = sorted(each.parent.name for each in root.glob("*/train.parquet"))
+    reasons = {name: reason for name in names if (reason := _why_not_in(root, name, held)) is not None}
+    if reasons:
+        said = "; ".join(f"{_called([name])}: {reason}" for name, reason in reasons.items())
+        has = ", ".join(held) or "no data sets"
+        raise DataUnavailable(f"{said} ({origin} is {str(root)!r}, which has {has}){_instead(reasons, held, names)}")
+    return {name: _in_folder(name, root / name, cache) for name in names}
 
 
-def _read_parquet(name: str, part: Part, path: Path, cache: DecodedCache) -> Decoded:
-    path = path.resolve()
-    status = path.stat()
+def find_on_hub(names: Sequence[str], cache: DecodedCache) -> dict[str, Source]:
+    """Fetch from the Hugging Face Hub with the optional package ``datasets``, which keeps the downloads.
 
-    def read() -> Decoded:
+    Raises
+    ------
+    DataUnavailable
+        If a name is not known there (then nothing is fetched), the package is missing, or the Hub does not answer.
+    """
+    client = _hub_client()
+    fetched: dict[str, Source] = {}
+    reasons = {name: reason for name in names if (reason := _why_not_on_hub(name, client)) is not None}
+    for name in () if reasons else names:
         try:
-            with pq.ParquetFile(path) as file:
-                table = file.read(columns=list(columns_of(file.schema_arrow.names, str(path))))
-        except (pa.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataUnavailable(f"data set {name!r}: {path} can't be read as Parquet ({reason})") from error
-        return decode(table, str(path))
+            found = client.load_dataset(*HUB_IDS[name])
+            fetched[name] = _on_hub(name, {part: found[part] for part in PARTS}, cache)
+        except Exception as error:  # the Hub's client raises its own, requests', fsspec's and the system's errors
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reasons[name] = f"the Hugging Face Hub did not give {HUB_IDS[name][0]!r} ({reason})"
+    if reasons:
+        missing = [name for name in names if name in reasons]
+        files = ", ".join(f"{name}/{{train,test}}.parquet" for name in missing)
+        raise DataUnavailable(
+            f"{_called(missing)}: neither data_root nor GROWMIX_DATA is set, and "
+            f"{'; '.join(reasons[name] for name in missing)}; set data_root (--data-root) or GROWMIX_DATA to a folder "
+            f"with {files}{_instead(missing, tuple(HUB_IDS), names)}"
+        )
+    return fetched
 
-    return cache.fetch(f"{name}-{part}", str(path), f"{status.st_size} {status.st_mtime_ns}", read)
+
+def _digits_part(part: Part, column: str | None) -> Decoded:
+    if column is not None:
+        raise BadInput(f"data set {DIGITS!r} has no column {column!r}; it has one kind of images, write {DIGITS!r}")
+    digits = read_digits()
+    return digits.train if part == "train" else digits.test
 
 
-def read_hub(name: str, cache: DecodedCache) -> DataSet:
-    """Fetch from the Hugging Face Hub with the optional package ``datasets``, which keeps the download."""
-    looked = f"data set {name!r}: neither data_root nor GROWMIX_DATA is set, and"
-    instead = f"set data_root (--data-root) or GROWMIX_DATA to a folder with {name}/{{train,test}}.parquet"
-    hub_id = HUB_IDS.get(name)
-    if hub_id is None:
-        close = get_close_matches(name, [*HUB_IDS, DIGITS], n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        known = ", ".join([*HUB_IDS, DIGITS])
-        raise DataUnavailable(f"{looked} it is none of those known without them ({known}){hint}; {instead}")
+def _why_not_in(root: Path, name: str, held: Sequence[str]) -> str | None:
+    """Why a data set can't be read from a folder; ``None`` if it can."""
+    paths = [root / name / f"{part}.parquet" for part in PARTS]
+    missing = [str(path) for path in paths if not path.is_file()]
+    if missing:
+        return f"no file {' and no '.join(missing)}{_did_you_mean(name, [*held, DIGITS])}"
+    return next((reason for path in paths if (reason := _why_no_parquet(path)) is not None), None)
+
+
+def _why_no_parquet(path: Path) -> str | None:
+    try:
+        pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        return f"{path} can't be read as Parquet ({str(error).splitlines()[0]})"
+    return None
+
+
+def _in_folder(name: str, folder: Path, cache: DecodedCache) -> Source:
+    def part_of(part: Part, column: str | None) -> Decoded:
+        path = (folder / f"{part}.parquet").resolve()
+        status = path.stat()
+        stamp = f"{status.st_size} {status.st_mtime_ns}"
+        return cache.fetch(
+            _entry(name, part, column), _of_column(str(path), column), stamp, lambda: _read_parquet(name, path, column)
+        )
+
+    return Source(name, part_of)
+
+
+def _read_parquet(name: str, path: Path, column: str | None) -> Decoded:
+    try:
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=list(columns_of(file.schema_arrow.names, str(path), column)))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataUnavailable(f"data set {name!r}: {path} can't be read as Parquet ({reason})") from error
+    return decode(table, str(path), column)
+
+
+def _on_hub(name: str, parts: Mapping[Part, Any], cache: DecodedCache) -> Source:
+    hub_id = " ".join(HUB_IDS[name])
+
+    def part_of(part: Part, column: str | None) -> Decoded:
+        place = f"{hub_id} ({part}) of the Hugging Face Hub"
+        found = parts[part]
+        return cache.fetch(
+            _entry(name, part, column),
+            _of_column(f"hub {hub_id} {part}", column),
+            # The fingerprint changes with the content; its name is private, but every version has had it.
+            f"{len(found)} {getattr(found, '_fingerprint', '')}",
+            lambda: decode(found.with_format("arrow")[:], place, column),
+        )
+
+    return Source(name, part_of)
+
+
+def _entry(name: str, part: Part, column: str | None) -> str:
+    """What a cache entry is called."""
+    return f"{name}-{part}" if column is None else f"{name}.{column}-{part}"
+
+
+def _of_column(source: str, column: str | None) -> str:
+    """What a cache entry belongs to: two columns of a file are two entries."""
+    return source if column is None else f"{source} column {column}"
+
+
+def _hub_client() -> Any:
+    """The optional package, or ``None``."""
     try:
         import datasets
-    except ImportError as error:
-        raise DataUnavailable(
-            f"{looked} the package 'datasets', which fetches {hub_id!r} from the Hugging Face Hub, "
-            f"is not installed; pip install 'growmix[hub]', or {instead}"
-        ) from error
-    try:
-        found = datasets.load_dataset(hub_id)
-        parts = {part: found[part] for part in ("train", "test")}
-    except Exception as error:  # the Hub's client raises its own, requests', fsspec's and the system's errors
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataUnavailable(f"{looked} the Hugging Face Hub did not give {hub_id!r} ({reason}); {instead}") from error
+    except ImportError:
+        return None
+    return datasets
 
-    def part_of(part: Part) -> Decoded:
-        place = f"{hub_id} ({part}) of the Hugging Face Hub"
-        return cache.fetch(
-            f"{name}-{part}",
-            f"hub {hub_id} {part}",
-            # The fingerprint changes with the content; its name is private, but every version has had it.
-            f"{len(parts[part])} {getattr(parts[part], '_fingerprint', '')}",
-            lambda: decode(parts[part].with_format("arrow")[:], place),
+
+def _why_not_on_hub(name: str, client: Any) -> str | None:
+    """What can be told before anything is fetched; ``None`` if it may be there."""
+    if name not in HUB_IDS:
+        known = [*HUB_IDS, DIGITS]
+        return f"{name!r} is none of those known without them ({', '.join(known)}){_did_you_mean(name, known)}"
+    if client is None:
+        return (
+            f"the package 'datasets', which fetches {HUB_IDS[name][0]!r} from the Hugging Face Hub, "
+            "is not installed (pip install 'growmix[hub]')"
         )
+    return None
 
-    return DataSet(name, part_of("train"), part_of("test"))
+
+def _did_you_mean(name: str, known: Sequence[str]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
+
+
+def _called(names: Sequence[str]) -> str:
+    return f"data set{'s' * (len(names) != 1)} {', '.join(map(repr, names))}"
+
+
+def _instead(missing: Iterable[str], held: Sequence[str], used: Sequence[str]) -> str:
+    """How to go on without the first of the missing sets: with what is nearest to it, or what is not used yet."""
+    name = next(iter(missing))
+    others = [each for each in held if each not in used] or [DIGITS]
+    other = STAND_INS[name] if STAND_INS.get(name) in held else others[0]
+    return f"; or take another data set in the place of one: --replace {name}={other}"

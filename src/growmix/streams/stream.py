@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final, overload
 
-from growmix.data import Shape, TaskData, check_images, check_labels, check_task
+from growmix.data import Shape, TaskData, check_images, check_labels, check_targets, check_task
 from growmix.errors import BadInput
 
 MAX_CLASSES = 100_000
@@ -23,15 +23,39 @@ class Task:
     name
         Such as ``mnist/0-1`` or ``mnist@permute3``; a stream that repeats a data set repeats the name.
     train, test
-        Images ``(n, channels, height, width)`` and global labels ``(n,)``.
+        Images ``(n, channels, height, width)`` and global labels ``(n,)``; or pairs: source images, and the targets
+        that they are to be translated to, in the same order.
     classes
         Global labels that occur in it, ascending; empty when it has no labels.
+
+    Raises
+    ------
+    BadInput
+        If only one part has pairs, or sources and targets are unlike in number, height or width.
     """
 
     name: str
     train: TaskData
     test: TaskData
     classes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if (self.train.target is None) != (self.test.target is None):
+            raise BadInput(f"task {self.name!r} has targets in one part only; training and test data both need them")
+        for part, data in (("training", self.train), ("test", self.test)):
+            if data.target is None:
+                continue
+            if len(data.target) != len(data):
+                raise BadInput(
+                    f"task {self.name!r} has {len(data)} {part} images and {len(data.target)} targets; "
+                    "one each is needed"
+                )
+            (height, width), (target_height, target_width) = data.x.shape[2:], data.target.shape[2:]
+            if (height, width) != (target_height, target_width):
+                raise BadInput(
+                    f"task {self.name!r} has {part} images of {height}x{width} and targets of "
+                    f"{target_height}x{target_width}; bring both to one size (stream transform 'size{height}')"
+                )
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, train={len(self.train)}, test={len(self.test)}, classes={self.classes})"
@@ -51,12 +75,13 @@ class Stream(Sequence[Task]):
     class_names
         Name of every global label, such as ``mnist/3``; the position is the label.
     notes
-        What was done to the images so that they fit together, one line for each kind of image concerned.
+        What was done to the stream: data sets replaced, examples left out, images made to fit together; one line
+        for each.
 
     Raises
     ------
     BadInput
-        If there is no task, or the tasks' images are unlike in shape.
+        If there is no task, the tasks' images are unlike in shape, or only some tasks have pairs.
     """
 
     name: str
@@ -75,11 +100,22 @@ class Stream(Sequence[Task]):
                         f"{self.tasks[0].name!r} have {self.shape} (channels, height, width); "
                         "bring all images of a stream to one shape"
                     )
+                if data.target_shape != self.target_shape:
+                    raise BadInput(
+                        f"task {task.name!r} has {part} targets of shape {data.target_shape}, but those of task "
+                        f"{self.tasks[0].name!r} have {self.target_shape} (None: no pairs); "
+                        "a stream has pairs of one shape, or none"
+                    )
 
     @property
     def shape(self) -> Shape:
-        """Channels, height and width of every image."""
+        """Channels, height and width of every image; of every source where the tasks are pairs."""
         return self.tasks[0].train.shape
+
+    @property
+    def target_shape(self) -> Shape | None:
+        """Channels, height and width of every target; ``None`` where the tasks are no pairs."""
+        return self.tasks[0].train.target_shape
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -109,11 +145,12 @@ def from_arrays(
     Parameters
     ----------
     tasks
-        Per task ``(x, y, x_test, y_test)``, or ``(x, x_test)`` when there are no labels; a mapping names
+        Per task ``(x, y, x_test, y_test)``, or ``(x, x_test)`` when there are no labels, or pairs of images
+        ``(source, target, source_test, target_test)``, told by targets of three or more dimensions; a mapping names
         the tasks, otherwise they are ``task-1``, ``task-2``, and so on. Images are as
         :func:`growmix.data.check_images` takes them: ``(n, channels, height, width)``, ``(n, height, width)``
         or ``(n, pixels)``, floats in [0, 1] or bytes. Labels ``(n,)`` are integers with one meaning in all
-        tasks, -1 where unlabelled.
+        tasks, -1 where unlabelled. Targets are like images, with channels of their own.
     name
         Of the stream.
     class_names
@@ -127,7 +164,7 @@ def from_arrays(
     ------
     BadInput
         Anything that :func:`growmix.data.check_task` refuses, with the task's name before it; images of
-        unlike shape; a label without a name; no task.
+        unlike shape; pairs in some tasks only; a label without a name; no task.
 
     Examples
     --------
@@ -138,6 +175,8 @@ def from_arrays(
     Stream('arrays', tasks=2, shape=(1, 8, 8), classes=2)
     >>> stream[1]
     Task('right', train=6, test=6, classes=(1,))
+    >>> from_arrays([(x, 1 - x, x, 1 - x)]).target_shape
+    (1, 8, 8)
     """
     if isinstance(tasks, Mapping):
         named = [(str(key), arrays) for key, arrays in tasks.items()]
@@ -156,7 +195,10 @@ def from_arrays(
 def _checked_task(name: str, arrays: Sequence[Any]) -> Task:
     if not isinstance(arrays, (tuple, list)) or len(arrays) not in (2, 4):
         given = f"{len(arrays)} items" if isinstance(arrays, (tuple, list)) else f"a {type(arrays).__name__}"
-        raise BadInput(f"task {name!r} is {given}; allowed are (x, y, x_test, y_test), or (x, x_test) without labels")
+        raise BadInput(
+            f"task {name!r} is {given}; allowed are (x, y, x_test, y_test), "
+            "(x, x_test) without labels, or (source, target, source_test, target_test)"
+        )
     x, y, x_test, y_test = arrays if len(arrays) == 4 else (arrays[0], None, arrays[1], None)
     try:
         train = check_task((x, y))
@@ -164,7 +206,10 @@ def _checked_task(name: str, arrays: Sequence[Any]) -> Task:
         raise BadInput(f"task {name!r}, training data: {error}") from error
     try:
         images = check_images(x_test)
-        test = TaskData(images, None if y_test is None else check_labels(y_test, len(images)))
+        if train.target is not None:
+            test = TaskData(images, None, check_targets(y_test, images))
+        else:
+            test = TaskData(images, None if y_test is None else check_labels(y_test, len(images)))
     except BadInput as error:
         raise BadInput(f"task {name!r}, test data: {error}") from error
     return Task(name, train, test, tuple(sorted({*train.classes(), *test.classes()})))

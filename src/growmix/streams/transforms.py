@@ -126,6 +126,27 @@ def gray(images: Tensor) -> Tensor:
     return torch.cat([part.to(torch.uint8) for part in luma])
 
 
+def rgb(images: Tensor) -> Tensor:
+    """Three channels: one that is alone is repeated over red, green and blue.
+
+    Raises
+    ------
+    BadInput
+        If there are neither one nor three channels.
+
+    Examples
+    --------
+    >>> rgb(torch.tensor([[[[5]]]], dtype=torch.uint8)).flatten().tolist()
+    [5, 5, 5]
+    """
+    channels = images.shape[1]
+    if channels == 3:
+        return images
+    if channels != 1:
+        raise BadInput(f"transform 'rgb' got images of {channels} channels; allowed are 1 and 3")
+    return images.repeat(1, 3, 1, 1)
+
+
 def resize(images: Tensor, height: int, width: int) -> Tensor:
     """Scale bilinearly, with antialiasing when images become smaller.
 
@@ -192,6 +213,7 @@ KINDS: dict[str, Kind] = {
     "fliplr": Kind("fliplr", "left and right swapped", lambda x, _: fliplr(x)),
     "permute": Kind("permuteN", "pixels in the fixed random order number N", permute, 0, 2**32 - 1),
     "gray": Kind("gray", "one channel: the luma of a colour image", lambda x, _: gray(x)),
+    "rgb": Kind("rgb", "three channels: gray repeated over them", lambda x, _: rgb(x)),
     "size": Kind("sizeN", "scaled to N x N pixels", lambda x, n: resize(x, n, n), 1, MAX_SIDE),
 }
 """Every transform by its word; a new one is a new row."""

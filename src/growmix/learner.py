@@ -1,0 +1,449 @@
+"""Learner: what all methods that learn tasks one after another share, the growing mixture and its rivals."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from growmix import persistence
+from growmix.component import Component
+from growmix.construction import make_blueprint
+from growmix.data import Shape, TaskData, check_task, label_positions, like_given
+from growmix.density import no_labels
+from growmix.errors import BadInput
+from growmix.gating import Decision
+from growmix.model import Model
+from growmix.nets import Blueprint
+from growmix.objectives import TaskObjective
+from growmix.routing import Router, route_examples, route_group
+from growmix.settings import Settings
+from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, seeded
+from growmix.translation import Translation, TranslationObjective
+
+Memory = TypeVar("Memory")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one component learnt of a task: how many of its examples, and the component's version afterwards."""
+
+    component: int
+    examples: int
+    version: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of ``learn``: its decision, what each component had of it, and the log of its training."""
+
+    decision: Decision
+    parts: tuple[Part, ...]
+    log: TrainingLog
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt(Generic[Memory]):
+    """What came of one task, before it counts.
+
+    Attributes
+    ----------
+    decision
+        Which component learnt it, and why.
+    components
+        New or trained anew, by index.
+    examples
+        Real examples that each of these learnt.
+    memory
+        What the method keeps beside its components.
+    log
+        Of the training.
+    """
+
+    decision: Decision
+    components: Mapping[int, Component]
+    examples: Mapping[int, int]
+    memory: Memory
+    log: TrainingLog
+
+
+class Learner(Model, Generic[Memory]):
+    """Interface of a method that learns one task at a time: the verbs of a model, ``learn``, ``save``, and a history.
+
+    Parameters
+    ----------
+    blueprint
+        ``"mlp"``, ``"conv"`` or a :class:`growmix.nets.Blueprint`; by default what the settings say.
+    settings
+        All parameters, see :class:`growmix.settings.Settings`.
+    memory
+        What the method keeps beside its components, before the first task.
+    """
+
+    method: str
+    """Its name, such as ``mixture``."""
+
+    def __init__(self, blueprint: str | Blueprint | None, settings: Settings, memory: Memory) -> None:
+        if isinstance(blueprint, str):
+            settings = settings.but(blueprint=blueprint)
+        self.settings = settings
+        own = blueprint if blueprint is not None and not isinstance(blueprint, str) else None
+        if own is not None and (isinstance(own, type) or not isinstance(own, Blueprint)):
+            raise BadInput(f"blueprint is a {type(own).__name__}; allowed are 'mlp', 'conv' or a Blueprint")
+        self.blueprint: Blueprint = own or make_blueprint(settings)
+        self._components: list[Component] = []
+        self._steps: list[Step] = []
+        self._memory = memory
+        self._cached_router: Router | None = None
+        self._cached_fabric: Fabric | None = None
+        self._sampling = torch.Generator().manual_seed(settings.seed)
+
+    # What it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The components, in the order in which they were added."""
+        return tuple(self._components)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """One per learnt task, in order."""
+        return tuple(self._steps)
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """One per learnt task, in order."""
+        return tuple(step.decision for step in self._steps)
+
+    @property
+    def training_logs(self) -> tuple[TrainingLog, ...]:
+        """One per learnt task, in order."""
+        return tuple(step.log for step in self._steps)
+
+    @property
+    def examples(self) -> int:
+        """Real examples learnt, over all tasks."""
+        return sum(part.examples for step in self._steps for part in step.parts)
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """How often every component was trained."""
+        return self.versions_at(len(self._steps))
+
+    @property
+    def supervised(self) -> bool | None:
+        """Whether its components classify; ``None`` while the first task is still to say."""
+        return self._components[0].supervised if self._components else self.settings.supervised
+
+    @property
+    def shared_parameters(self) -> int:
+        """Numbers that the components share; those of a component itself are not among them."""
+        return 0
+
+    @property
+    def log_prior(self) -> Tensor:
+        """Log share of every component among the examples learnt."""
+        return self.log_prior_at(len(self._steps))
+
+    def log_prior_at(self, tasks: int) -> Tensor:
+        """The log-prior as it was after so many tasks, over the components that there were."""
+        self._learnt()
+        if not 1 <= tasks <= len(self._steps):
+            raise BadInput(f"tasks is {tasks}; allowed are 1 to {len(self._steps)}, the tasks learnt")
+        parts = [part for step in self._steps[:tasks] for part in step.parts]
+        counts = torch.zeros(1 + max(part.component for part in parts))
+        for part in parts:
+            counts[part.component] += part.examples
+        return (counts / counts.sum()).log()
+
+    def versions_at(self, tasks: int) -> tuple[int, ...]:
+        """The versions of the components as they were after so many tasks."""
+        versions = {part.component: part.version for step in self._steps[:tasks] for part in step.parts}
+        return tuple(versions[k] for k in range(len(versions)))
+
+    # Learning --------------------------------------------------------------------------------------------------
+
+    def learn(self, data: Any, *, callbacks: Sequence[Callback] = ()) -> Decision:
+        """Learn one task.
+
+        Parameters
+        ----------
+        data
+            ``(x, y)`` of arrays or tensors, ``x`` alone, a torch ``Dataset`` or a ``DataLoader``. Images are
+            ``(n, channels, height, width)`` in [0, 1] (or bytes); labels are whole numbers, -1 for unlabelled. A second
+            array of images makes pairs, for translation.
+        callbacks
+            Told of the training as it goes.
+
+        Returns
+        -------
+        Decision
+            Which component learnt it, and why.
+
+        Raises
+        ------
+        BadInput
+            Something is wrong with ``data``.
+        NonFiniteLoss
+            Training failed.
+
+        Notes
+        -----
+        Whatever is raised, the model stays as it was: work is done on new components or on copies.
+        """
+        task = self._check_task(data)
+        with seeded(self._seed(len(self._steps))) as stream:
+            learnt = self._learn(task, stream, callbacks)
+        self._commit(learnt)
+        return learnt.decision
+
+    @abstractmethod
+    def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Memory]:
+        """Train on a checked task, changing nothing of this object."""
+
+    @abstractmethod
+    def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
+        """An untrained component as this method makes them."""
+
+    @abstractmethod
+    def _pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The memory as JSON and tensors."""
+
+    @abstractmethod
+    def _unpack(self, saved: persistence.Checkpoint) -> Memory:
+        """The memory again, from what :meth:`_pack` gave: ``saved.document["memory"]`` and ``saved.tensors``."""
+
+    def _check_task(self, data: Any) -> TaskData:
+        task = check_task(data, self.shape if self._components else None)
+        known = self._components[0].target_shape if self._components else task.target_shape
+        if task.target_shape != known:
+            raise BadInput(
+                f"data has targets of shape {task.target_shape}, but {known} is what was learnt (None: no pairs); "
+                "start a new mixture for them"
+            )
+        if self.supervised is None or task.target is not None:
+            return task
+        if task.y is not None and not self.supervised:
+            raise BadInput(
+                "data has labels, but this mixture is unsupervised; give x alone, or start with supervised=True"
+            )
+        if task.y is None and self.supervised:
+            return replace(task, y=torch.full((len(task),), -1))
+        return task
+
+    def _commit(self, learnt: Learnt[Memory]) -> None:
+        """The only place where a learner changes."""
+        versions = dict(enumerate(self.versions))
+        for k in sorted(learnt.components):
+            component = learnt.components[k]
+            component.freeze()
+            if k < len(self._components):
+                self._components[k] = component
+            else:
+                self._components.append(component)
+        parts = tuple(Part(k, n, versions.get(k, 0) + 1) for k, n in sorted(learnt.examples.items()))
+        self._memory = learnt.memory
+        self._steps.append(Step(learnt.decision, parts, learnt.log))
+        self._cached_router = None
+
+    # Answers ---------------------------------------------------------------------------------------------------
+
+    def route(self, x: Any, *, per: str = "example") -> Any:
+        """Component that answers: the largest bound plus log-prior.
+
+        Parameters
+        ----------
+        x
+            Images; labels are never asked for.
+        per
+            ``"example"``: one component each; ``"group"``: one for all, which are known to come from one task.
+
+        Returns
+        -------
+        array or tensor of shape ``(n,)``, or int
+            Indices of components.
+        """
+        if per not in ("example", "group"):
+            raise BadInput(f"per is {per!r}; allowed are 'example' and 'group'")
+        bound = self.component_scores(x).bound
+        if per == "group":
+            return route_group(bound, self.log_prior)
+        return like_given(route_examples(bound, self.log_prior), x)
+
+    # Keeping ---------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a folder: safetensors and JSON, no pickle.
+
+        Raises
+        ------
+        BadInput
+            If the place can't be written.
+        """
+        memory, tensors = self._pack()
+        document = {
+            "settings": self.settings.to_dict(),
+            "blueprint": self.blueprint.name,
+            "steps": [asdict(step) for step in self._steps],
+            "sampling": self._sampling.get_state().tolist(),
+            "memory": memory,
+        }
+        persistence.save(Path(path), self.method, document, self._components, tensors)
+
+    # Machinery -------------------------------------------------------------------------------------------------
+
+    @property
+    def _fabric(self) -> Fabric:
+        if self._cached_fabric is None:
+            self._cached_fabric = make_fabric(self.settings)
+        return self._cached_fabric
+
+    def _router(self) -> Router:
+        if self._cached_router is None:
+            self._cached_router = Router(self._learnt())
+        return self._cached_router
+
+    @property
+    def _draws(self) -> torch.Generator:
+        return self._sampling
+
+    def _seed(self, what: int) -> int:
+        """Seed of one piece of work: task ``what``, or -1 for the student after so many tasks.
+
+        Derived, not drawn: there is no stream to lose, and a failed or an extra call changes nothing that follows.
+        """
+        entropy = [self.settings.seed, what + 1, len(self._steps)]
+        return int(np.random.SeedSequence(entropy).generate_state(1)[0])
+
+    def _restore(self, saved: persistence.Checkpoint) -> None:
+        """Become what was saved; this object is new."""
+        document = saved.document
+        self._memory = self._unpack(saved)
+        for state in saved.components:
+            empty = self._new_component(state.shape, supervised=state.supervised, target_shape=state.target_shape)
+            self._components.append(state.fill(empty).to(self._fabric.device))
+        self._steps = [_step_from(step) for step in document["steps"]]
+        self._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
+        if len(self.versions) != len(self._components):
+            raise ValueError(f"{len(self._components)} components, but {len(self.versions)} were trained")
+
+
+L = TypeVar("L", bound=Learner[Any])
+
+
+def load_learner(path: Path, kind: str, make: Callable[[Settings], L], device: str | None) -> L:
+    """Read back what :meth:`Learner.save` wrote.
+
+    Parameters
+    ----------
+    path
+        What it was saved to.
+    kind
+        Name of the method that must have made it.
+    make
+        Makes the learner, still empty, from its settings.
+    device
+        Where to put it, if not where it was made.
+
+    Raises
+    ------
+    BadCheckpoint
+        A file is missing, broken or of another method.
+    BadInput
+        If the learner's blueprint is not the one that it was made with.
+    """
+    saved = persistence.load(path, kind)
+    with persistence.understanding(path):
+        settings, name = Settings(**saved.document["settings"]), saved.document["blueprint"]
+    learner = make(settings if device is None else settings.but(device=device))
+    if learner.blueprint.name != name:
+        raise BadInput(f"blueprint is {learner.blueprint.name!r}, but this {kind} was made with {name!r}")
+    with persistence.understanding(path), torch.random.fork_rng(devices=[]):
+        learner._restore(saved)
+    return learner
+
+
+def count_task(component: Component, task: TaskData, classes: Sequence[int]) -> None:
+    """Make room for a task's classes, and count its examples, before a component is trained on it.
+
+    ``classes`` are those of the whole task: one of them may have been held out altogether.
+    """
+    component.add_classes(classes)
+    positions = task_positions(task, component)
+    component.class_counts += torch.bincount(positions[positions >= 0], minlength=len(component.classes)).to(
+        component.class_counts
+    )
+    component.unlabelled_count += (positions < 0).sum().to(component.unlabelled_count)
+
+
+def task_positions(task: TaskData, component: Component) -> Tensor:
+    """Position of every example's label among the component's classes, -1 where there is none."""
+    if task.y is None:
+        return no_labels(len(task))
+    return label_positions(task.y, component.classes)
+
+
+def train_component(
+    component: Component,
+    data: TaskData,
+    budget: Budget,
+    fabric: Fabric,
+    stream: torch.Generator,
+    *,
+    beta: float,
+    index: int,
+    callbacks: Sequence[Callback],
+    held_out: Callable[[], float] | None = None,
+    objective: Callable[[nn.Module], nn.Module] = lambda plain: plain,
+    after_step: Callable[[], None] | None = None,
+) -> TrainingLog:
+    """Train a component, in place, on the data of a task.
+
+    Parameters
+    ----------
+    component
+        New, or a copy of one.
+    data
+        All that it is trained on.
+    budget, fabric, stream, callbacks, held_out, after_step
+        As for :func:`growmix.training.fit`.
+    beta
+        Weight of the classification loss.
+    index
+        Of the component.
+    objective
+        Makes what is minimised from the plain objective, such as a penalised one.
+    """
+    if data.target is not None:
+        assert isinstance(component, Translation)  # made for pairs
+        plain: nn.Module = TranslationObjective(component)
+        tensors = [data.x, data.target]
+    else:
+        positions = task_positions(data, component)
+        plain = TaskObjective(component, beta, unlabelled=bool((positions < 0).any()))
+        tensors = [data.x, positions]
+    return fit(
+        objective(plain),
+        tensors,
+        component.latent,
+        budget,
+        fabric,
+        stream,
+        component=index,
+        callbacks=callbacks,
+        held_out=held_out,
+        after_step=after_step,
+    )
+
+
+def _step_from(document: dict[str, Any]) -> Step:
+    decision = Decision(**{**document["decision"], "novelty": tuple(document["decision"]["novelty"])})
+    parts = tuple(Part(**part) for part in document["parts"])
+    return Step(decision, parts, persistence.log_from_json(document["log"]))

@@ -1,0 +1,136 @@
+"""How good a learner's density and its samples are: test log-likelihood, and Frechet distance of generated images.
+
+Both are measured once, after the last task, on a part of each test set; neither reaches what is learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from growmix.evaluation import owners_of
+from growmix.metrics.frechet import frechet_distance, train_features
+from growmix.metrics.likelihood import bits_per_dim, log_likelihood
+from growmix.replay import generate, replay
+
+if TYPE_CHECKING:
+    from growmix.component import Component
+    from growmix.learner import Learner
+    from growmix.streams import Stream, Task
+
+
+def likelihood_scores(learner: Learner[Any], stream: Stream, draws: int, examples: int, seed: int) -> dict[str, Any]:
+    """Test log-likelihood of each learnt task by the importance-weighted bound.
+
+    Parameters
+    ----------
+    learner
+        Has learnt the first tasks of ``stream``.
+    stream
+        Tasks with test sets.
+    draws
+        Of the code per example.
+    examples
+        Per test set at most.
+    seed
+        Of the choice of examples and of the draws.
+
+    Returns
+    -------
+    dict
+        Block ``log_likelihood`` of ``metrics.json``: ``nats`` and ``bits_per_dim`` per task, means over examples;
+        ``draws`` and ``examples``.
+    """
+    shape = stream.shape
+    kind: Any = "discrete" if learner.settings.likelihood == "bernoulli" else "density"
+    nats = []
+    for task in stream[: len(learner.steps)]:
+        x = task.test.images(_some(len(task.test), examples, seed))
+        nats.append(float(log_likelihood(learner.components, learner.log_prior, x, draws, seed).double().mean()))
+    bits = [bits_per_dim(value, shape[0] * shape[1] * shape[2], kind) for value in nats]
+    return {"nats": nats, "bits_per_dim": bits, "draws": draws, "examples": examples}
+
+
+def frechet_scores(learner: Learner[Any], stream: Stream, examples: int, seed: int) -> dict[str, Any]:
+    """Frechet distance between generated and test images, in the features of a classifier trained for it here.
+
+    Parameters
+    ----------
+    learner
+        Has learnt the first tasks of ``stream``.
+    stream
+        Tasks with training sets (for the classifier, an instrument of this evaluation alone) and test sets.
+    examples
+        Images of each kind per task at most.
+    seed
+        Of everything random.
+
+    Returns
+    -------
+    dict
+        Block ``frechet`` of ``metrics.json``. ``distance`` per task: samples of its classes by the components that
+        learnt it; without labels, samples of its component, ``None`` where that learnt other tasks too. ``all``:
+        samples of everything against all test sets. ``features``: what the distance is measured in.
+    """
+    tasks = stream[: len(learner.steps)]
+    features = train_features([task.train for task in tasks], seed)
+    draws = torch.Generator().manual_seed(seed)
+    real = [features(task.test.images(_some(len(task.test), examples, seed))) for task in tasks]
+    distances: list[float | None] = []
+    for i, task in enumerate(tasks):
+        drawn = _drawn(learner, i, task, len(real[i]), draws)
+        distances.append(None if drawn is None else frechet_distance(real[i], features(drawn)))
+    n = sum(map(len, real))
+    return {
+        "distance": distances,
+        "all": frechet_distance(torch.cat(real), features(_drawn_of_all(learner, n, draws))),
+        "features": "a classifier trained by this run on the training images; compare within this run alone",
+    }
+
+
+def _some(n: int, most: int, seed: int) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:most]
+
+
+def _drawn(learner: Learner[Any], i: int, task: Task, n: int, draws: torch.Generator) -> Tensor | None:
+    """Images ``(n, *shape)`` that stand for task i; ``None`` where the task's images can't be told from others'."""
+    from_prior = learner.settings.sampling == "prior"
+    owners = owners_of(learner.steps[i])
+    kinds = [
+        (learner.components[k], learner.components[k].classes.index(label))
+        for label in task.classes
+        for k in owners
+        if label in learner.components[k].classes
+    ]
+    if kinds:
+        return _of_classes(kinds, n, draws, from_prior=from_prior)
+    exclusive = sum(k in owners_of(step) for step in learner.steps for k in owners) == len(owners)
+    if len(owners) > 1 or not exclusive:
+        return None
+    return replay(learner.components[owners[0]], n, draws, from_prior=from_prior).x
+
+
+def _of_classes(kinds: Sequence[tuple[Component, int]], n: int, draws: torch.Generator, *, from_prior: bool) -> Tensor:
+    shares = torch.arange(n).tensor_split(len(kinds))
+    drawn = [
+        generate(component, torch.full((len(share),), position), draws, from_prior=from_prior).x
+        for (component, position), share in zip(kinds, shares, strict=True)
+        if len(share)
+    ]
+    return torch.cat(drawn)
+
+
+def _drawn_of_all(learner: Learner[Any], n: int, draws: torch.Generator) -> Tensor:
+    which = torch.multinomial(learner.log_prior.exp(), n, replacement=True, generator=draws)
+    from_prior = learner.settings.sampling == "prior"
+    counts = torch.bincount(which, minlength=len(learner.components)).tolist()
+    return torch.cat(
+        [
+            replay(component, count, draws, from_prior=from_prior).x
+            for component, count in zip(learner.components, counts, strict=True)
+            if count
+        ]
+    )

@@ -1,0 +1,232 @@
+"""Figures with axes, as PNG: a comparison of methods, a threshold sweep, an order study, figures over time, pictures.
+
+Each takes plain numbers and writes one file; the same numbers give the same bytes.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from growmix.errors import BadInput
+
+Estimate: TypeAlias = tuple[float | None, float | None]
+"""Mean and standard error; the error is ``None`` for one seed, both where a figure does not apply."""
+
+DPI = 150
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Okabe and Ito's colours, which people with any colour vision tell apart."""
+
+MARKERS = "osD^vPX*"
+
+LABEL_WIDTH = 22
+"""Characters of a label before it goes on in the next line."""
+
+
+def comparison(rows: Sequence[tuple[str, Estimate, Estimate]], file: Path) -> None:
+    """Methods beside each other, the best at the top: bars for task_agnostic, diamonds for task_aware.
+
+    Parameters
+    ----------
+    rows
+        Per method its name, task_agnostic and task_aware, shares of 1.
+    file
+        PNG to write.
+
+    Raises
+    ------
+    BadInput
+        The file can't be written.
+    """
+    ranked = sorted(rows, key=lambda row: -1.0 if row[1][0] is None else row[1][0])
+    figure = Figure(figsize=(7.5, 1.2 + 0.36 * len(ranked)), layout="constrained")
+    axes = figure.subplots()
+    for place, (_, agnostic, aware) in enumerate(ranked):
+        if agnostic[0] is not None:
+            axes.barh(place, 100 * agnostic[0], xerr=_percent(agnostic[1]), color=PALETTE[0], height=0.6, capsize=3)
+        if aware[0] is not None:
+            style: dict[str, Any] = {"marker": "D", "color": PALETTE[1], "markersize": 5, "linestyle": "none"}
+            axes.errorbar(100 * aware[0], place, xerr=_percent(aware[1]), capsize=3, **style)
+    axes.set_yticks(range(len(ranked)), [name for name, _, _ in ranked])
+    axes.set_xlim(0, 101)
+    axes.set_xlabel("accuracy over the tasks after the last one, %")
+    axes.barh([], [], color=PALETTE[0], label="task_agnostic: nothing but the example is given")
+    axes.plot([], [], "D", color=PALETTE[1], label="task_aware: its task is given")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
+    _light_grid(axes, "x")
+    _write(figure, file)
+
+
+def sweep(points: Sequence[Mapping[str, Any]], published: Mapping[int, float], file: Path) -> None:
+    """Accuracy against number of components, and components and parameters against the threshold.
+
+    Parameters
+    ----------
+    points
+        Each with ``components``, ``threshold``, ``parameters``, and ``grouped`` and ``task_agnostic`` (shares of 1).
+    published
+        Published accuracy (of a protocol that chose the component once per task) by number of components.
+    file
+        PNG to write.
+
+    Raises
+    ------
+    BadInput
+        The file can't be written.
+    """
+    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    counts = [point["components"] for point in points]
+    for name, style, colour in (("grouped", "o-", PALETTE[0]), ("task_agnostic", "s--", PALETTE[1])):
+        left.plot(counts, [_percent(point[name]) or np.nan for point in points], style, color=colour, label=name)
+    if published:
+        known = sorted(published)
+        left.plot(known, [100 * published[k] for k in known], "k^:", label="published (component chosen per task)")
+    left.set_xlabel("components")
+    left.set_ylabel("accuracy, %")
+    left.set_xticks(sorted({*counts, *published}))
+    left.legend(frameon=False, fontsize=8)
+    ordered = sorted(points, key=lambda point: point["threshold"])
+    thresholds = [point["threshold"] for point in ordered]
+    right.plot(thresholds, [point["components"] for point in ordered], "o-", color=PALETTE[0])
+    right.set_yticks(sorted(set(counts)))
+    right.set_xlabel("threshold")
+    right.set_ylabel("components", color=PALETTE[0])
+    millions = right.twinx()
+    millions.plot(thresholds, [point["parameters"] / 1e6 for point in ordered], "s--", color=PALETTE[1])
+    millions.set_ylabel("parameters, millions", color=PALETTE[1])
+    millions.set_ylim(bottom=0)
+    _light_grid(left, "both")
+    _write(figure, file)
+
+
+def order_study(curves: Mapping[str, Mapping[str, Sequence[float]]], file: Path) -> None:
+    """Accumulated target risk after each task: a panel for each order of tasks, a line for each kind of sharing.
+
+    Parameters
+    ----------
+    curves
+        By order, then by kind, the risk after each task.
+    file
+        PNG to write.
+
+    Raises
+    ------
+    BadInput
+        There is no curve, or the file can't be written.
+    """
+    if not curves:
+        raise BadInput("curves is empty; at least one order of tasks is needed")
+    figure = Figure(figsize=(1.2 + 3.8 * len(curves), 3.9), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(curves), sharey=True))
+    for panel, (order, lines) in zip(panels, curves.items(), strict=True):
+        for number, (kind, risks) in enumerate(lines.items()):
+            panel.plot(range(1, len(risks) + 1), risks, label=kind, **_style(number))
+        panel.set_title(order, fontsize=10)
+        panel.set_xlabel("tasks learnt")
+        panel.set_xticks(range(1, 1 + max((len(risks) for risks in lines.values()), default=0)))
+        panel.set_ylim(bottom=0)
+        _light_grid(panel, "y")
+    panels[0].set_ylabel("accumulated target risk\n(squared error per image, summed over tasks)")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8)
+    _write(figure, file)
+
+
+def over_time(matrix: Sequence[Sequence[float | None]], tasks: Sequence[str], what: str, file: Path) -> None:
+    """A figure of every task, after each task.
+
+    Parameters
+    ----------
+    matrix
+        Row t after task t, column i of task i; ``None`` where there is none.
+    tasks
+        Names of the tasks.
+    what
+        What is shown, with its unit.
+    file
+        PNG to write.
+
+    Raises
+    ------
+    BadInput
+        The file can't be written.
+    """
+    figure = Figure(figsize=(7.5, 4.0), layout="constrained")
+    axes = figure.subplots()
+    values = np.array([[np.nan if value is None else value for value in row] for row in matrix])
+    for i, name in enumerate(tasks):
+        axes.plot(range(1, len(values) + 1), values[:, i], label=name, **_style(i))
+    axes.set_xlabel("tasks learnt")
+    axes.set_ylabel(what)
+    axes.set_xticks(range(1, len(values) + 1))
+    figure.legend(loc="outside right upper", frameon=False, fontsize=8)
+    _light_grid(axes, "y")
+    _write(figure, file)
+
+
+def picture_rows(rows: Sequence[tuple[str, np.ndarray[Any, Any]]], file: Path) -> None:
+    """Rows of images with a label before each.
+
+    Parameters
+    ----------
+    rows
+        Label and images in [0, 1], shape ``(n, 1 or 3 channels, height, width)``; all rows have one n, height, width.
+    file
+        PNG to write.
+
+    Raises
+    ------
+    BadInput
+        There is no row, or the file can't be written.
+    """
+    if not rows:
+        raise BadInput("rows is empty; at least one row of images is needed")
+    across = max(len(images) for _, images in rows)
+    height, width = rows[0][1].shape[-2:]
+    figure = Figure(figsize=(1.7 + 0.75 * across, 0.15 + 0.78 * len(rows) * height / width))
+    label = 1.6 / figure.get_figwidth()
+    grid = figure.subplots(len(rows), across, squeeze=False)
+    figure.subplots_adjust(left=label, right=0.995, top=0.99, bottom=0.01, wspace=0.04, hspace=0.04)
+    for line, (name, images) in zip(grid, rows, strict=True):
+        for panel in line:
+            panel.set_axis_off()
+        for panel, image in zip(line, images, strict=False):
+            panel.imshow(_pixels(image), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
+        lines = [part for text in name.splitlines() for part in textwrap.wrap(text, LABEL_WIDTH)]
+        line[0].text(-0.12, 0.5, "\n".join(lines), transform=line[0].transAxes, ha="right", va="center", fontsize=7)
+    _write(figure, file)
+
+
+def _pixels(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """As matplotlib takes them: ``(height, width)`` or ``(height, width, 3)``."""
+    pixels: np.ndarray[Any, Any] = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+    return pixels.clip(0.0, 1.0)
+
+
+def _style(number: int) -> dict[str, Any]:
+    return {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _light_grid(axes: Axes, along: Any) -> None:
+    axes.grid(axis=along, alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _write(figure: Figure, file: Path) -> None:
+    try:
+        figure.savefig(file, dpi=DPI, metadata={"Software": None})
+    except OSError as error:
+        raise BadInput(f"out is {str(file)!r}, which can't be written: {error.strerror or error}") from error
