@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,13 +10,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 import growmix
-from growmix import GrowingMixture
-from growmix.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, execute
+from growmix import GrowingMixture, experiment, streams
+from growmix.baselines import METHODS
+from growmix.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, compare, execute, paths, two_unlike
 from growmix.errors import NonFiniteLoss
+from growmix.studies import runs
+from growmix.studies.experiments import EXPERIMENTS
 
 TINY = [
     "--hidden",
@@ -112,6 +117,46 @@ def test_sample_writes_into_the_run_unless_told(folder: Path) -> None:
     assert (folder / "samples.png").is_file()
 
 
+def test_interpolate_draws_paths_within_and_across_components(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    components = json.loads((folder / "metrics.json").read_text())["components"]
+    assert components > 1
+    assert execute(["interpolate", str(folder), "--steps", "3", "--out", "x.png"]) == DONE
+    assert capsys.readouterr().out == f"x.png: {2 * components - 1} paths of 3 images\n"
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.width > image.height / (2 * components - 1)
+
+
+def test_a_path_has_the_reconstructions_of_two_test_images_at_its_ends(folder: Path) -> None:
+    learner, stream = experiment.load_learner(folder), streams.load("split-digits")
+    rows = paths(learner, stream, 4)
+    assert [label for label, _ in rows[:2]] == ["component 0\ndigits/0-1", "component 1\ndigits/2-3"]
+    first, second = two_unlike(stream[0].test)
+    assert stream[0].test.y is not None and len(set(stream[0].test.y[:2].tolist()) | {0, 1}) == 2
+    for end, image in ((0, first), (-1, second)):
+        assert np.allclose(rows[0][1][end], learner.reconstruct(image, component=0)[0], atol=1e-5)
+    assert rows[-1][0].startswith("components ") and all(len(images) == 4 for _, images in rows)
+
+
+def test_compare_lists_every_method_there_is() -> None:
+    names = re.search(r"or all: (.*?)\.", " ".join((compare.__doc__ or "").split()))
+    assert names is not None and names.group(1).split(", ") == list(METHODS)
+
+
+def test_reproduce_lists_experiments_and_whether_their_data_are_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mnist").mkdir()
+    for part in ("train", "test"):
+        (tmp_path / "mnist" / f"{part}.parquet").touch()
+    assert execute(["reproduce", "--list", "--data-root", str(tmp_path)]) == DONE
+    cells = [[cell.strip() for cell in line.split("│")] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    found = {row[1]: row[4] for row in cells if row[1]}
+    assert list(found) == list(EXPERIMENTS)
+    assert found["split-mnist"] == "yes" and found["order"] == "no: svhn, cifar10"
+
+
 def test_streams_tell_what_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +183,7 @@ def test_help_shows_every_option_with_its_default(capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().out
     for name in growmix.Settings().to_dict():
         assert f"--{name.replace('_', '-')} " in shown
+    assert "Other settings" not in shown  # every option has its place
     for text in ("--no-supervised", "--config", "--tasks", "[default: 0.002]", "ks, smd, paper, stored", "Student"):
         assert text in shown
 
@@ -182,6 +228,35 @@ BAD = {
     "evaluate nothing": (["evaluate"], ["DIR"]),
     "evaluate no run": (["evaluate", "."], ["no run", "config.yaml"]),
     "sample no run": (["sample", "nowhere"], ["nowhere", "no run"]),
+    "interpolate no run": (["interpolate", "nowhere"], ["nowhere", "no run"]),
+    "unknown method": (["run", "split-digits", "--method", "ewx"], ["ewx", "ewc"]),
+    "replace what is not there": (["run", "split-digits", "--replace", "mnist=digits"], ["replace", "mnist"]),
+    "label fraction": (["run", "split-digits", "--label-fraction", "1.5"], ["label_fraction", "1.5", "0 to 1"]),
+    "compare nothing": (["compare"], ["stream", "growmix streams"]),
+    "compare unknown": (["compare", "split-digits", "--methods", "er,ewx"], ["ewx", "er, ewc, si"]),
+    "compare twice": (["compare", "split-digits", "--methods", "er,er"], ["er", "twice"]),
+    "compare none": (["compare", "split-digits", "--methods", ","], ["methods", "empty"]),
+    "compare no seed": (["compare", "split-digits", "--seeds", "0"], ["seeds is 0", "1 or more"]),
+    "compare half a seed": (["compare", "split-digits", "--seeds", "1.5"], ["seeds", "1.5", "a whole number"]),
+    "compare no job": (["compare", "split-digits", "--jobs", "0"], ["jobs is 0", "1 or more"]),
+    "compare one seed": (["compare", "split-digits", "--seed", "1"], ["--seed", "--seeds"]),
+    "compare one method": (["compare", "split-digits", "--method", "er"], ["--method", "--methods"]),
+    "compare wrong value": (["compare", "split-digits", "--epochs", "0"], ["epochs is 0"]),
+    "compare without data": (["compare", "split-mnist", "--data-root", "."], ["mnist", "train.parquet"]),
+    "compare into a file": (["compare", "split-digits", "--out", "text.yaml"], ["out", "text.yaml", "file"]),
+    "reproduce nothing": (["reproduce"], ["experiment", "msfir"]),
+    "reproduce unknown": (["reproduce", "split-mnits"], ["split-mnits", "split-mnist"]),
+    "reproduce wrong scale": (["reproduce", "order", "--scale", "big"], ["big", "small", "paper"]),
+    "reproduce what it varies": (["reproduce", "order", "--sharing", "trunk"], ["sharing", "--sharing"]),
+    "reproduce without data": (
+        ["reproduce", "order", "--data-root", "."],
+        ["mnist", "svhn", "cifar10", "train.parquet", "--replace"],
+    ),
+    "reproduce with one set missing": (
+        ["reproduce", "order", "--data-root", ".", "--replace", "mnist=digits,cifar10=digits"],
+        ["svhn", "train.parquet", "--replace"],
+    ),
+    "replace by nothing": (["reproduce", "order", "--replace", "svhn="], ["replace", "svhn="]),
 }
 
 
@@ -243,6 +318,55 @@ def test_failed_training_is_not_called_wrong_input(
     monkeypatch.setattr(GrowingMixture, "learn", fail)
     assert execute(["run", "split-digits", *TINY]) == FAILED
     assert capsys.readouterr().err == "growmix: the loss is nan\n"
+
+
+# Studies ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_compare_puts_methods_beside_each_other_and_goes_on_where_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["compare", "split-digits", "--seeds", "1", "--jobs", "2", "--hidden", "16", "--epochs", "1", "--out", "c"]
+    assert execute([*words, "--methods", "er,fine-tuning"]) == DONE
+    printed = capsys.readouterr().out
+    assert "er-seed0: " in printed and "finished before" not in printed
+    for name in ("results.json", "table.md", "comparison.png", "er-seed0/metrics.json"):
+        assert (tmp_path / "c" / name).is_file()
+    table = (tmp_path / "c" / "table.md").read_text()
+    assert "growmix compare split-digits --methods er,fine-tuning --seeds 1" in table and "1 epochs" in table
+
+    before = (tmp_path / "c" / "er-seed0" / "metrics.json").stat().st_mtime_ns
+    assert execute([*words, "--methods", "er,joint"]) == DONE
+    assert "er-seed0: finished before" in capsys.readouterr().out
+    assert (tmp_path / "c" / "er-seed0" / "metrics.json").stat().st_mtime_ns == before
+
+    assert execute([*words, "--methods", "er", "--epochs", "2"]) == WRONG_INPUT  # --epochs twice
+    words[words.index("--epochs") + 1] = "2"
+    capsys.readouterr()
+    assert execute([*words, "--methods", "er"]) == WRONG_INPUT
+    assert "another configuration" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_reproduce_puts_ours_beside_the_published(tmp_path: Path) -> None:
+    tiny = ["--replace", "mnist=digits", "--hidden", "16", "--max-steps", "5", "--jobs", "2", "--out", "r"]
+    assert execute(["reproduce", "split-mnist", *tiny]) == DONE
+    table = (tmp_path / "r" / "table.md").read_text()
+    assert "| 5 | 1 | always |" in table and "0.9921" in table and "mnist is replaced by digits" in table
+    results = json.loads((tmp_path / "r" / "results.json").read_text())
+    assert results["sweep"][0]["components"] == 5 and len(results["runs"]) >= 3
+    assert (tmp_path / "r" / "sweep.png").is_file()
+
+
+def test_a_failed_run_ends_a_study_with_its_reason_and_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = "import sys; sys.exit('growmix: the loss is nan')"
+    monkeypatch.setattr(runs, "PROGRAM", (sys.executable, "-c", script))
+    assert execute(["compare", "split-digits", "--methods", "er", "--out", "c"]) == FAILED
+    error = capsys.readouterr().err
+    assert error.startswith("growmix: run er-seed0 failed: the loss is nan; ") and error.count("\n") == 1
 
 
 # As a process --------------------------------------------------------------------------------------------------

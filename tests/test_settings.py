@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growmix import GrowingMixture
-from growmix.errors import BadInput
 from growmix.construction import make_blueprint
+from growmix.errors import BadInput
 from growmix.nets import MLP, Conv
 from growmix.settings import BlueprintName, Settings
 

@@ -84,7 +84,7 @@ def _as_given(kind: Any, tokens: Sequence[Any]) -> Any:
 def _option(name: str, kind: Any, text: str, group: Group) -> Any:
     default = getattr(Settings(), name) if hasattr(Settings, name) else getattr(RunConfig(stream=""), name)
     wanted = without_none(kind)
-    shown = f"{text} [default: {default}]" if default is not None else text
+    shown = text if default in (None, ()) else f"{text} [default: {default}]"
     if wanted is bool:
         return Annotated[bool, Parameter(help=shown, group=group)]
     if typing.get_origin(wanted) is tuple:
@@ -198,8 +198,9 @@ def compare(
 ) -> int:
     """Run several methods on one stream, with equal budgets, and put them beside each other.
 
-    Writes a run's folder for each method and seed, results.json, table.md and comparison.png. The same command again
-    goes on where it was left.
+    Writes a run's folder for each method and seed, results.json, table.md and comparison.png, by default to
+    runs/compare-STREAM. The same command again goes on where it was left. Without --student, --likelihood-draws or
+    --frechet-examples, what these switch is left out.
 
     Parameters
     ----------
@@ -252,8 +253,9 @@ def reproduce(
 ) -> int:
     """Do one of the paper's experiments, and put its figures beside the published ones.
 
-    Writes a run's folder for each run, results.json, table.md and figures. The same command again goes on where it was
-    left.
+    Writes a folder for each run, results.json, table.md and figures, by default to runs/reproduce-NAME-SCALE. The same
+    command again goes on where it was left. The experiment and its scale have settings of their own; options of a run
+    count more.
 
     Parameters
     ----------

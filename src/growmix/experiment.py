@@ -85,8 +85,9 @@ def run(config: RunConfig, *, overwrite: bool = False, reporters: Sequence[Repor
 
 def _run(config: RunConfig, reporters: Sequence[Reporter]) -> dict[str, Any]:
     folder = RunFolder(config.folder)
-    stream = load_stream(config)
     learner = baselines.make_learner(config.method, config.settings)
+    stream = load_stream(config)
+    check_method(config, stream)
     check_blueprint(learner.blueprint, config.settings.latent, stream.shape)  # networks that can't be had show here
     folder.open(config)
 
@@ -179,6 +180,29 @@ def load_stream(config: RunConfig) -> Stream:
         except BadInput as error:
             raise BadInput(f"task {task.name!r}: {error}") from error
     return stream
+
+
+def check_method(config: RunConfig, stream: Stream) -> None:
+    """See whether the method can learn the stream.
+
+    Raises
+    ------
+    BadInput
+        It learns labels or images alone, and the stream has none of these.
+    """
+    method = baselines.METHODS[config.method]
+    pairs = any(task.train.target is not None for task in stream)
+    if pairs and not method.is_mixture:
+        raise BadInput(
+            f"method is {config.method!r}, which does not learn pairs of images as stream {stream.name!r} has; "
+            f"allowed is one of {', '.join(baselines.MIXTURES)}"
+        )
+    if not method.needs_labels:
+        return
+    unlabelled = [task.name for task in stream if task.train.y is None]
+    if unlabelled or config.label_fraction < 1:
+        given = f"task {unlabelled[0]!r} has none" if unlabelled else f"label_fraction is {config.label_fraction:g}"
+        raise BadInput(f"method is {config.method!r}, which needs a label for every example, but {given}")
 
 
 def plan(config: RunConfig, stream: Stream) -> RunPlan:

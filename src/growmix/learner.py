@@ -401,8 +401,6 @@ def train_component(
     index: int,
     callbacks: Sequence[Callback],
     held_out: Callable[[], float] | None = None,
-    objective: Callable[[nn.Module], nn.Module] = lambda plain: plain,
-    after_step: Callable[[], None] | None = None,
 ) -> TrainingLog:
     """Train a component, in place, on the data of a task.
 
@@ -412,25 +410,23 @@ def train_component(
         New, or a copy of one.
     data
         All that it is trained on.
-    budget, fabric, stream, callbacks, held_out, after_step
+    budget, fabric, stream, callbacks, held_out
         As for :func:`growmix.training.fit`.
     beta
         Weight of the classification loss.
     index
         Of the component.
-    objective
-        Makes what is minimised from the plain objective, such as a penalised one.
     """
     if data.target is not None:
         assert isinstance(component, Translation)  # made for pairs
-        plain: nn.Module = TranslationObjective(component)
+        objective: nn.Module = TranslationObjective(component)
         tensors = [data.x, data.target]
     else:
         positions = task_positions(data, component)
-        plain = TaskObjective(component, beta, unlabelled=bool((positions < 0).any()))
+        objective = TaskObjective(component, beta, unlabelled=bool((positions < 0).any()))
         tensors = [data.x, positions]
     return fit(
-        objective(plain),
+        objective,
         tensors,
         component.latent,
         budget,
@@ -439,7 +435,6 @@ def train_component(
         component=index,
         callbacks=callbacks,
         held_out=held_out,
-        after_step=after_step,
     )
 
 

@@ -378,11 +378,21 @@ def _pool(a: Reference, b: Reference) -> Reference:
     return Reference(pooled, tuple(sorted({*a.classes, *b.classes})))
 
 
+def held_out_size(examples: int, share: float) -> int:
+    """How many of a task's examples are held out of training.
+
+    Examples
+    --------
+    >>> held_out_size(12_000, 0.1), held_out_size(60_000, 0.1), held_out_size(40, 0.1)
+    (1000, 1000, 10)
+    """
+    return min(MAX_HELD_OUT, max(round(share * examples), min(MIN_HELD_OUT, examples // 4), 1))
+
+
 def _split(task: TaskData, share: float, stream: torch.Generator) -> tuple[TaskData, TaskData]:
     """Held-out part and the rest, in random order."""
-    n = len(task)
-    size = min(MAX_HELD_OUT, max(round(share * n), min(MIN_HELD_OUT, n // 4), 1))
-    order = torch.randperm(n, generator=stream)
+    size = held_out_size(len(task), share)
+    order = torch.randperm(len(task), generator=stream)
     if task.y is not None:
         order = _with_every_class_late(order, task.y, size)
     return task[order[:size]], task[order[size:]]

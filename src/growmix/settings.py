@@ -173,8 +173,8 @@ class Settings:
     student_beta: float = 30.0
     student_temperature: float = 2.0
     buffer_size: int = 500
-    ewc_strength: float = 100.0
-    si_strength: float = 1.0
+    ewc_strength: float = 10.0
+    si_strength: float = 10.0
     device: str = "auto"
     devices: int = 1
     strategy: str = "auto"

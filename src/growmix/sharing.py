@@ -93,8 +93,8 @@ class Foundation(nn.Module):
     def carry(self, component: Component) -> None:
         """Make a component with networks of its own stand on the foundation, in place.
 
-        A trained component that the foundation is of keeps its function bit for bit; a new one starts from what the
-        foundation computes, or for ``trunk`` from its own fresh upper half.
+        A trained component that the foundation is of keeps its function (bit for bit; with ``rank-one`` up to
+        rounding); a new one starts from what the foundation computes, or for ``trunk`` from its own fresh upper half.
         """
         for name, part in zip(self._names, self.parts, strict=True):
             network = component.get_submodule(name)

@@ -50,12 +50,22 @@ def encode_png() -> Callable[[np.ndarray, str], bytes]:
     return png
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def write_set() -> Callable[..., dict[str, tuple[np.ndarray, np.ndarray]]]:
-    """Write ``root/<name>/{train,test}.parquet``; answers the pixels and labels that went in."""
+    """Write ``root/<name>/{train,test}.parquet``; answers the pixels and labels that went in.
+
+    A column named by ``negative`` holds the same images inverted, row by row.
+    """
 
     def write(
-        root: Path, name: str, classes: int = 10, mode: str = "L", side: int = 28, image: str = "image"
+        root: Path,
+        name: str,
+        classes: int = 10,
+        mode: str = "L",
+        side: int = 28,
+        image: str = "image",
+        label: str = "label",
+        negative: str | None = None,
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         written = {}
         for seed, part in enumerate(("train", "test")):
@@ -65,9 +75,13 @@ def write_set() -> Callable[..., dict[str, tuple[np.ndarray, np.ndarray]]]:
             pixels = random.integers(0, 256, shape, dtype=np.uint8)
             if mode == "1":
                 pixels = (pixels > 127).astype(np.uint8) * 255
+            table = table_of([png(each, mode) for each in pixels], labels.tolist(), image, label)
+            if negative is not None:
+                rows = [{"bytes": png(255 - each, mode), "path": None} for each in pixels]
+                table = table.append_column(negative, pa.array(rows))
             path = root / name / f"{part}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            pq.write_table(table_of([png(each, mode) for each in pixels], labels.tolist(), image), path)
+            pq.write_table(table, path)
             x = pixels.transpose(0, 3, 1, 2) if mode == "RGB" else pixels[:, None]
             written[part] = (x, labels)
         return written
@@ -75,12 +89,18 @@ def write_set() -> Callable[..., dict[str, tuple[np.ndarray, np.ndarray]]]:
     return write
 
 
-@pytest.fixture
-def made_root(tmp_path: Path, write_set: Callable[..., object]) -> Path:
-    """Every data set that the catalogue names, small."""
-    root = tmp_path / "data"
+@pytest.fixture(scope="session")
+def made_root(tmp_path_factory: pytest.TempPathFactory, write_set: Callable[..., object]) -> Path:
+    """Every data set that the catalogue names, small; for reading only."""
+    root = tmp_path_factory.mktemp("made")
     write_set(root, "mnist")
     write_set(root, "fashion_mnist")
     write_set(root, "emnist_letters", classes=26)
     write_set(root, "cifar10", mode="RGB", side=32, image="img")
+    write_set(root, "cifar100", classes=100, mode="RGB", side=32, image="img", label="fine_label")
+    write_set(root, "svhn", mode="RGB", side=32)
+    for name in ("celeba", "cacd", "chairs", "imagenet"):
+        write_set(root, name, classes=2, mode="RGB", side=20)
+    write_set(root, "omniglot", classes=4, mode="1", side=105)
+    write_set(root, "facades", classes=1, mode="RGB", side=64, negative="condition")
     return root

@@ -21,9 +21,9 @@ def decoded_places(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     places: list[str] = []
     original = sources.decode
 
-    def counted(table: Any, place: str) -> Decoded:
+    def counted(table: Any, place: str, image: str | None = None) -> Decoded:
         places.append(place)
-        return original(table, place)
+        return original(table, place, image)
 
     monkeypatch.setattr(sources, "decode", counted)
     return places
@@ -86,6 +86,15 @@ def test_the_same_name_in_two_roots_is_two_entries(
     assert images(root).shape[-1] == 28
     assert images(tmp_path / "other").shape[-1] == 8
     assert images(root).shape[-1] == 28
+    assert len(decoded_places) == 4
+
+
+def test_two_columns_of_a_file_are_two_entries(tmp_path: Path, write_set: Write, decoded_places: list[str]) -> None:
+    pixels, _ = write_set(tmp_path / "data", "facades", negative="condition")["test"]
+    for _ in range(2):
+        for name, expected in (("facades", pixels), ("facades.condition", 255 - pixels)):
+            x = load("domains", tasks=name, data_root=tmp_path / "data")[0].test.x
+            assert np.array_equal(x.numpy(), expected)
     assert len(decoded_places) == 4
 
 

@@ -43,9 +43,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, made_root: Path) -> dict[str, Any]:
     """A package ``datasets`` whose Hub holds the made data sets under their Hub names."""
     state: dict[str, Any] = {"asked": [], "fingerprint": "one"}
 
-    def load_dataset(hub_id: str) -> dict[str, HubSet]:
-        state["asked"].append(hub_id)
-        name = next(name for name, known in HUB_IDS.items() if known == hub_id)
+    def load_dataset(*asked: str) -> dict[str, HubSet]:
+        state["asked"].append(asked)
+        name = next(name for name, known in HUB_IDS.items() if known == asked)
         return {
             part: HubSet(pq.read_table(made_root / name / f"{part}.parquet"), state["fingerprint"])
             for part in ("train", "test")
@@ -55,10 +55,19 @@ def hub(monkeypatch: pytest.MonkeyPatch, made_root: Path) -> dict[str, Any]:
     return state
 
 
-@pytest.mark.parametrize(("stream", "data_set"), [("split-mnist", "mnist"), ("split-cifar10", "cifar10")])
-def test_the_hub_gives_what_the_folder_gives(stream: str, data_set: str, hub: dict[str, Any], made_root: Path) -> None:
+@pytest.mark.parametrize(
+    ("stream", "asked"),
+    [
+        ("split-mnist", [("ylecun/mnist",)]),
+        ("split-cifar", [("uoft-cs/cifar10",), ("uoft-cs/cifar100",)]),
+        ("msc", [("ylecun/mnist",), ("ufldl-stanford/svhn", "cropped_digits"), ("uoft-cs/cifar10",)]),
+    ],
+)
+def test_the_hub_gives_what_the_folder_gives(
+    stream: str, asked: list[tuple[str, ...]], hub: dict[str, Any], made_root: Path
+) -> None:
     fetched = load(stream)
-    assert hub["asked"] == [HUB_IDS[data_set]]
+    assert hub["asked"] == asked
     for ours, theirs in zip(load(stream, data_root=made_root), fetched, strict=True):
         assert torch.equal(ours.train.x, theirs.train.x)
         assert torch.equal(ours.test.x, theirs.test.x)
@@ -94,11 +103,71 @@ def test_a_root_without_the_set_is_named_with_what_it_has(tmp_path: Path, write_
     write_set(tmp_path, "mnist", classes=2)
     said = unavailable(name="domains", tasks="mnits", data_root=tmp_path)
     assert str(tmp_path / "mnits" / "train.parquet") in said
-    assert "which has mnist); did you mean 'mnist'?" in said
+    assert "; did you mean 'mnist'? (data_root is" in said
+    assert "which has mnist)" in said
     (tmp_path / "mnist" / "test.parquet").unlink()
     said = unavailable(name="split-mnist", data_root=tmp_path)
     assert str(tmp_path / "mnist" / "test.parquet") in said
     assert "train.parquet" not in said
+
+
+def test_all_missing_sets_are_named_at_once_before_anything_is_decoded(tmp_path: Path, write_set: Write) -> None:
+    root = tmp_path / "data"
+    write_set(root, "fashion_mnist")
+    write_set(root, "mnist_m", mode="RGB", side=32)
+    write_set(root, "mnist")
+    (root / "mnist" / "train.parquet").write_text("version https://git-lfs.github.com/spec/v1")
+    said = unavailable(name="msfirc", data_root=root)
+    for path in ("svhn/train", "svhn/test", "cifar10/train", "cifar10/test"):
+        assert f"{root / path}.parquet" in said
+    assert f"{root / 'mnist' / 'train'}.parquet can't be read as Parquet" in said
+    assert "fashion_mnist':" not in said
+    assert "which has fashion_mnist, mnist, mnist_m)" in said
+    assert not (tmp_path / "cache").exists()
+
+
+def test_what_is_said_to_replace_a_missing_set_does_it(tmp_path: Path, write_set: Write) -> None:
+    for name in ("mnist", "mnist_m", "cifar10"):
+        write_set(tmp_path, name)
+    said = unavailable(name="msc", data_root=tmp_path)
+    assert said.endswith("--replace svhn=mnist_m")
+    assert load("msc", data_root=tmp_path, replace=[said.split()[-1]]).notes == ("svhn replaced by mnist_m",)
+    (tmp_path / "mnist_m" / "train.parquet").unlink()
+    said = unavailable(name="msc", data_root=tmp_path)
+    assert load("msc", data_root=tmp_path, replace=[said.split()[-1]]).shape == (3, 32, 32)
+
+
+def test_a_missing_replacement_is_the_one_that_is_named(tmp_path: Path, write_set: Write) -> None:
+    write_set(tmp_path, "cifar10")
+    said = unavailable(name="split-mnist", data_root=tmp_path, replace={"mnist": "kmnist"})
+    assert said.startswith("data set 'kmnist': no file")
+
+
+def test_all_that_the_hub_does_not_have_is_named_and_nothing_fetched(hub: dict[str, Any]) -> None:
+    said = unavailable(name="cccos")
+    for name in ("celeba", "cacd", "chairs", "omniglot", "imagenet"):
+        assert f"'{name}' is none of those known without them" in said
+        assert f"{name}/{{train,test}}.parquet" in said
+    assert unavailable(name="domains", tasks="mnist,celeba").startswith("data set 'celeba': neither data_root nor")
+    assert hub["asked"] == []
+
+
+def test_all_that_the_hub_refuses_is_named_before_anything_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: dict[str, Any]
+) -> None:
+    load_dataset = sys.modules["datasets"].load_dataset
+
+    def refuse(*asked: str) -> dict[str, HubSet]:
+        if asked == HUB_IDS["cifar10"]:
+            found: dict[str, HubSet] = load_dataset(*asked)
+            return found
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(sys.modules["datasets"], "load_dataset", refuse)
+    said = unavailable(name="cms")
+    assert said.startswith("data sets 'mnist', 'svhn': neither data_root nor GROWMIX_DATA is set")
+    assert said.count("no route to host") == 2
+    assert not (tmp_path / "cache").exists()
 
 
 def test_a_root_that_is_no_folder_is_named_with_who_named_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +236,7 @@ def test_tables_that_are_not_images_and_labels_are_refused(
     assert "has the columns extra, label, photo; 'image' or 'img' is needed" in broken(
         make_table([good], [0], image="photo")
     )
-    assert "'label' is needed" in broken(make_table([good], [0], label="target"))
+    assert "'label' or 'fine_label' is needed" in broken(make_table([good], [0], label="target"))
     assert "has no rows" in broken(make_table([good], [0]).slice(0, 0))
     assert "of type int64" in broken(pa.table({"image": [1], "label": [0]}))
     assert "column 'label' has the type double" in broken(make_table([good], [0.5]))

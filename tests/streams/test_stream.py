@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from growmix.data import TaskData
 from growmix.errors import BadInput
-from growmix.streams import from_arrays
+from growmix.streams import Stream, Task, from_arrays
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.random((6, 1, 8, 8)).astype(np.float32)
 Y = np.array([0, 1, 0, 1, -1, 0])
+COLOUR = RANDOM.random((6, 3, 8, 8)).astype(np.float32)
 
 
 def test_arrays_come_back_as_given() -> None:
@@ -33,6 +35,45 @@ def test_tasks_without_labels_have_no_classes() -> None:
     assert task.train.y is None
     assert task.test.y is None
     assert task.classes == ()
+
+
+def test_a_second_array_of_images_is_what_the_first_is_translated_to() -> None:
+    stream = from_arrays({"a": (X, COLOUR, X[:2], COLOUR[:2]), "b": (X[:, 0], COLOUR, X[:1], COLOUR[:1])})
+    assert (stream.shape, stream.target_shape) == ((1, 8, 8), (3, 8, 8))
+    for data, rows in ((stream[0].train, slice(None)), (stream[0].test, slice(2))):
+        assert data.y is None
+        assert data.target is not None
+        assert torch.equal(data.x, torch.from_numpy(X[rows]))
+        assert torch.equal(data.target, torch.from_numpy(COLOUR[rows]))
+    assert stream[0].classes == ()
+    assert stream.class_names == ()
+    assert from_arrays([(X, X)]).target_shape is None
+
+
+@pytest.mark.parametrize(
+    ("train_target", "test_target", "said"),
+    [
+        (torch.zeros(4, 1, 8, 8), None, "has targets in one part only"),
+        (None, torch.zeros(4, 1, 8, 8), "has targets in one part only"),
+        (torch.zeros(4, 1, 8, 8), torch.zeros(4, 1, 6, 8), "has test images of 8x8 and targets of 6x8"),
+        (torch.zeros(3, 1, 8, 8), torch.zeros(4, 1, 8, 8), "has 4 training images and 3 targets"),
+    ],
+)
+def test_a_task_without_a_target_for_each_source_is_refused(
+    train_target: torch.Tensor | None, test_target: torch.Tensor | None, said: str
+) -> None:
+    x = torch.zeros(4, 1, 8, 8)
+    with pytest.raises(BadInput) as caught:
+        Task("night", TaskData(x, None, train_target), TaskData(x, None, test_target), ())
+    assert said in str(caught.value)
+
+
+def test_a_stream_of_pairs_and_others_is_refused_however_it_is_made() -> None:
+    x = torch.zeros(4, 1, 8, 8)
+    pairs = Task("pairs", TaskData(x, None, x), TaskData(x, None, x), ())
+    single = Task("single", TaskData(x), TaskData(x), ())
+    with pytest.raises(BadInput, match="'single' has training targets of shape None"):
+        Stream("mine", (pairs, single), ())
 
 
 def test_bytes_stay_bytes() -> None:
@@ -64,6 +105,16 @@ def test_a_stream_is_a_sequence_and_a_slice_of_it_a_stream() -> None:
         ({"night": (X[:1], X)}, "1 example"),
         ({"night": (X * 0, X)}, "alike"),
         ({"night": (X, Y, X)}, "'night' is 3 items"),
+        ({"night": (X, COLOUR[:5], X, COLOUR)}, "'night', training data: the pairs have 6 sources and 5 targets"),
+        (
+            {"night": (X, COLOUR, X, COLOUR[..., :4])},
+            "'night', test data: the pairs have sources and targets of unlike",
+        ),
+        ({"night": (X, COLOUR, X, Y)}, "'night', test data: the targets of the pairs: x"),
+        ({"night": (X, Y, X, COLOUR)}, "'night', test data: y has shape (6, 3, 8, 8)"),
+        ({"day": (X, COLOUR, X, COLOUR), "night": (X, X)}, "'night' has training targets of shape None"),
+        ({"day": (X, X), "night": (X, COLOUR, X, COLOUR)}, "'day' have None (None: no pairs)"),
+        ({"day": (X, COLOUR, X, COLOUR), "night": (X, X, X, X)}, "'night' has training targets of shape (1, 8, 8)"),
         ({"night": X}, "'night' is a ndarray"),
         ({"day": (X, X), "night": (X[..., :4], X[..., :4])}, "'night' has training images of shape (1, 8, 4)"),
         ({"night": (X, X[..., :4])}, "'night' has test images of shape (1, 8, 4)"),

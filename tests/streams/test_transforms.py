@@ -72,7 +72,7 @@ def test_permutation_number_1_never_changes() -> None:
 
 @given(images)
 def test_every_transform_keeps_bytes_and_the_number_of_images(x: Tensor) -> None:
-    for text in ("invert", "rotate90", "rotate30", "fliplr", "permute3", "gray", "size5"):
+    for text in ("invert", "rotate90", "rotate30", "fliplr", "permute3", "gray", "rgb", "size5"):
         got = run(text, x)
         assert got.dtype == torch.uint8
         assert len(got) == len(x)
@@ -113,6 +113,20 @@ def test_gray_of_a_gray_image_is_itself() -> None:
     assert torch.equal(run("gray", x), x)
 
 
+@given(images)
+def test_rgb_repeats_gray_and_leaves_colour(x: Tensor) -> None:
+    got = run("rgb", x)
+    assert got.shape == (len(x), 3, *x.shape[2:])
+    assert torch.equal(got, x.expand_as(got))
+    assert torch.equal(run("rgb@gray", x), run("gray", x))
+
+
+def test_neither_gray_nor_colour_is_refused() -> None:
+    for text in ("gray", "rgb"):
+        with pytest.raises(BadInput, match="images of 2 channels; allowed are 1 and 3"):
+            run(text, torch.zeros(1, 2, 3, 3, dtype=torch.uint8))
+
+
 @pytest.mark.parametrize("size", [1, 7, 28, 32, 56])
 def test_size_keeps_flat_images_flat_and_the_mean_brightness(size: int) -> None:
     flat = torch.full((1, 3, 28, 28), 137, dtype=torch.uint8)
@@ -143,7 +157,7 @@ def test_many_images_give_what_each_gives_alone() -> None:
     ("text", "said"),
     [
         ("invertt", "did you mean 'invert'"),
-        ("blur", "allowed: invert, rotateN, fliplr, permuteN, gray, sizeN"),
+        ("blur", "allowed: invert, rotateN, fliplr, permuteN, gray, rgb, sizeN"),
         ("", "unknown transform ''"),
         ("Invert", "unknown transform"),
         ("invert2", "takes no number"),

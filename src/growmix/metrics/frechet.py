@@ -62,11 +62,16 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
         raise BadInput(f"features have shapes {shapes}; at least two rows each are needed")
     a, b = real.double(), generated.double()
     shift = float((a.mean(0) - b.mean(0)).square().sum())
-    root = _root(a.T.cov())
+    spread_a, spread_b = _covariance(a), _covariance(b)
+    root = _root(spread_a)
     # the square roots of the eigenvalues of C_r C_g are those of the symmetric product
-    crossed = torch.linalg.eigvalsh(root @ b.T.cov() @ root).clamp_min(0.0).sqrt().sum()
-    spread = float(a.T.cov().trace() + b.T.cov().trace() - 2.0 * crossed)
+    crossed = torch.linalg.eigvalsh(root @ spread_b @ root).clamp_min(0.0).sqrt().sum()
+    spread = float(spread_a.trace() + spread_b.trace() - 2.0 * crossed)
     return shift + max(spread, 0.0)  # rounding alone can bring it below
+
+
+def _covariance(features: Tensor) -> Tensor:
+    return features.T.cov().reshape(features.shape[1], -1)
 
 
 def _root(covariance: Tensor) -> Tensor:

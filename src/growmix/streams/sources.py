@@ -172,8 +172,9 @@ def find_on_hub(names: Sequence[str], cache: DecodedCache) -> dict[str, Source]:
         files = ", ".join(f"{name}/{{train,test}}.parquet" for name in missing)
         raise DataUnavailable(
             f"{_called(missing)}: neither data_root nor GROWMIX_DATA is set, and "
-            f"{'; '.join(reasons[name] for name in missing)}; set data_root (--data-root) or GROWMIX_DATA to a folder "
-            f"with {files}{_instead(missing, tuple(HUB_IDS), names)}"
+            f"{'; '.join(reasons[name] for name in missing)} (known are {', '.join([*HUB_IDS, DIGITS])}); "
+            f"set data_root (--data-root) or GROWMIX_DATA to a folder with {files}"
+            f"{_instead(missing, tuple(HUB_IDS), names)}"
         )
     return fetched
 
@@ -263,8 +264,7 @@ def _hub_client() -> Any:
 def _why_not_on_hub(name: str, client: Any) -> str | None:
     """What can be told before anything is fetched; ``None`` if it may be there."""
     if name not in HUB_IDS:
-        known = [*HUB_IDS, DIGITS]
-        return f"{name!r} is none of those known without them ({', '.join(known)}){_did_you_mean(name, known)}"
+        return f"{name!r} is none of those known without them{_did_you_mean(name, [*HUB_IDS, DIGITS])}"
     if client is None:
         return (
             f"the package 'datasets', which fetches {HUB_IDS[name][0]!r} from the Hugging Face Hub, "
@@ -283,8 +283,9 @@ def _called(names: Sequence[str]) -> str:
 
 
 def _instead(missing: Iterable[str], held: Sequence[str], used: Sequence[str]) -> str:
-    """How to go on without the first of the missing sets: with what is nearest to it, or what is not used yet."""
-    name = next(iter(missing))
+    """How to go on without one of the missing sets: with what is nearest to it, or what is not used yet."""
+    names = list(missing)
+    near = [(name, STAND_INS[name]) for name in names if STAND_INS.get(name) in held]
     others = [each for each in held if each not in used] or [DIGITS]
-    other = STAND_INS[name] if STAND_INS.get(name) in held else others[0]
+    name, other = near[0] if near else (names[0], others[0])
     return f"; or take another data set in the place of one: --replace {name}={other}"

@@ -1,0 +1,48 @@
+"""The same budget for every method: as many steps of as many examples as a new component of the mixture takes."""
+
+from __future__ import annotations
+
+from growmix.data import TaskData
+from growmix.errors import BadInput
+from growmix.mixture import held_out_size
+from growmix.settings import Settings
+from growmix.training import Budget
+
+
+def equal_budget(settings: Settings, examples: int) -> Budget:
+    """What a new component of the mixture would train for on a task of so many examples.
+
+    The mixture holds a part of the task out; a method that does not still takes no step more for it.
+
+    Examples
+    --------
+    >>> equal_budget(Settings(epochs=2, batch_size=10), examples=200).steps
+    30
+    """
+    return Budget.of(settings, examples - held_out_size(examples, settings.holdout))
+
+
+def check_settings(method: str, settings: Settings) -> None:
+    """Refuse what would make the budgets unequal.
+
+    Raises
+    ------
+    BadInput
+        The settings ask for an early end, which needs held-out data that this method does not have.
+    """
+    if settings.patience is not None:
+        raise BadInput(
+            f"patience is {settings.patience}; allowed for the method {method!r} is nothing: it holds no data out"
+        )
+
+
+def check_images_alone(method: str, task: TaskData) -> None:
+    """Refuse pairs.
+
+    Raises
+    ------
+    BadInput
+        The task has targets.
+    """
+    if task.target is not None:
+        raise BadInput(f"data has pairs of images, which the method {method!r} can't learn; 'mixture' can")

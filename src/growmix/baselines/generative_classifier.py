@@ -1,0 +1,174 @@
+"""A generative classifier: one network per class, and Bayes' rule."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from growmix.baselines.budget import check_images_alone, check_settings, equal_budget
+from growmix.component import Component
+from growmix.construction import whole_component
+from growmix.data import UNLABELLED, Shape, TaskData
+from growmix.errors import BadInput
+from growmix.gating import Decision
+from growmix.learner import Learner, Learnt, count_task, task_positions, train_component
+from growmix.model import ex_post_density
+from growmix.nets import Blueprint
+from growmix.persistence import Checkpoint
+from growmix.replay import join, replay, replay_size
+from growmix.settings import Settings
+from growmix.training import Budget, Callback, TrainingLog
+
+
+@final
+class GenerativeClassifier(Learner[None]):
+    """One variational autoencoder per class; p(y|x) is proportional to p(y) p(x|y).
+
+    The steps of a task's budget are shared out among its classes. A class that is met again updates its network, on
+    its own replay too. Images are scored at the posterior mean, where the paper takes 10,000 importance samples.
+
+    Parameters
+    ----------
+    settings
+        All parameters.
+    blueprint
+        Networks, if not those that the settings name.
+
+    Raises
+    ------
+    BadInput
+        The settings have a patience.
+
+    References
+    ----------
+    van de Ven, Li, Tolias 2021, Class-incremental learning with generative classifiers.
+
+    Examples
+    --------
+    >>> dark = np.random.default_rng(0).random((60, 1, 8, 8)) * 0.3
+    >>> classifier = GenerativeClassifier(Settings(hidden=16, latent=2, epochs=30))
+    >>> decision = classifier.learn((np.concatenate([dark, 1 - dark]), np.arange(120) // 60))
+    >>> len(classifier.components), classifier.predict(dark[:3])
+    (2, array([0, 0, 0]))
+    """
+
+    method = "generative-classifier"
+
+    def __init__(self, settings: Settings, blueprint: str | Blueprint | None = None) -> None:
+        check_settings(self.method, settings)
+        super().__init__(blueprint, settings, None)
+
+    def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[None]:
+        check_images_alone(self.method, task)
+        own = _split_by_class(task)
+        budget = equal_budget(self.settings, len(task))
+        assert budget.steps is not None  # a budget of settings counts them
+        places = self._places(list(own))
+        components: dict[int, Component] = {}
+        logs = []
+        for (label, data), steps in zip(own.items(), shares(budget.steps, [len(d) for d in own.values()]), strict=True):
+            k = places[label]
+            components[k], log = self._train(k, data, replace(budget, steps=steps), stream, callbacks)
+            logs.append(log)
+        added = [k for k in places.values() if k >= len(self._components)]
+        decision = Decision("grow", min(added), (), 0.0) if added else Decision("reuse", min(places.values()), (), 0.0)
+        examples = {places[label]: len(data) for label, data in own.items()}
+        return Learnt(decision, components, examples, None, _summed(logs))
+
+    def _places(self, labels: Sequence[int]) -> dict[int, int]:
+        """Index of each class's component, new ones behind those that there are."""
+        known = [component.classes[0] for component in self._components]
+        everything = [*known, *(label for label in labels if label not in known)]
+        return {label: everything.index(label) for label in labels}
+
+    def _train(
+        self, index: int, data: TaskData, budget: Budget, stream: torch.Generator, callbacks: Sequence[Callback]
+    ) -> tuple[Component, TrainingLog]:
+        """The network of one class after its part of a task."""
+        learnt, replayed = 0, None
+        if index < len(self._components):
+            teacher = self._components[index]
+            learnt = int(teacher.class_counts.sum())
+            component = copy.deepcopy(teacher)
+            component.thaw()
+            size = replay_size(len(data), learnt, self.settings.replay_ratio)
+            from_prior = self.settings.sampling == "prior"
+            replayed = replay(teacher, size, stream, from_prior=from_prior) if size else None
+        else:
+            component = self._new_component(data.shape, supervised=True)
+        count_task(component, data, data.classes())
+        component.to(self._fabric.device)
+        train = data if replayed is None else join(data, replayed)
+        log = train_component(
+            component,
+            train,
+            budget.over(len(train)),
+            self._fabric,
+            stream,
+            beta=self.settings.beta,
+            index=index,
+            callbacks=callbacks,
+        )
+        weight = torch.ones(len(train))
+        weight[len(data) :] = learnt / max(1, len(train) - len(data))
+        positions = task_positions(train, component)
+        component.density = ex_post_density(component, train.x, positions, weight, self.settings, stream)
+        return component, log
+
+    def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
+        return whole_component(self.blueprint, self.settings, shape, supervised=supervised, target_shape=target_shape)
+
+    def _pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        return {}, {}
+
+    def _unpack(self, saved: Checkpoint) -> None:
+        return None
+
+
+def shares(steps: int, examples: Sequence[int]) -> list[int]:
+    """Steps shared out in proportion to examples, all of them; at least one each.
+
+    Examples
+    --------
+    >>> shares(10, [50, 50, 50]), shares(1, [5, 5])
+    ([3, 4, 3], [1, 1])
+    """
+    total, done, ends = sum(examples), 0, [0]
+    for count in examples:
+        done += count
+        ends.append(round(steps * done / total))
+    return [max(1, b - a) for a, b in pairwise(ends)]
+
+
+def _split_by_class(task: TaskData) -> dict[int, TaskData]:
+    """A task's examples by class.
+
+    Raises
+    ------
+    BadInput
+        One of them has no label.
+    """
+    unlabelled = len(task) if task.y is None else int((task.y == UNLABELLED).sum())
+    if task.y is None or unlabelled:
+        raise BadInput(
+            f"data has {unlabelled} of {len(task)} examples without a label; the method 'generative-classifier' "
+            "needs one for each, since every class has a network of its own"
+        )
+    return {label: task[task.y == label] for label in task.classes()}
+
+
+def _summed(logs: Sequence[TrainingLog]) -> TrainingLog:
+    """One log of several trainings, one after the other."""
+    return TrainingLog(
+        epochs=sum(log.epochs for log in logs),
+        steps=sum(log.steps for log in logs),
+        examples=sum(log.examples for log in logs),
+        seconds=sum(log.seconds for log in logs),
+        losses=tuple(loss for log in logs for loss in log.losses),
+    )

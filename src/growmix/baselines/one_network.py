@@ -1,0 +1,186 @@
+"""One network that learns task after task: what it rehearses and what restrains it makes it one method or another."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, final
+
+import torch
+from torch import Tensor
+
+from growmix.baselines.budget import check_images_alone, check_settings, equal_budget
+from growmix.baselines.penalties import Penalty, Restrained, Restraint, Unrestrained
+from growmix.baselines.rehearsal import Nothing, Rehearsal, together
+from growmix.component import Component
+from growmix.construction import whole_component
+from growmix.data import Shape, TaskData
+from growmix.gating import Decision
+from growmix.learner import Learner, Learnt, count_task, task_positions
+from growmix.model import ex_post_density
+from growmix.nets import Blueprint
+from growmix.objectives import TaskObjective
+from growmix.persistence import Checkpoint
+from growmix.settings import Settings
+from growmix.training import Callback, TrainingLog, fit
+
+SINGLE_EXAMPLES = 500
+"""Examples of a task whose losses a penalty may look at one by one; each costs a pass forth and back."""
+
+
+class Build(Protocol):
+    """Makes an untrained component."""
+
+    def __call__(
+        self,
+        blueprint: Blueprint,
+        settings: Settings,
+        shape: Shape,
+        *,
+        supervised: bool,
+        target_shape: Shape | None = None,
+    ) -> Component:
+        """As :func:`growmix.construction.whole_component`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What a network keeps of past tasks beside its weights."""
+
+    rehearsal: Rehearsal
+    penalty: Penalty
+
+
+@final
+class OneNetwork(Learner[Past]):
+    """One component, trained on every task from where the last one left it.
+
+    Parameters
+    ----------
+    method
+        Name, for checkpoints and reports.
+    settings
+        All parameters.
+    rehearsal
+        What it trains on beside a new task.
+    penalty
+        What is added to its loss.
+    build
+        Makes the component.
+    blueprint
+        Networks, if not those that the settings name.
+
+    Raises
+    ------
+    BadInput
+        The settings have a patience.
+
+    Examples
+    --------
+    >>> dark = np.random.default_rng(0).random((60, 1, 8, 8)) * 0.3
+    >>> network = OneNetwork("fine-tuning", Settings(hidden=16, latent=2, epochs=3))
+    >>> network.learn(dark).action, network.learn(1 - dark).action
+    ('grow', 'reuse')
+    """
+
+    def __init__(
+        self,
+        method: str,
+        settings: Settings,
+        *,
+        rehearsal: Rehearsal | None = None,
+        penalty: Penalty | None = None,
+        build: Build = whole_component,
+        blueprint: str | Blueprint | None = None,
+    ) -> None:
+        check_settings(method, settings)
+        super().__init__(blueprint, settings, Past(rehearsal or Nothing(), penalty or Unrestrained()))
+        self.method = method
+        self._build = build
+
+    def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Past]:
+        check_images_alone(self.method, task)
+        teacher = self._components[0] if self._components else None
+        component = self._successor(teacher, task)
+        data, weight = self._lessons(teacher, task, stream)
+        restraint = self._memory.penalty.restrain(component, teacher)
+        objective, log = self._train(component, data, len(task), restraint, stream, callbacks)
+        positions = task_positions(data, component)
+        component.density = ex_post_density(component, data.x, positions, weight, self.settings, stream)
+        past = Past(
+            self._memory.rehearsal.after(task, stream),
+            restraint.keep(_single_losses(objective, component, task, stream)),
+        )
+        decision = Decision("grow" if teacher is None else "reuse", 0, (), 0.0)
+        return Learnt(decision, {0: component}, {0: len(task)}, past, log)
+
+    def _successor(self, teacher: Component | None, task: TaskData) -> Component:
+        """What is trained: new, or a copy, with room for the task's classes."""
+        if teacher is None:
+            component = self._new_component(task.shape, supervised=task.y is not None)
+        else:
+            component = copy.deepcopy(teacher)
+            component.thaw()
+        count_task(component, task, task.classes())
+        return component.to(self._fabric.device)
+
+    def _lessons(self, teacher: Component | None, task: TaskData, stream: torch.Generator) -> tuple[TaskData, Tensor]:
+        """All that is trained on, the task's examples first, and how many examples each stands for."""
+        recalled = None if teacher is None else self._memory.rehearsal.recall(task, teacher, self.examples, stream)
+        if recalled is None:
+            return task, torch.ones(len(task))
+        old = torch.full((len(recalled),), self.examples / len(recalled))
+        return together([task, recalled]), torch.cat([torch.ones(len(task)), old])
+
+    def _train(
+        self,
+        component: Component,
+        data: TaskData,
+        new: int,
+        restraint: Restraint,
+        stream: torch.Generator,
+        callbacks: Sequence[Callback],
+    ) -> tuple[TaskObjective, TrainingLog]:
+        """Train in place on data of which the first ``new`` are the task's own."""
+        positions = task_positions(data, component)
+        objective = TaskObjective(component, self.settings.beta, unlabelled=bool((positions < 0).any()))
+        log = fit(
+            Restrained(objective, restraint),
+            [data.x, positions, torch.arange(len(data)) >= new],
+            component.latent,
+            equal_budget(self.settings, new).over(len(data)),
+            self._fabric,
+            stream,
+            component=0,
+            callbacks=callbacks,
+            after_step=restraint.after_step,
+        )
+        return objective, log
+
+    def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
+        return self._build(self.blueprint, self.settings, shape, supervised=supervised, target_shape=target_shape)
+
+    def _pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        rehearsal, penalty = self._memory.rehearsal.pack(), self._memory.penalty.pack()
+        named = {f"rehearsal.{name}": tensor for name, tensor in rehearsal.items()}
+        return {}, named | {f"penalty.{name}": tensor for name, tensor in penalty.items()}
+
+    def _unpack(self, saved: Checkpoint) -> Past:
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {name.removeprefix(prefix): t for name, t in saved.tensors.items() if name.startswith(prefix)}
+
+        rehearsal = self._memory.rehearsal.unpack(under("rehearsal."))
+        return Past(rehearsal, self._memory.penalty.unpack(under("penalty.")))
+
+
+def _single_losses(
+    objective: TaskObjective, component: Component, task: TaskData, stream: torch.Generator
+) -> Iterator[Tensor]:
+    """Losses of some of a task's examples, one by one, as they are asked for."""
+    device = next(component.parameters()).device
+    chosen = torch.randperm(len(task), generator=stream)[:SINGLE_EXAMPLES]
+    images, positions = task.images(chosen), task_positions(task[chosen], component)
+    for x, position in zip(images.split(1), positions.split(1), strict=True):
+        noise = torch.randn(1, component.latent, generator=stream)
+        yield objective(x.to(device), position.to(device), noise.to(device))

@@ -1,0 +1,223 @@
+"""What one network trains on beside a new task, so that it keeps the old ones: nothing, real data, or generated."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor
+
+from growmix.component import Component
+from growmix.data import TaskData, as_float
+from growmix.replay import MIN_REPLAY, as_bytes, replay
+
+MOST_GENERATED = 5
+"""Generated examples for each real one, at most: beyond it a long stream would cost ever more memory."""
+
+
+class Rehearsal(ABC):
+    """Interface: what is kept of past data. It never changes: :meth:`after` gives the one that takes its place."""
+
+    @abstractmethod
+    def recall(self, task: TaskData, teacher: Component, learnt: int, stream: torch.Generator) -> TaskData | None:
+        """Old examples to train on beside a new task.
+
+        Parameters
+        ----------
+        task
+            The new one.
+        teacher
+            The network as it was after the last task.
+        learnt
+            Number of real examples that it learnt.
+        stream
+            CPU random stream.
+        """
+
+    @abstractmethod
+    def after(self, task: TaskData, stream: torch.Generator) -> Rehearsal:
+        """What is kept once the task was learnt."""
+
+    @abstractmethod
+    def pack(self) -> dict[str, Tensor]:
+        """All that a checkpoint must hold, by name."""
+
+    @abstractmethod
+    def unpack(self, tensors: Mapping[str, Tensor]) -> Rehearsal:
+        """The same with what :meth:`pack` gave."""
+
+
+@final
+class Nothing(Rehearsal):
+    """The new task alone."""
+
+    def recall(self, task: TaskData, teacher: Component, learnt: int, stream: torch.Generator) -> None:
+        """Nothing."""
+
+    def after(self, task: TaskData, stream: torch.Generator) -> Nothing:
+        """Itself."""
+        return self
+
+    def pack(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def unpack(self, tensors: Mapping[str, Tensor]) -> Nothing:
+        """Itself."""
+        return self
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Everything(Rehearsal):
+    """All real examples of all tasks."""
+
+    data: TaskData | None = None
+
+    def recall(self, task: TaskData, teacher: Component, learnt: int, stream: torch.Generator) -> TaskData | None:
+        """All of them."""
+        return self.data
+
+    def after(self, task: TaskData, stream: torch.Generator) -> Everything:
+        """The task's added."""
+        return Everything(task if self.data is None else together([self.data, task]))
+
+    def pack(self) -> dict[str, Tensor]:
+        """Images and labels."""
+        return _pack(self.data)
+
+    def unpack(self, tensors: Mapping[str, Tensor]) -> Everything:
+        """With these images and labels."""
+        return Everything(_unpack(tensors))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Buffer(Rehearsal):
+    """A few real examples, as many of every class as there is room for.
+
+    Parameters
+    ----------
+    capacity
+        Examples at most.
+    data
+        Those that are kept.
+    keys
+        A random number in [0, 1) for each, drawn when it was met, shape ``(n,)``. The smallest of a class are kept,
+        so that every example of a class has the same chance, whenever it came.
+
+    References
+    ----------
+    Chaudhry et al. 2019, experience replay with batches that are half memory.
+
+    Examples
+    --------
+    >>> task = TaskData(torch.rand(30, 1, 4, 4), torch.tensor([0] * 20 + [1] * 10))
+    >>> Buffer(8).after(task, torch.Generator()).data.y.bincount()
+    tensor([4, 4])
+    """
+
+    capacity: int
+    data: TaskData | None = None
+    keys: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
+
+    def recall(self, task: TaskData, teacher: Component, learnt: int, stream: torch.Generator) -> TaskData | None:
+        """As many examples as the task has: all that are kept, over and over."""
+        if self.data is None:
+            return None
+        rounds = -(-len(task) // len(self.data))
+        order = torch.cat([torch.randperm(len(self.data), generator=stream) for _ in range(rounds)])
+        return self.data[order[: len(task)]]
+
+    def after(self, task: TaskData, stream: torch.Generator) -> Buffer:
+        """The task's examples compete for their places."""
+        data = task if self.data is None else together([self.data, task])
+        keys = torch.cat([self.keys, torch.rand(len(task), generator=stream, dtype=torch.float64)])
+        labels = torch.zeros(len(data), dtype=torch.int64) if data.y is None else data.y
+        kept = balanced(labels, keys)[: self.capacity]
+        return Buffer(self.capacity, data[kept], keys[kept])
+
+    def pack(self) -> dict[str, Tensor]:
+        """Images, labels and keys."""
+        return _pack(self.data) | {"keys": self.keys}
+
+    def unpack(self, tensors: Mapping[str, Tensor]) -> Buffer:
+        """With these examples."""
+        return Buffer(self.capacity, _unpack(tensors), tensors["keys"])
+
+
+@final
+class Generated(Rehearsal):
+    """Images generated by the network as it was, from the prior, in the proportions that it learnt."""
+
+    def recall(self, task: TaskData, teacher: Component, learnt: int, stream: torch.Generator) -> TaskData:
+        """As many as were learnt, so that all tasks weigh alike; at most five for each real one."""
+        drawn = replay(teacher, generated_size(len(task), learnt), stream, from_prior=True)
+        return TaskData(like(drawn.x, task.x), drawn.y)
+
+    def after(self, task: TaskData, stream: torch.Generator) -> Generated:
+        """Itself: the network is the memory."""
+        return self
+
+    def pack(self) -> dict[str, Tensor]:
+        """Nothing."""
+        return {}
+
+    def unpack(self, tensors: Mapping[str, Tensor]) -> Generated:
+        """Itself."""
+        return self
+
+
+def generated_size(new: int, learnt: int) -> int:
+    """How many images to generate beside ``new`` real ones where ``learnt`` were learnt before.
+
+    Examples
+    --------
+    >>> generated_size(12_000, 24_000), generated_size(12_000, 90_000), generated_size(10, 24_000)
+    (24000, 60000, 2000)
+    """
+    return min(learnt, max(MOST_GENERATED * new, MIN_REPLAY))
+
+
+def balanced(labels: Tensor, keys: Tensor) -> Tensor:
+    """Rows in an order of which every beginning has as many of each class as it can, smallest keys first.
+
+    Examples
+    --------
+    >>> labels, keys = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([0.1, 0.4, 0.2, 0.9, 0.3])
+    >>> balanced(labels, keys)
+    tensor([0, 4, 2, 3, 1])
+    """
+    by_key = keys.argsort(stable=True)
+    rank = torch.empty_like(by_key)
+    for label in labels.unique():
+        own = labels[by_key] == label
+        rank[own] = torch.arange(int(own.sum()))
+    return by_key[rank.argsort(stable=True)]
+
+
+def together(parts: Sequence[TaskData]) -> TaskData:
+    """All examples of several tasks; bytes beside floats become floats, so that no pixel is rounded."""
+    images = [part.x for part in parts]
+    if len({x.dtype for x in images}) > 1:
+        images = [as_float(x) for x in images]
+    labels = [part.y for part in parts if part.y is not None]
+    return TaskData(torch.cat(images), torch.cat(labels) if len(labels) == len(parts) else None)
+
+
+def like(generated: Tensor, real: Tensor) -> Tensor:
+    """Generated images as bytes where the real ones are: a quarter of the memory."""
+    return as_bytes(generated) if real.dtype == torch.uint8 else generated
+
+
+def _pack(data: TaskData | None) -> dict[str, Tensor]:
+    if data is None:
+        return {}
+    return {"x": data.x} if data.y is None else {"x": data.x, "y": data.y}
+
+
+def _unpack(tensors: Mapping[str, Tensor]) -> TaskData | None:
+    return TaskData(tensors["x"], tensors.get("y")) if "x" in tensors else None

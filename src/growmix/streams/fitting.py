@@ -1,0 +1,67 @@
+"""Images of unlike shape brought to the largest size and channel count of a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor
+
+from growmix.data import Shape, TaskData
+from growmix.streams import transforms
+from growmix.streams.stream import Task
+
+
+def one_shape(tasks: Mapping[str, Task]) -> tuple[dict[str, Task], tuple[str, ...]]:
+    """Bring all images of all tasks to one shape, sources and targets of pairs alike.
+
+    Parameters
+    ----------
+    tasks
+        By name; images ``uint8``, gray or RGB.
+
+    Returns
+    -------
+    tasks, notes
+        In the same order, and one line for each kind of image to which something was done.
+    """
+    shapes = [shape for task in tasks.values() for data in (task.train, task.test) for shape in _shapes(data).values()]
+    goal: Shape = (max(s[0] for s in shapes), max(s[1] for s in shapes), max(s[2] for s in shapes))
+    fitted = {
+        name: Task(task.name, _fit_all(task.train, goal), _fit_all(task.test, goal), task.classes)
+        for name, task in tasks.items()
+    }
+    return fitted, tuple(note for task in tasks.values() for note in _notes(task, goal))
+
+
+def _shapes(data: TaskData) -> dict[str, Shape]:
+    """Shape of each kind of image, by what is added to a task's name to speak of it."""
+    if data.target_shape is None:
+        return {"": data.shape}
+    return {", sources": data.shape, ", targets": data.target_shape}
+
+
+def _fit_all(data: TaskData, goal: Shape) -> TaskData:
+    return TaskData(_fit(data.x, goal), data.y, None if data.target is None else _fit(data.target, goal))
+
+
+def _fit(images: Tensor, goal: Shape) -> Tensor:
+    channels, height, width = goal
+    images = transforms.resize(images, height, width)
+    # Resized first: one channel is a third of the work of three.
+    return images if images.shape[1] == channels else images.repeat(1, channels // images.shape[1], 1, 1)
+
+
+def _notes(task: Task, goal: Shape) -> Iterator[str]:
+    kinds = [kind for data in (task.train, task.test) for kind in _shapes(data).items()]
+    for which, shape in dict.fromkeys(kinds):
+        done = []
+        if shape[0] != goal[0]:
+            done.append("gray repeated over the colour channels")
+        if shape[1:] != goal[1:]:
+            done.append("resized bilinearly")
+        if done:
+            yield f"{task.name}{which}: {_text(shape)} brought to {_text(goal)} ({', '.join(done)})"
+
+
+def _text(shape: Shape) -> str:
+    return "x".join(map(str, shape))

@@ -1,0 +1,151 @@
+"""What a task's name says: data set, column, classes, transforms, and for pairs two of these."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias, final
+
+from growmix.errors import BadInput
+from growmix.streams import transforms
+
+Replace: TypeAlias = Mapping[str, str] | Sequence[str]
+"""Data sets to take in place of others: ``{"svhn": "mnist_m"}`` or ``["svhn=mnist_m"]``."""
+
+_DATA_SET = r"\w[\w-]*"
+_IMAGES = re.compile(rf"({_DATA_SET})(?:\.(\w[\w.-]*))?(?:/([0-9]{{1,9}})(?:-([0-9]{{1,9}}))?)?", flags=re.ASCII)
+
+
+@final
+@dataclass(frozen=True)
+class ImageSpec:
+    """One kind of images: data set, column, first and last class (``None``: all), transforms in order.
+
+    ``column`` is the image column of the data set's file; ``None`` takes the one that holds its images by custom.
+    """
+
+    text: str
+    data_set: str
+    column: str | None
+    classes: tuple[int, int] | None
+    transforms: tuple[transforms.Transform, ...]
+
+    @property
+    def origin(self) -> tuple[str, str | None]:
+        """Data set and column: what is to be decoded."""
+        return self.data_set, self.column
+
+    def replaced(self, replacements: Mapping[str, str]) -> ImageSpec:
+        """The same of another data set, where that is asked for."""
+        other = replacements.get(self.data_set, self.data_set)
+        return dataclasses.replace(self, data_set=other, text=other + self.text[len(self.data_set) :])
+
+
+@final
+@dataclass(frozen=True)
+class TaskSpec:
+    """Images of a task, and those that they are to be translated to where the task has pairs."""
+
+    source: ImageSpec
+    target: ImageSpec | None = None
+
+    @property
+    def name(self) -> str:
+        """As a user writes it."""
+        return ":".join(each.text for each in self.images)
+
+    @property
+    def images(self) -> tuple[ImageSpec, ...]:
+        """Its one or two kinds of images."""
+        return (self.source,) if self.target is None else (self.source, self.target)
+
+    def replaced(self, replacements: Mapping[str, str]) -> TaskSpec:
+        """The same task of other data sets.
+
+        Examples
+        --------
+        >>> parse_task("svhn@gray:svhn").replaced({"svhn": "mnist_m"}).name
+        'mnist_m@gray:mnist_m'
+        """
+        return TaskSpec(*(each.replaced(replacements) for each in self.images))
+
+
+def parse_task(text: str) -> TaskSpec:
+    """Read a task's name.
+
+    Raises
+    ------
+    BadInput
+        If it is not ``data_set``, ``data_set.column``, ``data_set/3`` or ``data_set/0-4``, then any number of
+        ``@transform``; or two of these with a colon between, of one data set and its same classes.
+
+    Examples
+    --------
+    >>> source = parse_task("mnist/0-4@invert@rotate90").source
+    >>> source.data_set, source.classes, [each.text for each in source.transforms]
+    ('mnist', (0, 4), ['invert', 'rotate90'])
+    >>> [each.column for each in parse_task("facades.condition:facades").images]
+    ['condition', None]
+    """
+    source, *targets = (_parse_images(each, text) for each in text.split(":"))
+    if len(targets) > 1:
+        raise BadInput(f"task {text!r} has {len(targets)} colons; a pair is SOURCE:TARGET, with one")
+    for target in targets:
+        if (target.data_set, target.classes) != (source.data_set, source.classes):
+            raise BadInput(
+                f"task {text!r} pairs {source.text!r} with {target.text!r}; "
+                "both sides of a pair must be the same classes of one data set, such as 'cifar10@gray:cifar10'"
+            )
+    return TaskSpec(source, *targets)
+
+
+def parse_replacements(replace: Replace) -> dict[str, str]:
+    """Read which data sets stand in for which.
+
+    Raises
+    ------
+    BadInput
+        If one is not ``NAME=OTHER`` with two names of data sets, or a data set is replaced twice or by itself.
+
+    Examples
+    --------
+    >>> parse_replacements("svhn=mnist_m, celeba=cifar10")
+    {'svhn': 'mnist_m', 'celeba': 'cifar10'}
+    >>> parse_replacements({"svhn": "mnist_m"})
+    {'svhn': 'mnist_m'}
+    """
+    if isinstance(replace, Mapping):
+        texts = [f"{name}={other}" for name, other in replace.items()]
+    else:
+        texts = replace.split(",") if isinstance(replace, str) else list(replace)
+    found: dict[str, str] = {}
+    for text in texts:
+        match = re.fullmatch(rf"\s*({_DATA_SET})\s*=\s*({_DATA_SET})\s*", str(text), flags=re.ASCII)
+        if match is None:
+            raise BadInput(f"replace is {text!r}; allowed is NAME=OTHER with two data sets, such as 'svhn=mnist_m'")
+        name, other = match.groups()
+        if name == other:
+            raise BadInput(f"replace is {text!r}; allowed is another data set than {name!r} in its place")
+        if found.setdefault(name, other) != other:
+            raise BadInput(f"replace is {name}={found[name]} and {name}={other}; allowed is one data set for each")
+    return found
+
+
+def _parse_images(text: str, task: str) -> ImageSpec:
+    origin, *texts = text.split("@")
+    match = _IMAGES.fullmatch(origin)
+    if match is None:
+        raise BadInput(
+            f"task {task!r} is not understood; a task is a data set such as 'mnist', 'mnist/3' or 'mnist/0-4', "
+            "then transforms such as '@invert'; a pair is two of these, such as 'cifar10@gray:cifar10'"
+        )
+    data_set, column, first, last = match.groups()
+    classes = None if first is None else (int(first), int(last or first))
+    if classes is not None and classes[0] > classes[1]:
+        raise BadInput(f"task {task!r} asks for the classes {first} to {last}; the first must not be above the last")
+    try:
+        return ImageSpec(text, data_set, column, classes, tuple(transforms.parse(each) for each in texts))
+    except BadInput as error:
+        raise BadInput(f"task {task!r}: {error}") from error

@@ -1,0 +1,100 @@
+"""Which training examples of a task are learnt, and which of their labels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+from growmix.data import MIN_EXAMPLES, UNLABELLED
+from growmix.errors import BadInput
+
+Integers: TypeAlias = npt.NDArray[np.int64]
+
+_LABELS = 1
+"""Number of the random stream that labels are drawn from, so that it is not the one that orders examples."""
+
+
+@final
+@dataclass(frozen=True)
+class Selection:
+    """A random part of each task's training examples, and of each class's training labels.
+
+    Attributes
+    ----------
+    seed
+        Of all that is drawn here: 0 or above.
+    train_examples
+        At most so many per task; ``None`` takes all.
+    label_fraction
+        Share of each class's labels that is kept, in [0, 1].
+
+    Raises
+    ------
+    BadInput
+        A value that is not allowed.
+
+    Examples
+    --------
+    >>> Selection(0, train_examples=500).notes
+    ('at most 500 training examples per task, drawn by seed 0',)
+    """
+
+    seed: int = 0
+    train_examples: int | None = None
+    label_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise BadInput(f"seed is {self.seed}; it must be 0 or above")
+        most, share = self.train_examples, self.label_fraction
+        if most is not None and (isinstance(most, bool) or not isinstance(most, Integral) or most < MIN_EXAMPLES):
+            raise BadInput(f"train_examples is {most!r}; allowed is a whole number of {MIN_EXAMPLES} or more, or None")
+        # A NaN is neither above nor below anything, so the comparison refuses it too.
+        if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share <= 1:
+            raise BadInput(f"label_fraction is {share!r}; allowed is a share from 0 to 1")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What it does to a stream, one line each."""
+        notes = []
+        if self.train_examples is not None:
+            notes.append(f"at most {self.train_examples} training examples per task, drawn by seed {self.seed}")
+        if self.label_fraction < 1:
+            notes.append(
+                f"{float(self.label_fraction):.6g} of each class's training labels kept, drawn by seed {self.seed}"
+            )
+        return tuple(notes)
+
+    def order(self, examples: int) -> Integers:
+        """In which order a data set's training examples lie in memory: files are often sorted by class."""
+        return np.random.default_rng(self.seed).permutation(examples)
+
+    def part(self, rows: Integers) -> Integers:
+        """Those of a task's rows that are learnt: the first of a random order, whatever their labels."""
+        return rows[: self.train_examples]
+
+    def labels(self, y: Integers) -> Integers:
+        """Labels with only the share of each class that is kept, the others -1.
+
+        Examples
+        --------
+        >>> kept = Selection(0, label_fraction=0.5).labels(np.array([3, 3, 3, 3, 7, 7, -1]))
+        >>> [int((kept == label).sum()) for label in (3, 7, -1)]
+        [2, 1, 4]
+        """
+        random = np.random.default_rng((self.seed, _LABELS))
+        kept = np.full_like(y, UNLABELLED)
+        for label in np.unique(y[y != UNLABELLED]):
+            rows = random.permutation(np.flatnonzero(y == label))
+            kept[rows[: _share(len(rows), self.label_fraction)]] = label
+        return kept
+
+
+def _share(n: int, fraction: float) -> int:
+    """The nearest whole number, and at least one where anything is asked for."""
+    return max(math.ceil(fraction), round(n * fraction))
