@@ -14,7 +14,7 @@ from rich.console import Console
 
 from growmix import GrowingMixture, experiment, streams
 from growmix.config import RunConfig
-from growmix.errors import BadInput, NonFiniteLoss
+from growmix.errors import BadInput, DataUnavailable, NonFiniteLoss
 from growmix.gating import Decision
 from growmix.report.pictures import grid, write_grid
 from growmix.report.progress import Bar, Lines, progress_reporter
@@ -25,12 +25,13 @@ from growmix.training import Progress
 
 TINY = Settings(hidden=32, epochs=2, student_hidden=32, student_epochs=1, student_examples=50)
 
-ACCURACY = ("task_aware", "task_agnostic", "selection")
-AVERAGE = ("task_aware", "task_agnostic", "selection", "forgetting", "backward_transfer", "forward_transfer")
+ACCURACY = ("task_aware", "task_agnostic", "selection", "grouped")
+AVERAGE = (*ACCURACY, "forgetting", "backward_transfer", "forward_transfer")
 RECONSTRUCTION = ("mse", "ssim", "psnr", "nll")
 
 METRICS = {
     "stream",
+    "method",
     "seed",
     "tasks",
     "task_components",
@@ -39,6 +40,10 @@ METRICS = {
     "accuracy",
     "average",
     "reconstruction",
+    "reconstruction_over_time",
+    "translation",
+    "log_likelihood",
+    "frechet",
     "student",
     "parameters",
     "seconds",
@@ -123,6 +128,12 @@ def check_metrics(metrics: Mapping[str, Any], tasks: int) -> None:
             assert row[t + 1 :] == [None] * (tasks - t - 1)
     check_average(metrics["average"], metrics["accuracy"])
     check_reconstruction(metrics["reconstruction"], tasks)
+    over_time = metrics["reconstruction_over_time"]
+    assert {name: values[-1] for name, values in over_time.items()} == {
+        name: metrics["reconstruction"][name] for name in over_time
+    }
+    assert all(row[t + 1 :] == [None] * (tasks - t - 1) for rows in over_time.values() for t, row in enumerate(rows))
+    assert (metrics["method"], metrics["translation"]) == ("mixture", None)
     assert set(metrics["parameters"]) == {"mixture", "per_component", "shared"}
     assert metrics["parameters"]["mixture"] == sum(metrics["parameters"]["per_component"])
     assert len(metrics["parameters"]["per_component"]) == metrics["components"]
@@ -152,12 +163,18 @@ def test_metrics_are_those_of_the_contract(finished: tuple[Path, dict[str, Any],
     metrics = read(folder)
     assert metrics == returned
     check_metrics(metrics, tasks=5)
+    likelihood, frechet = metrics["log_likelihood"], metrics["frechet"]
+    assert (len(likelihood["nats"]), len(frechet["distance"])) == (5, 5)
+    nll = metrics["reconstruction"]["nll"]
+    assert all(tight > -rough for tight, rough in zip(likelihood["nats"], nll, strict=True)), "a tighter bound"
+    assert all(bits > 0 for bits in likelihood["bits_per_dim"])
+    assert all(distance > 0 for distance in (*frechet["distance"], frechet["all"]))
     student = metrics["student"]
-    assert set(student) == {"accuracy", "average", "reconstruction", "parameters"}
+    assert set(student) == {"accuracy", "average", "reconstruction", "translation", "parameters"}
     assert set(student["accuracy"]) == set(ACCURACY)
     assert set(student["average"]) == set(AVERAGE)
     assert len(student["accuracy"]["task_agnostic"]) == 5
-    assert student["accuracy"]["selection"] is None  # it has nothing to select from
+    assert student["accuracy"]["selection"] is student["accuracy"]["grouped"] is None  # it has nothing to choose from
     check_reconstruction(student["reconstruction"], tasks=5)
     assert isinstance(student["parameters"], int)
     assert all(seconds > 0 for seconds in metrics["seconds"].values())
@@ -196,7 +213,7 @@ def test_a_run_evaluates_again_to_the_same_figures(finished: tuple[Path, dict[st
     folder, metrics, _ = finished
     again = experiment.reevaluate(folder)
     assert set(again) == METRICS - {"seconds", "examples_per_second"}
-    for block in ("student", "reconstruction", "decisions", "parameters"):
+    for block in ("student", "reconstruction", "decisions", "parameters", "log_likelihood", "frechet"):
         assert again[block] == metrics[block]
     for name, matrix in metrics["accuracy"].items():
         assert again["accuracy"][name][-1] == matrix[-1]
@@ -274,6 +291,61 @@ def test_unsupervised_runs_have_no_accuracies_but_a_selection(tmp_path: Path) ->
     with rendered.capture() as capture:
         rendered.print(closing_table(metrics))
     assert "mean" in capture.get()
+
+
+def test_a_method_runs_like_the_mixture_without_a_student(tmp_path: Path) -> None:
+    config = RunConfig(stream="split-digits", method="er", settings=TINY, out=tmp_path, frechet_examples=0)
+    metrics = experiment.run(config)
+    assert (metrics["method"], metrics["components"], metrics["student"]) == ("er", 1, None)
+    assert (metrics["frechet"], metrics["task_components"]) == (None, [0] * 5)
+    assert {each.name for each in tmp_path.iterdir()} == {"config.yaml", "metrics.json", "events.jsonl", "checkpoint"}
+    assert experiment.reevaluate(tmp_path)["accuracy"]["task_agnostic"][-1] == metrics["accuracy"]["task_agnostic"][-1]
+    assert RunConfig(stream="split-digits", method="er").folder.name == "split-digits-er-seed0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "eer"}, "did you mean 'er'"),
+        ({"method": "generative-classifier", "label_fraction": 0.5}, "label_fraction is 0.5"),
+        ({"label_fraction": 1.5}, "from 0 to 1"),
+        ({"label_fraction": float("nan")}, "label_fraction is nan"),
+        ({"stream": "msfir"}, "svhn"),
+    ],
+)
+def test_what_can_not_be_run_is_told_and_nothing_is_written(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    config = RunConfig.of({"stream": "split-digits", "out": str(tmp_path / "out"), **changes, "data_root": tmp_path})
+    with pytest.raises((BadInput, DataUnavailable), match=message):
+        experiment.run(config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def stripes(seed: int, *, upright: bool = False, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(seed).random((n, 1, 8, 8)).astype(np.float32) * 0.1
+    for image, row in zip(x, np.random.default_rng(seed).integers(0, 7, n), strict=True):
+        image[:, row : row + 2] += 0.85
+    x = x.transpose(0, 1, 3, 2) if upright else x
+    return x, 1 - x
+
+
+def test_a_run_on_pairs_writes_its_translations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [(*stripes(0), *stripes(1)), (*stripes(2, upright=True), *stripes(3, upright=True))]
+    stream = streams.from_arrays(parts, name="pairs")
+    monkeypatch.setattr(experiment.streams, "load", lambda *_, **__: stream)
+    config = RunConfig(stream="translation", settings=TINY.but(gate="always"), out=tmp_path / "run")
+    metrics = experiment.run(config)
+    translation = metrics["translation"]
+    assert [len(translation[name]) for name in ("mse", "ssim", "psnr")] == [2, 2, 2]
+    assert set(translation["when_learnt"]) == {"mse", "ssim", "psnr"}
+    assert translation["when_learnt"]["mse"][1] == translation["mse"][1]
+    assert set(metrics["student"]["translation"]) == {"mse", "ssim", "psnr"}
+    with Image.open(tmp_path / "run" / experiment.TRANSLATION) as picture:
+        assert min(picture.size) > 100
+    with pytest.raises(BadInput, match=r"'ewc'.*pairs"):
+        experiment.run(replace(config, method="ewc", out=tmp_path / "other"))
+    assert not (tmp_path / "other").exists()
 
 
 def test_tasks_that_can_not_be_learnt_show_before_the_first_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

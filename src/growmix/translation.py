@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import final
 
@@ -46,7 +47,8 @@ class Translation(Component):
     Raises
     ------
     BadInput
-        Source and target differ in height or width, or ``source`` classifies.
+        Source and target differ in height or width, ``source`` classifies, or the blueprint's decoder does not give
+        images of the target's shape.
 
     References
     ----------
@@ -75,7 +77,9 @@ class Translation(Component):
         self.shape, self.latent, self.classes = source.shape, source.latent, ()
         self.target_shape = target_shape
         self.structure = None if source.structure is None else f"translation {source.structure} {target_shape}"
-        self.target_decoder = blueprint.decoder(source.latent, target_shape)
+        # copied: as in a VAE, a user's blueprint may hand out one module twice
+        self.target_decoder = copy.deepcopy(blueprint.decoder(source.latent, target_shape))
+        _check_decoder(self.target_decoder, blueprint.name, source.latent, target_shape)
         self.refine = _refinement(source.shape[0] + target_shape[0], target_shape[0])
         self.likelihood = likelihood
         self.register_buffer("class_counts", torch.zeros(0))
@@ -196,6 +200,17 @@ class TranslationObjective(nn.Module):
     def forward(self, x: Tensor, target: Tensor, noise: Tensor) -> Tensor:
         """Mean loss of a batch, nats per pair; ``target`` in [0, 1] or as bytes."""
         return -self.component.pair_bound(x, as_float(target), noise).mean()
+
+
+@torch.no_grad()
+def _check_decoder(decoder: nn.Module, name: str, inputs: int, shape: Shape) -> None:
+    """A decoder made for sources alone must be found out before training, not by a convolution in its first step."""
+    try:
+        output = copy.deepcopy(decoder).eval()(torch.zeros(2, inputs))  # a copy: lazy layers of the original stay so
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise BadInput(f"blueprint {name!r} fails to decode targets of shape {shape}: {error}") from error
+    if tuple(output.shape[1:]) != tuple(shape):
+        raise BadInput(f"blueprint {name!r}: decoder gives {tuple(output.shape)}, needed (batch, *{shape}) for targets")
 
 
 def _refinement(inputs: int, outputs: int) -> nn.Sequential:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from growmix.component import LABEL_CODE, VAE
+from growmix.component import LABEL_CODE, VAE, Component
 from growmix.data import Shape
 from growmix.density import LatentDensity, no_labels, prior_codes
 from growmix.errors import BadInput
@@ -19,6 +19,7 @@ from growmix.likelihoods import make_likelihood
 from growmix.nets import MLP, Blueprint, Conv, OwnModules, check_blueprint
 from growmix.objectives import TaskObjective
 from growmix.replay import replay
+from growmix.translation import Translation, TranslationObjective
 
 LATENT = 3
 BATCH = 6
@@ -38,8 +39,9 @@ class Case:
     shape: Shape
     likelihood: str
     supervised: bool
+    target: Shape | None = None
 
-    def make(self, seed: int = 0) -> VAE:
+    def make(self, seed: int = 0) -> Component:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             features = check_blueprint(self.blueprint, LATENT + LABEL_CODE * self.supervised, self.shape)
@@ -49,10 +51,17 @@ class Case:
             if self.supervised:
                 vae.add_classes(CLASSES)
                 vae.class_counts += torch.tensor([1.0, 2.0, 3.0])
-        return vae.eval()
+            if self.target is None:
+                return vae.eval()
+            of_target = make_likelihood(self.likelihood, 0.1, self.target)  # type: ignore[arg-type]
+            return Translation(vae, self.blueprint, self.target, of_target).eval()
 
     def images(self, n: int = BATCH) -> Tensor:
         return torch.rand(n, *self.shape, generator=torch.Generator().manual_seed(1))
+
+    def targets(self) -> Tensor:
+        assert self.target is not None
+        return torch.rand(BATCH, *self.target, generator=torch.Generator().manual_seed(3))
 
     def positions(self) -> Tensor:
         return torch.arange(BATCH) % len(CLASSES) if self.supervised else no_labels(BATCH)
@@ -69,6 +78,10 @@ def cases() -> Iterator[Case]:
         yield Case(f"conv-{size}-bernoulli-supervised", large, shape, "bernoulli", True)
         yield Case(f"conv-{size}-gaussian-pixel-unsupervised", large, shape, "gaussian-pixel", False)
     yield Case("mlp-3x32x32-bernoulli-supervised", small, (3, 32, 32), "bernoulli", True)
+    for likelihood in ("bernoulli", "gaussian-pixel"):
+        yield Case(f"mlp-translation-8x8-{likelihood}", small, (1, 8, 8), likelihood, False, target=(3, 8, 8))
+        yield Case(f"conv-translation-3x28x28-{likelihood}", large, (3, 28, 28), likelihood, False, target=(1, 28, 28))
+    yield Case("own-translation-3x9x11-bernoulli", OWN, (3, 9, 11), "bernoulli", False, target=(2, 9, 11))
     yield Case("own-8x8-bernoulli-supervised", OWN, (1, 8, 8), "bernoulli", True)
     yield Case("own-3x9x11-gaussian-learnt-unsupervised", OWN, (3, 9, 11), "gaussian-learnt", False)
 
@@ -79,22 +92,40 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 
 @pytest.fixture
-def vae(case: Case) -> VAE:
+def component(case: Case) -> Component:
     return case.make()
+
+
+def autoencoder(component: Component) -> VAE:
+    """What gives its images their density: itself, or the source's part of a translation."""
+    vae = component.source if isinstance(component, Translation) else component
+    assert isinstance(vae, VAE)
+    return vae
+
+
+def loss_of(case: Case, component: Component, positions: Tensor, *, unlabelled: bool) -> Tensor:
+    """The loss that it is trained with."""
+    if isinstance(component, Translation):
+        pairs: Tensor = TranslationObjective(component).train()(case.images(), case.targets(), noise(BATCH))
+        return pairs
+    loss: Tensor = TaskObjective(component, beta=1.0, unlabelled=unlabelled).train()(
+        case.images(), positions, noise(BATCH)
+    )
+    return loss
 
 
 def noise(*size: int) -> Tensor:
     return torch.randn(*size, LATENT, generator=torch.Generator().manual_seed(2))
 
 
-def test_answers_have_the_promised_shapes_and_are_finite(case: Case, vae: VAE) -> None:
-    x, positions, k = case.images(), case.positions(), len(vae.classes)
-    bound, logits = vae.bound(x, positions, noise(BATCH))
-    marginal, marginal_logits = vae.marginal_bound(x, noise(BATCH))
-    score, log_proba = vae.score(x, noise(4))
-    codes, code_logits = vae.encode(x)
-    tight = vae.importance_weighted_bound(x, noise(4, BATCH))
-    for answer in (bound, marginal, score, tight, vae.rate(x)):
+def test_answers_have_the_promised_shapes_and_are_finite(case: Case, component: Component) -> None:
+    x, positions, k = case.images(), case.positions(), len(component.classes)
+    bound, logits = component.bound(x, positions, noise(BATCH))
+    marginal, marginal_logits = component.marginal_bound(x, noise(BATCH))
+    score, log_proba = component.score(x, noise(4))
+    codes, code_logits = component.encode(x)
+    tight = component.importance_weighted_bound(x, noise(4, BATCH))
+    for answer in (bound, marginal, score, tight, component.rate(x)):
         assert answer.shape == (BATCH,)
         assert answer.dtype == torch.float32
         assert bool(torch.isfinite(answer).all())
@@ -103,147 +134,147 @@ def test_answers_have_the_promised_shapes_and_are_finite(case: Case, vae: VAE) -
         assert bool(torch.isfinite(answer).all())
     assert codes.shape == (BATCH, LATENT)
     torch.testing.assert_close(log_proba.exp().sum(1), torch.ones(BATCH) * bool(k))
-    assert vae.decode(codes, positions).shape == x.shape
-    assert vae.reconstruct(x).shape == x.shape
+    assert component.decode(codes, positions).shape == x.shape
+    assert component.reconstruct(x).shape == x.shape
 
 
 @pytest.mark.parametrize("labelled", ["all", "some", "none"])
-def test_gradients_reach_every_parameter(case: Case, vae: VAE, labelled: str) -> None:
+def test_gradients_reach_every_parameter(case: Case, component: Component, labelled: str) -> None:
     positions = case.positions()
     if labelled == "some":
         positions = torch.where(torch.arange(BATCH) < BATCH // 2, positions, -1)
     elif labelled == "none":
         positions = no_labels(BATCH)
-    objective = TaskObjective(vae, beta=1.0, unlabelled=labelled != "all").train()
-    loss = objective(case.images(), positions, noise(BATCH))
+    loss = loss_of(case, component, positions, unlabelled=labelled != "all")
     loss.backward()
     assert loss.ndim == 0
-    without = [name for name, p in vae.named_parameters() if p.grad is None or not bool((p.grad != 0).any())]
+    without = [name for name, p in component.named_parameters() if p.grad is None or not bool((p.grad != 0).any())]
     if isinstance(case.blueprint, OwnModules):  # a bias before batch normalisation has no effect, by nature
-        without = [name for name in without if name != "encoder.0.bias"]
+        without = [name for name in without if name.removeprefix("source.") != "encoder.0.bias"]
     assert without == []
-    if vae.label_code is not None:
-        assert vae.label_code.grad is not None
-        assert bool((vae.label_code.grad != 0).any(1).all()), "a class got no gradient"
+    label_code = autoencoder(component).label_code
+    if label_code is not None:
+        assert label_code.grad is not None
+        assert bool((label_code.grad != 0).any(1).all()), "a class got no gradient"
 
 
-def test_the_loss_is_the_mean_over_examples_whether_labelled_or_not(case: Case, vae: VAE) -> None:
+def test_the_loss_is_the_mean_over_examples_whether_labelled_or_not(case: Case, component: Component) -> None:
     positions = torch.where(torch.arange(BATCH) % 2 == 0, case.positions(), -1)
     x, e = case.images(), noise(BATCH)
-    objective = TaskObjective(vae, beta=2.0, unlabelled=True)
+    objective = TaskObjective(component, beta=2.0, unlabelled=True)
     one_by_one = torch.stack([objective(x[i : i + 1], positions[i : i + 1], e[i : i + 1]) for i in range(BATCH)])
     torch.testing.assert_close(objective(x, positions, e), one_by_one.mean(), rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(one_by_one[1], -vae.marginal_bound(x[1:2], e[1:2])[0][0], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(one_by_one[1], -component.marginal_bound(x[1:2], e[1:2])[0][0], rtol=1e-4, atol=1e-3)
 
 
-def test_a_score_is_the_same_every_time_and_in_every_batch(case: Case, vae: VAE) -> None:
+def test_a_score_is_the_same_every_time_and_in_every_batch(case: Case, component: Component) -> None:
     x = case.images()
-    first, first_proba = vae.score(x, noise(2))
-    again, again_proba = vae.score(x, noise(2))
+    first, first_proba = component.score(x, noise(2))
+    again, again_proba = component.score(x, noise(2))
     assert torch.equal(first, again)
     assert torch.equal(first_proba, again_proba)
-    reversed_, _ = vae.score(x.flip(0), noise(2))
-    alone = [vae.score(x[i : i + 1], noise(2)) for i in range(BATCH)]
+    reversed_, _ = component.score(x.flip(0), noise(2))
+    alone = [component.score(x[i : i + 1], noise(2)) for i in range(BATCH)]
     torch.testing.assert_close(reversed_.flip(0), first, rtol=1e-5, atol=1e-3)
     torch.testing.assert_close(torch.cat([bound for bound, _ in alone]), first, rtol=1e-5, atol=1e-3)
     torch.testing.assert_close(torch.cat([proba for _, proba in alone]), first_proba, rtol=1e-4, atol=1e-5)
 
 
-def test_a_score_over_several_draws_is_the_mean_of_one_each(case: Case, vae: VAE) -> None:
+def test_a_score_over_several_draws_is_the_mean_of_one_each(case: Case, component: Component) -> None:
     x, e = case.images(), noise(3)
-    each = torch.stack([vae.score(x, row[None])[0] for row in e])
-    torch.testing.assert_close(vae.score(x, e)[0], each.mean(0), rtol=1e-5, atol=1e-3)
+    each = torch.stack([component.score(x, row[None])[0] for row in e])
+    torch.testing.assert_close(component.score(x, e)[0], each.mean(0), rtol=1e-5, atol=1e-3)
 
 
-def test_asking_changes_nothing(case: Case, vae: VAE) -> None:
-    before = {name: t.clone() for name, t in vae.state_dict().items()}
+def test_asking_changes_nothing(case: Case, component: Component) -> None:
+    before = {name: t.clone() for name, t in component.state_dict().items()}
     state = torch.get_rng_state()
     with torch.no_grad():
-        vae.score(case.images(), noise(2))
-        vae.reconstruct(case.images())
-        replay(vae, 4, torch.Generator().manual_seed(0))
-    assert all(torch.equal(before[name], t) for name, t in vae.state_dict().items())
+        component.score(case.images(), noise(2))
+        component.reconstruct(case.images())
+        replay(component, 4, torch.Generator().manual_seed(0))
+    assert all(torch.equal(before[name], t) for name, t in component.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_decoded_images_are_in_the_unit_interval(case: Case, vae: VAE) -> None:
-    images = vae.decode(100 * noise(BATCH), case.positions()).detach()
+def test_decoded_images_are_in_the_unit_interval(case: Case, component: Component) -> None:
+    images = component.decode(100 * noise(BATCH), case.positions()).detach()
     assert 0.0 <= float(images.min()) <= float(images.max()) <= 1.0
 
 
-def test_the_rate_is_the_part_of_the_bound_that_the_code_costs(case: Case, vae: VAE) -> None:
-    x, positions, e = case.images(), case.positions(), noise(BATCH)
+def test_the_rate_is_the_part_of_the_bound_that_the_code_costs(case: Case, component: Component) -> None:
+    x, positions, e, vae = case.images(), case.positions(), noise(BATCH), autoencoder(component)
     mean, log_variance = vae.posterior(vae.encoder(x)).chunk(2, 1)
     output = vae.output(mean + (0.5 * log_variance).exp() * e, positions)
     distortion = -vae.likelihood.log_prob(output, x)
-    assert bool((vae.rate(x) >= 0).all())
-    torch.testing.assert_close(vae.rate(x), -distortion - vae.bound(x, positions, e)[0], rtol=1e-3, atol=5e-3)
-    assert torch.equal(vae.code(x), vae.encode(x)[0])
-    torch.testing.assert_close(vae.code(x), mean)
+    assert bool((component.rate(x) >= 0).all())
+    torch.testing.assert_close(component.rate(x), -distortion - component.bound(x, positions, e)[0], rtol=1e-3, atol=5e-3)
+    assert torch.equal(component.code(x), component.encode(x)[0])
+    torch.testing.assert_close(component.code(x), mean)
 
 
-def test_reconstructing_decodes_the_posterior_mean_of_the_likeliest_class(case: Case, vae: VAE) -> None:
-    codes, logits = vae.encode(case.images())
-    positions = logits.argmax(1) if vae.classes else no_labels(BATCH)
-    assert torch.equal(vae.reconstruct(case.images()), vae.decode(codes, positions))
+def test_reconstructing_decodes_the_posterior_mean_of_the_likeliest_class(case: Case, component: Component) -> None:
+    codes, logits = component.encode(case.images())
+    positions = logits.argmax(1) if component.classes else no_labels(BATCH)
+    assert torch.equal(component.reconstruct(case.images()), component.decode(codes, positions))
 
 
-def test_drawing_decodes_codes_of_the_prior_with_the_classes_asked_for(case: Case, vae: VAE) -> None:
+def test_drawing_decodes_codes_of_the_prior_with_the_classes_asked_for(case: Case, component: Component) -> None:
     codes = prior_codes(BATCH, LATENT, torch.Generator().manual_seed(4))
-    drawn = vae.draw(case.positions(), torch.Generator().manual_seed(4))
-    assert torch.equal(drawn, vae.decode(codes, case.positions()))
+    drawn = component.draw(case.positions(), torch.Generator().manual_seed(4))
+    assert torch.equal(drawn, component.decode(codes, case.positions()))
 
 
-def test_drawing_takes_codes_from_the_density_of_the_class_once_there_is_one(case: Case, vae: VAE) -> None:
+def test_drawing_takes_codes_from_the_density_of_the_class_once_there_is_one(case: Case, component: Component) -> None:
     owners = torch.arange(len(CLASSES)) if case.supervised else torch.tensor([-1])
     means = torch.stack([torch.full((LATENT,), 2.0 * k - 2.0) for k in range(len(owners))])
     tiny = 1e-6 * torch.eye(LATENT).expand(len(owners), LATENT, LATENT)
-    vae.density = LatentDensity(torch.ones(len(owners)), means, tiny, owners)
+    component.density = LatentDensity(torch.ones(len(owners)), means, tiny, owners)
     positions = case.positions()
-    drawn = vae.draw(positions, torch.Generator().manual_seed(4))
-    expected = vae.decode(means[positions if case.supervised else torch.zeros_like(positions)], positions)
+    drawn = component.draw(positions, torch.Generator().manual_seed(4))
+    expected = component.decode(means[positions if case.supervised else torch.zeros_like(positions)], positions)
     torch.testing.assert_close(drawn, expected, rtol=0, atol=1e-3)
-    prior = vae.draw(positions, torch.Generator().manual_seed(4), from_prior=True)
-    assert torch.equal(prior, vae.decode(prior_codes(BATCH, LATENT, torch.Generator().manual_seed(4)), positions))
+    prior = component.draw(positions, torch.Generator().manual_seed(4), from_prior=True)
+    assert torch.equal(prior, component.decode(prior_codes(BATCH, LATENT, torch.Generator().manual_seed(4)), positions))
 
 
-def test_new_classes_leave_what_is_known_of_the_old_ones_bit_for_bit(case: Case, vae: VAE) -> None:
+def test_new_classes_leave_what_is_known_of_the_old_ones_bit_for_bit(case: Case, component: Component) -> None:
     if not case.supervised:
-        with pytest.raises(BadInput, match="unsupervised"):
-            vae.add_classes([1])
+        with pytest.raises(BadInput, match=r"labels \[1\] given to"):
+            component.add_classes([1])
         return
-    old = {name: t.clone() for name, t in vae.state_dict().items()}
+    old = {name: t.clone() for name, t in component.state_dict().items()}
     x, positions = case.images(), case.positions()
-    before, decoded = vae.encode(x), vae.decode(noise(BATCH), positions)
-    vae.add_classes([9, 2, 0])
-    assert vae.classes == (7, 2, 4, 9, 0)
-    for name, t in vae.state_dict().items():
+    before, decoded = component.encode(x), component.decode(noise(BATCH), positions)
+    component.add_classes([9, 2, 0])
+    assert component.classes == (7, 2, 4, 9, 0)
+    for name, t in component.state_dict().items():
         assert torch.equal(t[: len(old[name])] if t.ndim else t, old[name]), name
-    after = vae.encode(x)
+    after = component.encode(x)
     assert torch.equal(after[0], before[0])
     torch.testing.assert_close(after[1][:, :3], before[1], rtol=0, atol=1e-6)
     assert after[1].shape == (BATCH, 5)
-    assert torch.equal(vae.decode(noise(BATCH), positions), decoded)
-    assert vae.class_counts.tolist() == [1.0, 2.0, 3.0, 0.0, 0.0]
+    assert torch.equal(component.decode(noise(BATCH), positions), decoded)
+    assert component.class_counts.tolist() == [1.0, 2.0, 3.0, 0.0, 0.0]
 
 
-def test_the_class_changes_what_is_decoded(case: Case, vae: VAE) -> None:
+def test_the_class_changes_what_is_decoded(case: Case, component: Component) -> None:
     codes = noise(1).expand(4, -1)
-    images = vae.decode(codes, torch.tensor([0, 1, 2, -1])) if case.supervised else vae.decode(codes, no_labels(4))
+    images = component.decode(codes, torch.tensor([0, 1, 2, -1])) if case.supervised else component.decode(codes, no_labels(4))
     unlike = len({tuple(image.flatten().tolist()) for image in images})
     assert unlike == (4 if case.supervised else 1)
 
 
-def test_a_state_dict_makes_another_component_the_same(case: Case, vae: VAE) -> None:
+def test_a_state_dict_makes_another_component_the_same(case: Case, component: Component) -> None:
     other = case.make(seed=1)
     x = case.images()
-    assert not torch.equal(other.score(x, noise(1))[0], vae.score(x, noise(1))[0])
-    other.load_state_dict(copy.deepcopy(vae.state_dict()))
-    for mine, theirs in zip(vae.score(x, noise(1)), other.score(x, noise(1)), strict=True):
+    assert not torch.equal(other.score(x, noise(1))[0], component.score(x, noise(1))[0])
+    other.load_state_dict(copy.deepcopy(component.state_dict()))
+    for mine, theirs in zip(component.score(x, noise(1)), other.score(x, noise(1)), strict=True):
         assert torch.equal(mine, theirs)
-    assert torch.equal(other.reconstruct(x), vae.reconstruct(x))
+    assert torch.equal(other.reconstruct(x), component.reconstruct(x))
 
 
-def test_forward_is_score(case: Case, vae: VAE) -> None:
-    answers: tuple[Any, Any] = vae(case.images(), noise(1))
-    assert all(torch.equal(a, b) for a, b in zip(answers, vae.score(case.images(), noise(1)), strict=True))
+def test_forward_is_score(case: Case, component: Component) -> None:
+    answers: tuple[Any, Any] = component(case.images(), noise(1))
+    assert all(torch.equal(a, b) for a, b in zip(answers, component.score(case.images(), noise(1)), strict=True))

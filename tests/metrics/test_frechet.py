@@ -15,7 +15,7 @@ from torch import Tensor
 from growmix import streams
 from growmix.data import TaskData
 from growmix.errors import BadInput
-from growmix.metrics.frechet import frechet_distance, train_features
+from growmix.metrics.frechet import MOST_IMAGES, _lessons, frechet_distance, train_features
 
 
 def cloud(n: int, d: int, seed: int, scale: float = 1.0) -> Tensor:
@@ -52,6 +52,21 @@ def test_fewer_images_than_features_are_no_difficulty() -> None:
 def test_features_that_do_not_fit_are_refused(a: tuple[int, ...], b: tuple[int, ...]) -> None:
     with pytest.raises(BadInput, match="features have shapes"):
         frechet_distance(torch.rand(a), torch.rand(b))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_features_that_are_not_finite_are_refused(bad: float) -> None:
+    with pytest.raises(BadInput, match="generated features hold NaN"):
+        frechet_distance(torch.rand(4, 2), torch.full((4, 2), bad))
+
+
+def test_a_few_labels_among_many_images_are_all_used() -> None:
+    n = 2 * MOST_IMAGES
+    y = torch.full((n,), -1)
+    y[::1_000] = torch.arange(len(y[::1_000])) % 2
+    images, labels = _lessons([TaskData(torch.zeros(n, 1, 1, 1, dtype=torch.uint8), y)] * 2, torch.Generator())
+    assert len(images) == len(labels) == 2 * len(y[::1_000])
+    assert labels.unique().tolist() == [0, 1]
 
 
 @pytest.fixture(scope="module")

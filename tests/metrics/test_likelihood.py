@@ -49,6 +49,16 @@ def test_with_many_draws_it_is_the_density_of_the_mixture() -> None:
     torch.testing.assert_close(many, exact, rtol=0, atol=0.1)
 
 
+def test_a_component_that_is_far_behind_is_not_computed_and_not_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    (near, _), (far, _) = linear(0), linear(1)
+    torch.nn.init.constant_(far.decoder[0].bias, 50.0)
+    log_prior = torch.tensor([0.25, 0.75]).log()
+    monkeypatch.setattr(far, "importance_weighted_bound", None)  # asking it would fail
+    alone = log_likelihood([near], torch.zeros(1), images(), 10, 0)
+    both = log_likelihood([near, far], log_prior, images(), 10, 0)
+    torch.testing.assert_close(both, alone + log_prior[0])
+
+
 def test_more_draws_raise_the_bound_towards_it() -> None:
     vae, density = linear(2)
     x = images()
@@ -88,3 +98,5 @@ def test_what_has_no_bits_is_refused(dims: int, support: str) -> None:
         bits_per_dim(1.0, dims, support)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="draws is 0"):
         log_likelihood([linear(0)[0]], torch.zeros(1), images(), 0, 0)
+    with pytest.raises(BadInput, match="components is empty"):
+        log_likelihood([], torch.zeros(0), images(), 1, 0)

@@ -1,4 +1,8 @@
-"""What is measured: pure functions on numbers and images that know nothing of mixtures."""
+"""What is measured, as pure functions.
+
+``continual`` and ``images`` work on numbers and images and know nothing of mixtures; ``likelihood`` asks components,
+``frechet`` trains a classifier of its own. The last two are imported by their modules' names.
+"""
 
 from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
 from growmix.metrics.images import (

@@ -43,7 +43,7 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     Raises
     ------
     BadInput
-        The shapes do not fit.
+        The shapes do not fit, or a feature is not finite.
 
     References
     ----------
@@ -60,6 +60,9 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
         raise BadInput(f"features have shapes {shapes}; both must be (n, d) with one d")
     if min(len(real), len(generated)) < 2:
         raise BadInput(f"features have shapes {shapes}; at least two rows each are needed")
+    for name, features in (("real", real), ("generated", generated)):
+        if not bool(features.isfinite().all()):
+            raise BadInput(f"{name} features hold NaN or infinite values; allowed are finite ones")
     a, b = real.double(), generated.double()
     shift = float((a.mean(0) - b.mean(0)).square().sum())
     spread_a, spread_b = _covariance(a), _covariance(b)
@@ -156,12 +159,13 @@ class _Classification(nn.Module):
 def _lessons(tasks: Sequence[TaskData], stream: torch.Generator) -> tuple[Tensor, Tensor]:
     """Some images of every task, with labels, or the task's number where labels are wanting."""
     each = max(1, MOST_IMAGES // len(tasks))
-    parts = [task[torch.randperm(len(task), generator=stream)[:each]] for task in tasks]
-    labelled = all(part.y is not None and bool((part.y != UNLABELLED).any()) for part in parts)
+    labelled = all(task.y is not None and bool((task.y != UNLABELLED).any()) for task in tasks)
     images, labels = [], []
-    for number, part in enumerate(parts):
-        known = part.y if labelled and part.y is not None else torch.full((len(part),), number)
-        images.append(part.x[known != UNLABELLED])
-        labels.append(known[known != UNLABELLED])
+    for number, task in enumerate(tasks):
+        known = task.y if labelled and task.y is not None else torch.full((len(task),), number)
+        rows = (known != UNLABELLED).nonzero()[:, 0]  # before the choice: few labels must not be lost to the cap
+        rows = rows[torch.randperm(len(rows), generator=stream)[:each]]
+        images.append(task.x[rows])
+        labels.append(known[rows])
     _, positions = torch.cat(labels).unique(return_inverse=True)
     return torch.cat(images), positions

@@ -82,7 +82,7 @@ def log_likelihood(components: Sequence[Component], log_prior: Tensor, x: Tensor
     Raises
     ------
     BadInput
-        ``draws`` is not 1 or more.
+        There is no component, or ``draws`` is not 1 or more.
 
     References
     ----------
@@ -96,6 +96,8 @@ def log_likelihood(components: Sequence[Component], log_prior: Tensor, x: Tensor
     """
     if draws < 1:
         raise BadInput(f"draws is {draws}; allowed is a whole number of 1 or more")
+    if not components:
+        raise BadInput("components is empty; at least one is needed")
     noise = torch.randn(draws, 1, components[0].latent, generator=torch.Generator().manual_seed(seed))
     return torch.cat([_of_piece(components, log_prior, as_float(piece), noise) for piece in x.split(ROWS)])
 

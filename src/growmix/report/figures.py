@@ -55,6 +55,7 @@ def comparison(rows: Sequence[tuple[str, Estimate, Estimate]], file: Path) -> No
             style: dict[str, Any] = {"marker": "D", "color": PALETTE[1], "markersize": 5, "linestyle": "none"}
             axes.errorbar(100 * aware[0], place, xerr=_percent(aware[1]), capsize=3, **style)
     axes.set_yticks(range(len(ranked)), [name for name, _, _ in ranked])
+    axes.set_ylim(-0.6, len(ranked) - 0.4)  # a method without a figure keeps its line
     axes.set_xlim(0, 101)
     axes.set_xlabel("accuracy over the tasks after the last one, %")
     axes.barh([], [], color=PALETTE[0], label="task_agnostic: nothing but the example is given")
@@ -70,7 +71,8 @@ def sweep(points: Sequence[Mapping[str, Any]], published: Mapping[int, float], f
     Parameters
     ----------
     points
-        Each with ``components``, ``threshold``, ``parameters``, and ``grouped`` and ``task_agnostic`` (shares of 1).
+        Each with ``components``, ``threshold``, ``parameters``, and ``grouped`` and ``task_agnostic`` (shares of 1,
+        ``None`` where there is none), and where known their standard errors ``grouped_error``, ``task_agnostic_error``.
     published
         Published accuracy (of a protocol that chose the component once per task) by number of components.
     file
@@ -85,7 +87,9 @@ def sweep(points: Sequence[Mapping[str, Any]], published: Mapping[int, float], f
     left, right = figure.subplots(1, 2)
     counts = [point["components"] for point in points]
     for name, style, colour in (("grouped", "o-", PALETTE[0]), ("task_agnostic", "s--", PALETTE[1])):
-        left.plot(counts, [_percent(point[name]) or np.nan for point in points], style, color=colour, label=name)
+        errors = _percents([point.get(f"{name}_error") for point in points])
+        values = _percents([point[name] for point in points])
+        left.errorbar(counts, values, yerr=errors, fmt=style, color=colour, capsize=3, label=name)
     if published:
         known = sorted(published)
         left.plot(known, [100 * published[k] for k in known], "k^:", label="published (component chosen per task)")
@@ -107,13 +111,13 @@ def sweep(points: Sequence[Mapping[str, Any]], published: Mapping[int, float], f
     _write(figure, file)
 
 
-def order_study(curves: Mapping[str, Mapping[str, Sequence[float]]], file: Path) -> None:
+def order_study(curves: Mapping[str, Mapping[str, Sequence[float | None]]], file: Path) -> None:
     """Accumulated target risk after each task: a panel for each order of tasks, a line for each kind of sharing.
 
     Parameters
     ----------
     curves
-        By order, then by kind, the risk after each task.
+        By order, then by kind, the risk after each task; ``None`` where it is not known.
     file
         PNG to write.
 
@@ -126,17 +130,27 @@ def order_study(curves: Mapping[str, Mapping[str, Sequence[float]]], file: Path)
         raise BadInput("curves is empty; at least one order of tasks is needed")
     figure = Figure(figsize=(1.2 + 3.8 * len(curves), 3.9), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(curves), sharey=True))
+    kinds = list(dict.fromkeys(kind for lines in curves.values() for kind in lines))
+    handles: dict[str, Any] = {}
     for panel, (order, lines) in zip(panels, curves.items(), strict=True):
-        for number, (kind, risks) in enumerate(lines.items()):
-            panel.plot(range(1, len(risks) + 1), risks, label=kind, **_style(number))
+        for kind, risks in lines.items():
+            known = [np.nan if risk is None else risk for risk in risks]
+            (handles[kind],) = panel.plot(range(1, len(known) + 1), known, label=kind, **_style(kinds.index(kind)))
         panel.set_title(order, fontsize=10)
         panel.set_xlabel("tasks learnt")
         panel.set_xticks(range(1, 1 + max((len(risks) for risks in lines.values()), default=0)))
-        panel.set_ylim(bottom=0)
         _light_grid(panel, "y")
-    panels[0].set_ylabel("accumulated target risk\n(squared error per image, summed over tasks)")
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8)
+    panels[0].set_ylim(bottom=0)  # shared, and fixed from here on: after all lines, or those of later panels are cut
+    panels[0].set_ylabel("accumulated target risk\n(squared error per image, summed over tasks)", fontsize=9)
+    shown = [kind for kind in kinds if kind in handles]
+    figure.legend(
+        [handles[kind] for kind in shown],
+        shown,
+        loc="outside lower center",
+        ncols=2 * len(curves),  # what fits under so many panels
+        frameon=False,
+        fontsize=8,
+    )
     _write(figure, file)
 
 
@@ -178,17 +192,21 @@ def picture_rows(rows: Sequence[tuple[str, np.ndarray[Any, Any]]], file: Path) -
     Parameters
     ----------
     rows
-        Label and images in [0, 1], shape ``(n, 1 or 3 channels, height, width)``; all rows have one n, height, width.
+        Label and images in [0, 1], shape ``(n, 1 or 3 channels, height, width)``, of one height and width; shorter
+        rows end in blanks. What lies outside [0, 1] is shown as 0 or 1.
     file
         PNG to write.
 
     Raises
     ------
     BadInput
-        There is no row, or the file can't be written.
+        There is no row, images have neither 1 nor 3 channels, or the file can't be written.
     """
     if not rows:
         raise BadInput("rows is empty; at least one row of images is needed")
+    for name, images in rows:
+        if images.shape[1] not in (1, 3):
+            raise BadInput(f"row {name!r} has {images.shape[1]} channels; allowed are 1 (gray) and 3 (colour)")
     across = max(len(images) for _, images in rows)
     height, width = rows[0][1].shape[-2:]
     figure = Figure(figsize=(1.7 + 0.75 * across, 0.15 + 0.78 * len(rows) * height / width))
@@ -212,11 +230,18 @@ def _pixels(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _style(number: int) -> dict[str, Any]:
-    return {"color": PALETTE[number % len(PALETTE)], "marker": MARKERS[number % len(MARKERS)]}
+    """Colour and marker; the colours begin again with other markers, so that even single points differ (of 64)."""
+    turn, place = divmod(number, len(PALETTE))
+    return {"color": PALETTE[place], "marker": MARKERS[(place + turn) % len(MARKERS)]}
 
 
 def _percent(value: float | None) -> float | None:
     return None if value is None else 100 * value
+
+
+def _percents(values: Sequence[float | None]) -> list[float]:
+    """The same for many, NaN (which is not drawn) where there is none; 0 stays 0."""
+    return [np.nan if value is None else 100 * value for value in values]
 
 
 def _light_grid(axes: Axes, along: Any) -> None:
