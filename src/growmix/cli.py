@@ -34,7 +34,8 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 GROUPS = {
     "Run": (
-        "method", "tasks", "data_root", "out", "seed", "label_space", "replace", "train_examples", "label_fraction",
+        "method", "tasks", "data_root", "out", "seed", "label_space", "replace", "train_examples", "test_examples",
+        "label_fraction",
         "student", "likelihood_draws", "likelihood_examples", "frechet_examples",
     ),
     "Component": (

@@ -46,6 +46,8 @@ class RunConfig:
         Data sets to take in place of others, such as ``svhn=mnist_m``.
     train_examples
         Training examples per task at most, drawn by the seed; by default all.
+    test_examples
+        Test examples per task at most, drawn by the seed; by default all.
     label_fraction
         Share of each class's training labels that is kept; the other examples are learnt without a label.
     method
@@ -77,6 +79,7 @@ class RunConfig:
     label_space: LabelSpace | None = None
     replace: tuple[str, ...] = ()
     train_examples: int | None = None
+    test_examples: int | None = None
     label_fraction: float = 1.0
     method: str = "mixture"
     student: bool = True

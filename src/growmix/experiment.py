@@ -172,6 +172,7 @@ def load_stream(config: RunConfig) -> Stream:
         label_space=config.label_space,
         replace=config.replace,
         train_examples=config.train_examples,
+        test_examples=config.test_examples,
         label_fraction=config.label_fraction,
     )
     for task in stream:  # before hours are spent on the tasks before it

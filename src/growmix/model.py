@@ -267,9 +267,9 @@ class Model(ABC):
     def interpolate(self, a: Any, b: Any, steps: int = 8, *, component: int | tuple[int, int] | None = None) -> Any:
         """Images between two images: on the straight line between their codes.
 
-        Within a component both codes lie in its latent space. Across two components each end is coded by its own, the
-        line between the two codes is decoded by both, and the share of ``b``'s component grows from 0 to 1 along it
-        (our form: latent spaces of two components have nothing in common but the prior).
+        Both codes lie in the latent space of one component, or each end is coded by a component of its own (our form:
+        latent spaces of two components have nothing in common but the prior). The line between the codes is decoded
+        twice, with component and class of ``a`` and with those of ``b``, whose share grows from 0 to 1 along it.
 
         Parameters
         ----------
@@ -284,7 +284,7 @@ class Model(ABC):
         Returns
         -------
         array or tensor
-            Shape ``(steps, channels, height, width)``, in [0, 1]; the class code of the nearer end is used.
+            Shape ``(steps, channels, height, width)``, in [0, 1].
 
         Examples
         --------
@@ -371,10 +371,6 @@ def _path(first: Component, second: Component, ends: Tensor, steps: int) -> Tens
     )
     share = torch.linspace(0.0, 1.0, steps, device=start.device)[:, None]
     codes = (1.0 - share) * start + share * end
-    nearer_second = share[:, 0] > 0.5
-    if first is second:
-        positions = torch.where(nearer_second, most_likely(end_logits), most_likely(start_logits))
-        return first.decode(codes, positions).cpu()
     blend = share[:, :, None, None]
     from_first = first.decode(codes, most_likely(start_logits).expand(steps))
     from_second = second.decode(codes, most_likely(end_logits).expand(steps))

@@ -208,7 +208,9 @@ def test_the_rate_is_the_part_of_the_bound_that_the_code_costs(case: Case, compo
     output = vae.output(mean + (0.5 * log_variance).exp() * e, positions)
     distortion = -vae.likelihood.log_prob(output, x)
     assert bool((component.rate(x) >= 0).all())
-    torch.testing.assert_close(component.rate(x), -distortion - component.bound(x, positions, e)[0], rtol=1e-3, atol=5e-3)
+    torch.testing.assert_close(
+        component.rate(x), -distortion - component.bound(x, positions, e)[0], rtol=1e-3, atol=5e-3
+    )
     assert torch.equal(component.code(x), component.encode(x)[0])
     torch.testing.assert_close(component.code(x), mean)
 
@@ -260,7 +262,11 @@ def test_new_classes_leave_what_is_known_of_the_old_ones_bit_for_bit(case: Case,
 
 def test_the_class_changes_what_is_decoded(case: Case, component: Component) -> None:
     codes = noise(1).expand(4, -1)
-    images = component.decode(codes, torch.tensor([0, 1, 2, -1])) if case.supervised else component.decode(codes, no_labels(4))
+    images = (
+        component.decode(codes, torch.tensor([0, 1, 2, -1]))
+        if case.supervised
+        else component.decode(codes, no_labels(4))
+    )
     unlike = len({tuple(image.flatten().tolist()) for image in images})
     assert unlike == (4 if case.supervised else 1)
 

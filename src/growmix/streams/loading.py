@@ -34,6 +34,7 @@ def load(
     label_space: LabelSpace | None = None,
     replace: Replace = (),
     train_examples: int | None = None,
+    test_examples: int | None = None,
     label_fraction: float = 1.0,
     cache_dir: str | os.PathLike[str] | None = None,
 ) -> Stream:
@@ -56,7 +57,7 @@ def load(
         the environment's ``GROWMIX_DATA``; without that, the Hub.
     seed
         Of the order in which a data set's training examples lie in memory (files are often sorted by class), and of
-        what ``train_examples`` and ``label_fraction`` draw. Nothing else that a stream has depends on it.
+        what ``train_examples``, ``test_examples`` and ``label_fraction`` draw. Nothing else of a stream depends on it.
     label_space
         ``"separate"``: each data set brings its own classes, which its transforms and repetitions share.
         ``"shared"``: equal numbers are one class, whatever the data set. ``None`` takes the stream's own.
@@ -66,6 +67,8 @@ def load(
     train_examples
         At most so many training examples per task, a random part whatever their labels; named in ``notes``.
         ``None`` takes all.
+    test_examples
+        The same of the test examples.
     label_fraction
         Share of each class's training labels that is kept, in [0, 1], at least one label where it is above 0; the
         others become -1. Test labels stay.
@@ -107,7 +110,7 @@ def load(
     space = entry.label_space if label_space is None else label_space
     if space not in get_args(LabelSpace):
         raise BadInput(f"label_space is {space!r}; allowed are {' and '.join(map(repr, get_args(LabelSpace)))}")
-    selection = Selection(seed, train_examples, label_fraction)
+    selection = Selection(seed, train_examples, test_examples, label_fraction)
     replacements = parse_replacements(replace)
     specs = _replaced([parse_task(text) for text in _task_names(entry, tasks)], replacements, name)
     _check_pairs(specs, selection)

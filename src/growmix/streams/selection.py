@@ -1,4 +1,4 @@
-"""Which training examples of a task are learnt, and which of their labels."""
+"""Which examples of a task are learnt and tested on, and which labels are learnt."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ _LABELS = 1
 """Number of the random stream that labels are drawn from, so that it is not the one that orders examples."""
 
 
+_TEST = 2
+"""The same of the test examples."""
+
+
 @final
 @dataclass(frozen=True)
 class Selection:
-    """A random part of each task's training examples, and of each class's training labels.
+    """A random part of each task's examples, and of each class's training labels.
 
     Attributes
     ----------
@@ -30,6 +34,8 @@ class Selection:
         Of all that is drawn here: 0 or above.
     train_examples
         At most so many per task; ``None`` takes all.
+    test_examples
+        The same of its test examples.
     label_fraction
         Share of each class's labels that is kept, in [0, 1].
 
@@ -46,14 +52,15 @@ class Selection:
 
     seed: int = 0
     train_examples: int | None = None
+    test_examples: int | None = None
     label_fraction: float = 1.0
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise BadInput(f"seed is {self.seed}; it must be 0 or above")
-        most, share = self.train_examples, self.label_fraction
-        if most is not None and (isinstance(most, bool) or not isinstance(most, Integral) or most < MIN_EXAMPLES):
-            raise BadInput(f"train_examples is {most!r}; allowed is a whole number of {MIN_EXAMPLES} or more, or None")
+        _check_most("train_examples", self.train_examples, MIN_EXAMPLES)
+        _check_most("test_examples", self.test_examples, 1)
+        share = self.label_fraction
         # A NaN is neither above nor below anything, so the comparison refuses it too.
         if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share <= 1:
             raise BadInput(f"label_fraction is {share!r}; allowed is a share from 0 to 1")
@@ -64,6 +71,8 @@ class Selection:
         notes = []
         if self.train_examples is not None:
             notes.append(f"at most {self.train_examples} training examples per task, drawn by seed {self.seed}")
+        if self.test_examples is not None:
+            notes.append(f"at most {self.test_examples} test examples per task, drawn by seed {self.seed}")
         if self.label_fraction < 1:
             notes.append(
                 f"{float(self.label_fraction):.6g} of each class's training labels kept, drawn by seed {self.seed}"
@@ -77,6 +86,12 @@ class Selection:
     def part(self, rows: Integers) -> Integers:
         """Those of a task's rows that are learnt: the first of a random order, whatever their labels."""
         return rows[: self.train_examples]
+
+    def test_part(self, rows: Integers) -> Integers:
+        """Those of a task's test rows that are tested on, in the order of the file."""
+        if self.test_examples is None or len(rows) <= self.test_examples:
+            return rows
+        return np.sort(np.random.default_rng((self.seed, _TEST)).choice(rows, self.test_examples, replace=False))
 
     def labels(self, y: Integers) -> Integers:
         """Labels with only the share of each class that is kept, the others -1.
@@ -93,6 +108,11 @@ class Selection:
             rows = random.permutation(np.flatnonzero(y == label))
             kept[rows[: _share(len(rows), self.label_fraction)]] = label
         return kept
+
+
+def _check_most(name: str, most: int | None, least: int) -> None:
+    if most is not None and (isinstance(most, bool) or not isinstance(most, Integral) or most < least):
+        raise BadInput(f"{name} is {most!r}; allowed is a whole number of {least} or more, or None")
 
 
 def _share(n: int, fraction: float) -> int:

@@ -1,0 +1,60 @@
+"""What a model costs in parameters, and what a further component adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from growmix.studies.runs import Metrics, Outcome
+from growmix.studies.spread import Spread
+from growmix.studies.study import spread
+
+COLUMNS = ("components", "parameters", "shared", "per added component", "of a whole one", "train seconds")
+
+
+def whole_component(outcomes: Sequence[Outcome]) -> float | None:
+    """Parameters of the last component of runs that share nothing."""
+    return spread(outcomes, _added).mean
+
+
+def cells(outcomes: Sequence[Outcome], whole: float | None) -> tuple[str, ...]:
+    """A cell for each of :data:`COLUMNS`.
+
+    Parameters
+    ----------
+    outcomes
+        Runs of one variant.
+    whole
+        Parameters of a component that shares nothing.
+    """
+    added = spread(outcomes, _added).mean
+    share = "-" if added is None or not whole else f"{added / whole:.1%}"
+    return (
+        _whole(spread(outcomes, lambda metrics: float(metrics["components"]))),
+        _whole(spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"]))),
+        _whole(spread(outcomes, lambda metrics: float(metrics["parameters"]["shared"]))),
+        "-" if added is None else f"{added:,.0f}",
+        share,
+        spread(outcomes, lambda metrics: metrics["seconds"]["train"]).text(1),
+    )
+
+
+def numbers(outcomes: Sequence[Outcome]) -> Mapping[str, float | None]:
+    """The same for programs: means over the seeds."""
+    return {
+        "parameters": spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"])).mean,
+        "components": spread(outcomes, lambda metrics: float(metrics["components"])).mean,
+        "per_added_component": spread(outcomes, _added).mean,
+        "train_seconds": spread(outcomes, lambda metrics: metrics["seconds"]["train"]).mean,
+    }
+
+
+def _added(metrics: Metrics) -> float | None:
+    """What the last component took, beside what is shared; nothing if there was only one."""
+    sizes = metrics["parameters"]["per_component"]
+    return float(sizes[-1]) if len(sizes) > 1 else None
+
+
+def _whole(value: Spread) -> str:
+    if value.mean is None or value.error:
+        return value.text(1)
+    return f"{value.mean:,.0f}"

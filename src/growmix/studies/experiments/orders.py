@@ -1,0 +1,104 @@
+"""MSC against CMS: how the order of tasks tells on what is accumulated, with each kind of sharing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, final
+
+from growmix.studies.experiments.experiment import IMAGES, PAPER_IMAGES, SHARING, Experiment
+from growmix.studies.runs import Metrics, Outcome, Trial
+from growmix.studies.spread import Spread
+from growmix.studies.study import Findings, Request, Study, Variant, by_task, by_variant, lay_out, missing
+from growmix.studies.tables import Table
+
+ORDERS = ("msc", "cms")
+
+KINDS = (*SHARING, Variant("batch-ensemble", "BatchEnsemble", {"method": "batch-ensemble"}))
+
+NOTES = (
+    "Accumulated target risk after each task: the test MSE, summed over an image, of all tasks learnt so far, added "
+    "up; each image by the component chosen for it without its task.",
+    "The paper shows this as a figure without numbers: a trunk keeps the first task's knowledge, so that its result "
+    "depends on the order.",
+)
+
+
+@final
+class OrderStudy(Study):
+    """The same three tasks in two orders."""
+
+    def __init__(self, values: Mapping[str, Any], request: Request) -> None:
+        self.title = "Order of tasks, msc against cms"
+        self._notes = (*NOTES, *request.replaced)
+        variants = [
+            Variant(f"{order}-{kind.name}", kind.title, {**kind.values, "stream": order})
+            for order in ORDERS
+            for kind in KINDS
+        ]
+        self._trials = lay_out(variants, values, request)
+        self.configs = tuple(trial.config for trial in self._trials)
+
+    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
+        """Both orders with every kind of sharing and all seeds."""
+        return missing(self._trials, done)
+
+    def findings(self, done: Sequence[Outcome]) -> Findings:
+        """The risks as a table and a figure with a panel for each order."""
+        from growmix.report import figures
+
+        grouped = by_variant(done)
+        curves: dict[str, dict[str, list[float | None]]] = {}
+        tables: list[Table] = []
+        for order in ORDERS:
+            names = tuple(grouped[f"{order}-{KINDS[0].name}"][0].metrics["tasks"])
+            risks = {kind.title: risks_of(grouped[f"{order}-{kind.name}"], len(names)) for kind in KINDS}
+            curves[order.upper()] = {title: [value.mean for value in values] for title, values in risks.items()}
+            rows = tuple(
+                (
+                    kind.title,
+                    *(value.text(2) for value in risks[kind.title]),
+                    components(grouped[f"{order}-{kind.name}"]),
+                )
+                for kind in KINDS
+            )
+            columns = ("sharing", *(f"after {name}" for name in names), "components")
+            notes = () if tables else self._notes
+            tables.append(Table(f"Accumulated target risk, {order}", columns, rows, notes))
+        return Findings(
+            tuple(tables), {"accumulated_risk": curves}, {"order.png": partial(figures.order_study, curves)}
+        )
+
+
+def risks_of(outcomes: Sequence[Outcome], tasks: int) -> list[Spread]:
+    """Accumulated risk after each task over the seeds."""
+    return by_task(outcomes, lambda metrics: [risk_after(metrics, t) for t in range(tasks)])
+
+
+def risk_after(metrics: Metrics, task: int) -> float | None:
+    """Sum of the test MSE of all tasks so far; ``None`` if one is not known.
+
+    Examples
+    --------
+    >>> metrics = {"reconstruction_over_time": {"mse": [[2.0, None], [3.0, 5.0]]}}
+    >>> risk_after(metrics, 0), risk_after(metrics, 1)
+    (2.0, 8.0)
+    """
+    row = metrics["reconstruction_over_time"]["mse"][task][: task + 1]
+    return None if None in row else float(sum(row))
+
+
+def components(outcomes: Sequence[Outcome]) -> str:
+    """How many each seed's mixture has at the end."""
+    return ", ".join(str(outcome.metrics["components"]) for outcome in outcomes)
+
+
+EXPERIMENTS = (
+    Experiment(
+        "order",
+        "MNIST, SVHN, CIFAR-10 in two orders: accumulated target risk after each task, with each kind of sharing",
+        ORDERS,
+        {"small": {**IMAGES, "max_steps": 1_200}, "paper": PAPER_IMAGES},
+        OrderStudy,
+    ),
+)

@@ -1,0 +1,107 @@
+"""Image to image: what sources are translated to, when each task was learnt and after the last one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, final
+
+from growmix.studies import cost
+from growmix.studies.experiments.experiment import EPOCHS_UNSUPERVISED, PAPER, SHARING, UNMEASURED, Experiment
+from growmix.studies.experiments.reconstructions import FIGURES
+from growmix.studies.runs import Metrics, Outcome, Trial
+from growmix.studies.spread import Spread
+from growmix.studies.study import Findings, Request, Study, by_variant, lay_out, mean, missing
+from growmix.studies.tables import Table
+
+NOTES = (
+    "Of a source's translation against its target, on test pairs; after the last task each source is translated by the "
+    "component that is chosen for it from the source alone.",
+    "The paper's paired sets are aerial photographs to maps, CMP facades, and edges to shoes; the first and the last "
+    "are not among ours, and it gives pictures, no numbers that these could be put beside.",
+)
+
+PICTURE = "translation.png"
+
+
+@final
+class TranslationStudy(Study):
+    """Paired tasks one after another, with each kind of sharing."""
+
+    def __init__(self, values: Mapping[str, Any], request: Request) -> None:
+        self.title = "Translation"
+        self._notes = (*NOTES, *request.replaced)
+        self._trials = lay_out(SHARING, {**values, "stream": "translation"}, request)
+        self.configs = tuple(trial.config for trial in self._trials)
+
+    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
+        """Every kind of sharing with all seeds."""
+        return missing(self._trials, done)
+
+    def findings(self, done: Sequence[Outcome]) -> Findings:
+        """A table for each figure, the cost, and the pictures of the first run."""
+        grouped = by_variant(done)
+        tasks = tuple(done[0].metrics["tasks"])
+        tables = [
+            Table(
+                f"{self.title}: {text}",
+                ("sharing", *tasks, "mean"),
+                _rows(grouped, name, digits),
+                self._notes if name == FIGURES[0][0] else (),
+            )
+            for name, text, digits in FIGURES
+        ]
+        whole = cost.whole_component(grouped[SHARING[0].name])
+        costs = tuple((each.title, *cost.cells(grouped[each.name], whole)) for each in SHARING)
+        tables.append(Table(f"{self.title}: cost", ("sharing", *cost.COLUMNS), costs))
+        picture = grouped[SHARING[0].name][0].trial.config.folder / PICTURE
+        figures = {PICTURE: partial(_copy, picture)} if picture.is_file() else {}
+        numbers = {name: [outcome.metrics["translation"] for outcome in each] for name, each in grouped.items()}
+        return Findings(tuple(tables), {"translation": numbers}, figures)
+
+
+def _rows(grouped: Mapping[str, list[Outcome]], name: str, digits: int) -> tuple[tuple[str, ...], ...]:
+    rows = []
+    for sharing in SHARING:
+        outcomes = grouped[sharing.name]
+        for moment, block in (("when learnt", _when_learnt), ("after the last task", _at_last)):
+            rows.append(
+                (f"{sharing.title}, {moment}", *_cells([block(each.metrics)[name] for each in outcomes], digits))
+            )
+    return tuple(rows)
+
+
+def _cells(figures: Sequence[Sequence[float | None]], digits: int) -> list[str]:
+    """From a row of figures per seed: each task's, then their mean."""
+    columns = [Spread.of(column) for column in zip(*figures, strict=True)]
+    return [value.text(digits) for value in (*columns, Spread.of([mean(row) for row in figures]))]
+
+
+def _when_learnt(metrics: Metrics) -> Mapping[str, Sequence[float | None]]:
+    block: Mapping[str, Sequence[float | None]] = metrics["translation"]["when_learnt"]
+    return block
+
+
+def _at_last(metrics: Metrics) -> Mapping[str, Sequence[float | None]]:
+    block: Mapping[str, Sequence[float | None]] = metrics["translation"]
+    return block
+
+
+def _copy(source: Path, file: Path) -> None:
+    shutil.copyfile(source, file)
+
+
+EXPERIMENTS = (
+    Experiment(
+        "translation",
+        "three sets of paired images: MSE, SSIM, PSNR of the translations, when learnt and after the last task",
+        ("translation",),
+        {
+            "small": {**UNMEASURED, "blueprint": "conv", "batch_size": 64, "max_steps": 1_000},
+            "paper": {**PAPER, "epochs": EPOCHS_UNSUPERVISED},
+        },
+        TranslationStudy,
+    ),
+)

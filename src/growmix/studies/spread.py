@@ -1,0 +1,52 @@
+"""Mean and standard error over seeds."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure measured with several seeds.
+
+    Attributes
+    ----------
+    mean
+        Over the seeds; ``None`` where the figure does not apply.
+    error
+        Standard error of the mean: sample standard deviation over the root of the number; ``None`` for one seed.
+    """
+
+    mean: float | None
+    error: float | None
+
+    @classmethod
+    def of(cls, values: Sequence[float | None]) -> Spread:
+        """The spread of one value per seed; a figure that one seed does not have has no mean.
+
+        Examples
+        --------
+        >>> Spread.of([0.5, 0.75])
+        Spread(mean=0.625, error=0.125)
+        >>> Spread.of([0.5]), Spread.of([0.5, None]).mean
+        (Spread(mean=0.5, error=None), None)
+        """
+        known = [value for value in values if value is not None]
+        if not known or len(known) < len(values):
+            return cls(None, None)
+        return cls(statistics.fmean(known), statistics.stdev(known) / math.sqrt(len(known)) if known[1:] else None)
+
+    def text(self, digits: int) -> str:
+        """As in a table.
+
+        Examples
+        --------
+        >>> Spread(0.625, 0.125).text(2), Spread(0.5, None).text(1), Spread(None, None).text(1)
+        ('0.62 ± 0.12', '0.5 ± -', '-')
+        """
+        if self.mean is None:
+            return "-"
+        return f"{self.mean:,.{digits}f} ± " + ("-" if self.error is None else f"{self.error:,.{digits}f}")

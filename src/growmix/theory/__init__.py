@@ -1,0 +1,1 @@
+"""Quantities of the paper's theory that can be measured."""
