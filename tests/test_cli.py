@@ -171,9 +171,9 @@ def test_streams_tell_what_is_found(
 
     assert found()["split-digits"] == "with scikit-learn"
     assert found()["split-mnist"] == "on the Hub"
-    assert found()["split-letters"] == "no: needs --data-root"
+    assert found()["split-letters"] == "no: emnist_letters"
     there = found("--data-root", str(tmp_path))
-    assert there["split-mnist"] == "yes" and there["split-fashion"].startswith("no: not in")
+    assert there["split-mnist"] == "yes" and there["split-fashion"] == "no: fashion_mnist"
     monkeypatch.setenv("GROWMIX_DATA", str(tmp_path))
     assert found()["permuted-mnist"] == "yes"
 

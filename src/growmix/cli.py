@@ -489,8 +489,7 @@ def streams(*, data_root: Path | None = None) -> int:
 
     table = Table("stream", "what it is", "tasks", "data", "found")
     for entry in available():
-        found = [place_of(name, data_root) for name in entry.data_sets]
-        places = ", ".join(dict.fromkeys(found)) or "as you choose"
+        places = in_words({name: place_of(name, data_root) for name in entry.data_sets}) or "as you choose"
         count = str(len(entry.tasks) or "--tasks")
         table.add_row(entry.name, entry.description, count, ", ".join(entry.data_sets) or "any", places)
     make_console().print(table)

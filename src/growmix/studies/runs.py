@@ -122,11 +122,7 @@ def _check_one(config: RunConfig) -> None:
     learner = baselines.make_learner(config.method, config.settings)  # an unknown method shows before data are read
     stream = experiment.load_stream(config)
     check_blueprint(learner.blueprint, config.settings.latent, stream.shape)
-    method, first = baselines.METHODS[config.method], stream[0].train
-    if method.needs_labels and (first.y is None or not first.classes()):
-        raise BadInput(f"method is {config.method!r}, which needs labels, but stream {config.stream!r} has none")
-    if first.target is not None and not method.is_mixture:
-        raise BadInput(f"method is {config.method!r}, which can't learn the pairs of stream {config.stream!r}")
+    experiment.check_method(config, stream)
 
 
 def standing(config: RunConfig, *, overwrite: bool = False) -> Literal["open", "unfinished", "finished"]:

@@ -34,8 +34,17 @@ PAPER = {
 EPOCHS_UNSUPERVISED, EPOCHS_MNIST, EPOCHS_CIFAR = 100, 20, 200
 """Published."""
 
-IMAGES = {**UNMEASURED, "supervised": False, "latent": 64, "likelihood": "gaussian", "variance": 0.5, "batch_size": 128}
-"""Small scale, where reconstructions are measured: the paper's loss, but fully connected networks and fewer steps."""
+IMAGES = {
+    **UNMEASURED,
+    "supervised": False,
+    "latent": 64,
+    "likelihood": "gaussian",
+    "variance": 0.5,
+    "batch_size": 128,
+    "test_examples": 2_000,
+}
+"""Small scale, where reconstructions are measured: the paper's loss; fully connected networks, fewer steps and test
+images."""
 
 PAPER_IMAGES = {**PAPER, "supervised": False, "epochs": EPOCHS_UNSUPERVISED}
 
