@@ -69,7 +69,8 @@ class Settings:
         frozen (the paper's); ``adapter``, everything, with a low-rank update of every layer for each component;
         ``rank-one``, the same with two vectors a layer (BatchEnsemble).
     adapter_rank
-        Rank of these updates; by default the largest that costs at most 5 % of a whole component.
+        Rank of these updates, three times as much in a fully connected layer that writes pixels; by default the
+        largest that costs at most 5 % of a whole component.
     replay_ratio
         Replayed examples for each new one when a component is reused; at least 2,000 in all, or as many as it learnt.
     sampling

@@ -8,12 +8,13 @@ component's own. ``adapter``: all weights are frozen, and each component adds a 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Collection, Iterator
+from itertools import count
 from typing import Any, Literal, TypeAlias, final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from growmix.component import Component
 from growmix.errors import BadInput
@@ -23,7 +24,22 @@ Kind: TypeAlias = Literal["trunk", "adapter", "rank-one"]
 ADAPTER_SHARE = 0.05
 """Most of a whole component's networks that a component with adapters holds itself, unless a rank is asked for."""
 
+UPDATE_SCALE = 32.0
+"""Factor before a low-rank update: with 1, an adapter moves too little at the learning rate of a whole component.
+
+Held-out bound of a 400-unit mlp on Fashion-MNIST, on a foundation trained on the digits 0 and 1, 2,000 steps:
+-254.2 nats with 1, -249.7 with 8, -248.9 with 32, -249.0 with 64; a conv after 250 steps: -292.6, -271.0 and -258.5.
+"""
+
+PIXEL_RANKS = 3
+"""Ranks that a fully connected layer which writes pixels has for each rank of the others, at equal cost in all.
+
+Same measurement: -248.9 nats with 1, -246.2 with 3 (a whole component: -241.4); on the digits 2 and 3: -133.0, -129.1.
+"""
+
 _LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+_NUMBERS = count()
 
 
 @final
@@ -32,7 +48,7 @@ class Foundation(nn.Module):
 
     Made once, of the first component when it is trained; from then on nothing of it changes, the buffers of
     normalisation layers included. Components refer to it without holding it: their parameters, their state and a
-    copy of them are their own part alone.
+    copy of them are their own part alone. Moving it to a device is therefore done here, not with a component.
 
     Parameters
     ----------
@@ -42,6 +58,13 @@ class Foundation(nn.Module):
         What is shared.
     rank
         Of the updates of ``adapter``.
+    pixels
+        Sizes of the images that the networks may write.
+
+    Attributes
+    ----------
+    rank : int
+        Of the updates of ``adapter``, also where it was left open.
 
     References
     ----------
@@ -57,12 +80,16 @@ class Foundation(nn.Module):
     True
     """
 
-    def __init__(self, networks: dict[str, nn.Module], kind: Kind, rank: int | None) -> None:
+    def __init__(
+        self, networks: dict[str, nn.Module], kind: Kind, rank: int | None, pixels: Collection[int] = ()
+    ) -> None:
         super().__init__()
         self.kind = kind
-        self.rank = rank or (_affordable_rank(networks) if kind == "adapter" else 1)
+        self._pixels = frozenset(pixels)
+        self.rank = rank or (_affordable_rank(networks, self._pixels) if kind == "adapter" else 1)
         frozen = {name: _frozen_part(network, kind, name) for name, network in networks.items()}
         self._names = tuple(frozen)
+        self._number = next(_NUMBERS)
         self.parts = nn.ModuleList(part for part in frozen.values())
         self.requires_grad_(False).eval()
 
@@ -77,14 +104,17 @@ class Foundation(nn.Module):
         kind
             What is shared.
         rank
-            Of the updates of ``adapter``; ``None``: the largest whose cost is at most 5 % of the networks.
+            Of the updates of ``adapter``, three times as much where a fully connected layer writes pixels; ``None``:
+            the largest whose cost is at most 5 % of the networks, or 1 where even that costs more.
 
         Raises
         ------
         BadInput
             ``trunk`` of a network that is no ``torch.nn.Sequential``.
         """
-        return cls({name: component.get_submodule(name) for name in component.networks}, kind, rank)
+        shapes = [shape for shape in (component.shape, component.target_shape) if shape is not None]
+        networks = {name: component.get_submodule(name) for name in component.networks}
+        return cls(networks, kind, rank, [math.prod(shape) for shape in shapes])
 
     def train(self, mode: bool = True) -> Foundation:
         """Never: a foundation stays as it is in use."""
@@ -93,21 +123,26 @@ class Foundation(nn.Module):
     def carry(self, component: Component) -> None:
         """Make a component with networks of its own stand on the foundation, in place.
 
-        A trained component that the foundation is of keeps its function (bit for bit; with ``rank-one`` up to
-        rounding); a new one starts from what the foundation computes, or for ``trunk`` from its own fresh upper half.
+        A trained component that the foundation is of keeps its function bit for bit; a new one starts from what the
+        foundation computes, or for ``trunk`` from its own fresh upper half.
         """
         for name, part in zip(self._names, self.parts, strict=True):
             network = component.get_submodule(name)
             if self.kind == "trunk":
                 standing: nn.Module = _on_trunk(part, network)
             else:
-                standing = _adapted(part, self._layer)
+                standing = _adapted(part, network, self._layer)
             parent, _, last = name.rpartition(".")
             setattr(component.get_submodule(parent), last, standing)
-        component.structure = None if component.structure is None else f"{component.structure} {self.kind}"
+        if component.structure is not None:  # components of two foundations can't be batched as if they had one
+            component.structure += f" on {self.kind} {self._number}"
 
-    def _layer(self, layer: nn.Module) -> nn.Module:
-        return LowRank(layer, self.rank) if self.kind == "adapter" else RankOne(layer)
+    def _layer(self, layer: nn.Module) -> nn.Module | None:
+        """What stands in a component for a frozen layer; ``None``: a copy that is the component's own."""
+        if self.kind == "rank-one":
+            return RankOne(layer)
+        rank = _rank_of(layer, self.rank, self._pixels)
+        return LowRank(layer, rank) if _update_cost(layer, rank) < _weights(layer) else None
 
 
 @final
@@ -138,7 +173,10 @@ class OnTrunk(nn.Module):
 
 @final
 class LowRank(nn.Module):
-    r"""A frozen layer with a low-rank update and a bias of its own: :math:`y = W x + B A x + b`, B zero at first.
+    r"""A frozen layer with a low-rank update and a bias of its own: :math:`y = W x + 32 B A x + b`, B zero at first.
+
+    The frozen bias is added with the frozen weight and the difference of the two after it, so that an update which
+    has learnt nothing changes no bit.
 
     Parameters
     ----------
@@ -157,13 +195,17 @@ class LowRank(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Frozen layer plus update."""
-        update: Tensor = self.up(self.down(x))
-        return _apply(self._frozen.module, x, self.bias) + update
+        layer = self._frozen.module
+        y: Tensor = layer(x) + UPDATE_SCALE * self.up(self.down(x))
+        return y if self.bias is None else y + _along_channels(self.bias - layer.bias, layer, y)
 
 
 @final
 class RankOne(nn.Module):
     r"""A frozen layer with scales and a bias of its own: :math:`y = s \circ W (r \circ x) + b`, scales one at first.
+
+    The frozen bias is added and scaled with the frozen weight and what is missing to the own one after it, so that
+    scales which have learnt nothing change no bit.
 
     Parameters
     ----------
@@ -175,25 +217,31 @@ class RankOne(nn.Module):
         super().__init__()
         self._frozen = _Frozen(frozen)
         inputs, outputs = _widths(frozen)
-        self.scale_in = nn.Parameter(torch.ones(inputs))
-        self.scale_out = nn.Parameter(torch.ones(outputs))
+        like = _weight_of(frozen)
+        self.scale_in = nn.Parameter(torch.ones(inputs, device=like.device, dtype=like.dtype))
+        self.scale_out = nn.Parameter(torch.ones(outputs, device=like.device, dtype=like.dtype))
         self.bias = _own_bias(frozen)
 
     def forward(self, x: Tensor) -> Tensor:
         """Scaled frozen layer."""
-        spread = (-1,) if x.ndim == 2 else (-1, 1, 1)
-        y = _apply(self._frozen.module, x * self.scale_in.view(spread), None) * self.scale_out.view(spread)
-        return y if self.bias is None else y + self.bias.view(spread)
+        layer = self._frozen.module
+        y: Tensor = layer(x * _along_channels(self.scale_in, layer, x))
+        y = y * _along_channels(self.scale_out, layer, y)
+        return y if self.bias is None else y + _along_channels(self.bias - self.scale_out * layer.bias, layer, y)
 
 
-def _apply(layer: Any, x: Tensor, bias: Tensor | None) -> Tensor:
-    """What a layer computes with another bias."""
-    if isinstance(layer, nn.Linear):
-        return F.linear(x, layer.weight, bias)
-    if isinstance(layer, nn.Conv2d):
-        return F.conv2d(x, layer.weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
-    how = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
-    return F.conv_transpose2d(x, layer.weight, bias, *how)
+def _along_channels(vector: Tensor, layer: nn.Module, x: Tensor) -> Tensor:
+    """Shaped such that it meets the features of a layer's inputs or outputs, in their precision."""
+    return (vector if isinstance(layer, nn.Linear) else vector.view(-1, 1, 1)).to(x.dtype)
+
+
+def _weight_of(layer: Any) -> Tensor:
+    weight: Tensor = layer.weight
+    return weight
+
+
+def _weights(layer: nn.Module) -> int:
+    return _weight_of(layer).numel()
 
 
 def _widths(layer: Any) -> tuple[int, int]:
@@ -209,38 +257,52 @@ def _own_bias(layer: Any) -> nn.Parameter | None:
 def _narrow(layer: Any, rank: int) -> nn.Module:
     """From the layer's inputs to ``rank``; a convolution does its moving about here."""
     inputs, _ = _widths(layer)
-    device = layer.weight.device
+    like: dict[str, Any] = {"bias": False, "device": layer.weight.device, "dtype": layer.weight.dtype}
     if isinstance(layer, nn.Linear):
-        return nn.Linear(inputs, rank, bias=False, device=device)
+        return nn.Linear(inputs, rank, **like)
     if isinstance(layer, nn.Conv2d):
-        size: Any = layer.kernel_size
-        how: dict[str, Any] = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
-        return nn.Conv2d(inputs, rank, size, bias=False, device=device, **how)
-    return nn.Conv2d(inputs, rank, 1, bias=False, device=device)
+        like |= {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+        return nn.Conv2d(inputs, rank, _size(layer), padding_mode=layer.padding_mode, **like)
+    return nn.Conv2d(inputs, rank, 1, **like)
 
 
 def _widen(layer: Any, rank: int) -> nn.Module:
     """From ``rank`` to the layer's outputs, zero at first; a transposed convolution does its moving about here."""
     _, outputs = _widths(layer)
-    device = layer.weight.device
+    like: dict[str, Any] = {"bias": False, "device": layer.weight.device, "dtype": layer.weight.dtype}
     if isinstance(layer, nn.Linear):
-        wide: nn.Module = nn.Linear(rank, outputs, bias=False, device=device)
+        wide: nn.Module = nn.Linear(rank, outputs, **like)
     elif isinstance(layer, nn.Conv2d):
-        wide = nn.Conv2d(rank, outputs, 1, bias=False, device=device)
+        wide = nn.Conv2d(rank, outputs, 1, **like)
     else:
-        size: Any = layer.kernel_size
-        how: dict[str, Any] = {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
-        how["output_padding"] = layer.output_padding
-        wide = nn.ConvTranspose2d(rank, outputs, size, bias=False, device=device, **how)
+        like |= {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
+        wide = nn.ConvTranspose2d(rank, outputs, _size(layer), output_padding=layer.output_padding, **like)
     for weight in wide.parameters():
         nn.init.zeros_(weight)
     return wide
 
 
+def _size(layer: Any) -> Any:
+    return layer.kernel_size
+
+
+def _rank_of(layer: nn.Module, rank: int, pixels: Collection[int]) -> int:
+    writes_pixels = isinstance(layer, nn.Linear) and layer.out_features in pixels
+    return PIXEL_RANKS * rank if writes_pixels else rank
+
+
+def _update_cost(layer: nn.Module, rank: int) -> int:
+    """Weights of a low-rank update; the side of a convolution that moves about has its kernel."""
+    inputs, outputs = _widths(layer)
+    kernel = 1 if isinstance(layer, nn.Linear) else math.prod(_size(layer))
+    moving, plain = (outputs, inputs) if isinstance(layer, nn.ConvTranspose2d) else (inputs, outputs)
+    return rank * (moving * kernel + plain)
+
+
 def _frozen_part(network: nn.Module, kind: Kind, name: str) -> nn.Module:
     if kind != "trunk":
         return copy.deepcopy(network)
-    if isinstance(network, _LAYERS):
+    if isinstance(network, _LAYERS) or not any(True for _ in network.parameters()):
         return nn.Identity()  # a single layer can't be halved
     if not isinstance(network, nn.Sequential):
         raise BadInput(
@@ -252,8 +314,13 @@ def _frozen_part(network: nn.Module, kind: Kind, name: str) -> nn.Module:
 
 def _halfway(network: nn.Sequential) -> int:
     """Where the upper half of the weight layers begins; layers between belong to what is below them."""
-    places = [i for i, layer in enumerate(network) if any(True for _ in layer.parameters())]
+    places = [i for i, layer in enumerate(network) if _has_weights(layer)]
     return 0 if len(places) < 2 else places[(len(places) + 1) // 2]
+
+
+def _has_weights(layer: nn.Module) -> bool:
+    """Whether a step of a network is a layer or a block of layers; a normalisation belongs to what is below it."""
+    return any(part.ndim > 1 for part in layer.parameters()) and not isinstance(layer, nn.LayerNorm)
 
 
 def _on_trunk(trunk: nn.Module, network: nn.Module) -> nn.Module:
@@ -262,29 +329,51 @@ def _on_trunk(trunk: nn.Module, network: nn.Module) -> nn.Module:
     return OnTrunk(trunk, network[len(trunk) :])
 
 
-def _adapted(network: nn.Module, adapt: Callable[[nn.Module], nn.Module]) -> nn.Module:
-    """The network with its weight layers adapted; all other layers that hold anything are copied whole."""
-    if isinstance(network, _LAYERS):
-        return adapt(network)
-    own = copy.copy(network)  # shallow: its layers are exchanged below, what it holds itself is copied
-    own._parameters = {k: None if v is None else nn.Parameter(v.detach().clone()) for k, v in own._parameters.items()}
-    own._buffers = {k: None if v is None else v.clone() for k, v in own._buffers.items()}
-    own._modules = {k: None if layer is None else _adapted(layer, adapt) for k, layer in network._modules.items()}
-    return own
+def _adapted(part: nn.Module, network: nn.Module, adapt: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
+    """A copy of a frozen network with its weight layers adapted; whatever else holds anything is whole and its own.
+
+    Parameters
+    ----------
+    part
+        Of a foundation.
+    network
+        The component's, which says what of its own is trained.
+    adapt
+        What stands for a layer, or ``None``.
+    """
+    stands = {id(layer): adapt(layer) for layer in _weight_layers(part)}
+    # who copies deeply asks this record first, so every layer in it is exchanged wherever the network refers to it
+    own: nn.Module = copy.deepcopy(part, {key: layer for key, layer in stands.items() if layer is not None})
+    trained = {name: weight.requires_grad for name, weight in network.named_parameters()}
+    for name, weight in own.named_parameters():
+        weight.requires_grad_(trained.get(name, True))
+    return own.train(network.training)
 
 
-def _weight_layers(network: nn.Module) -> Iterator[Any]:
-    for layer in network.modules():
-        if isinstance(layer, _LAYERS):
-            yield layer
+def _weight_layers(network: nn.Module) -> Iterator[nn.Module]:
+    """Layers that can be adapted, each once; torch's own compound modules reach into theirs, which stay whole."""
+    found: dict[int, nn.Module] = {}
+    waiting = [network]
+    while waiting:
+        module = waiting.pop(0)
+        if type(module) in _LAYERS:
+            found.setdefault(id(module), module)
+        elif isinstance(module, _CONTAINERS) or not type(module).__module__.startswith("torch."):
+            waiting += module.children()
+    yield from found.values()
 
 
-def _affordable_rank(networks: dict[str, nn.Module]) -> int:
-    """Largest rank whose updates, biases and whole copies cost at most 5 % of the networks; at least 1."""
+def _affordable_rank(networks: dict[str, nn.Module], pixels: Collection[int]) -> int:
+    """Largest rank at which a component holds at most 5 % of the networks itself; at least 1."""
     whole = sum(part.numel() for network in networks.values() for part in network.parameters())
     layers = [layer for network in networks.values() for layer in _weight_layers(network)]
-    fixed = whole - sum(layer.weight.numel() for layer in layers)
-    per_rank = sum(
-        part.numel() for layer in layers for part in (*_narrow(layer, 1).parameters(), *_widen(layer, 1).parameters())
-    )
-    return max(1, int((ADAPTER_SHARE * whole - fixed) // per_rank))
+    spared = sum(map(_weights, layers))
+
+    def cost(rank: int) -> int:
+        updates = ((layer, _update_cost(layer, _rank_of(layer, rank, pixels))) for layer in layers)
+        return whole - spared + sum(min(update, _weights(layer)) for layer, update in updates)
+
+    rank = 1
+    while cost(rank) < cost(rank + 1) <= ADAPTER_SHARE * whole:
+        rank += 1
+    return rank
