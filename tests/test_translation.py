@@ -207,3 +207,18 @@ def test_what_is_no_pair_of_images_is_refused_and_nothing_changes(mixture: Growi
         plain.learn(x)
         plain.translate(x)
     assert len(mixture.decisions) == 2
+
+
+def test_patience_waits_for_the_bound_of_the_pair() -> None:
+    x, target = pairs()
+    # sources are learnt all the while; targets of other pairs only get worse with learning
+    noise = torch.rand(target.shape, generator=torch.Generator().manual_seed(0)).round()
+    patient = GrowingMixture("conv", width=4, hidden=64, latent=16, epochs=200, learning_rate=1e-2, patience=3)
+    patient.learn((x, noise))
+    assert patient.training_logs[0].epochs < 100
+
+
+def test_the_mean_bound_of_pairs_takes_bytes(component: Translation) -> None:
+    x, target = (images() * 255).byte(), (images(channels=3, seed=1) * 255).byte()
+    by_hand = component.pair_bound(x / 255.0, target / 255.0, torch.zeros(6, LATENT)).mean().detach()
+    assert component.mean_pair_bound(TaskData(x, None, target)) == pytest.approx(float(by_hand), rel=1e-5)

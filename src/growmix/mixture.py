@@ -34,6 +34,7 @@ from growmix.settings import Settings
 from growmix.sharing import Foundation
 from growmix.student import Student, distill
 from growmix.training import Budget, Callback, TrainingLog, seeded
+from growmix.translation import Translation
 
 MAX_HELD_OUT = 1_000
 MIN_HELD_OUT = 50
@@ -272,7 +273,7 @@ class GrowingMixture(Learner[MixtureMemory]):
             beta=self.settings.beta,
             index=index,
             callbacks=callbacks,
-            held_out=lambda: float(self._bound(component, held.x).mean()),
+            held_out=lambda: self._held_out_bound(component, held),
         )
         learnt = self.records[index].examples if replayed is not None else 0
         # every replayed image stands for all that were learnt, or old tasks would fade by half with every update
@@ -316,6 +317,13 @@ class GrowingMixture(Learner[MixtureMemory]):
     def _scores(self, component: Component, x: Tensor) -> dict[str, Tensor]:
         """Label-free scores of images under one component, shape ``(n,)`` each."""
         return name_scores(self._bound(component, x), in_pieces(component, "rate", x), in_pieces(component, "code", x))
+
+    def _held_out_bound(self, component: Component, held: TaskData) -> float:
+        """What patience waits for, nats per example; of pairs, the bound of both images."""
+        if held.target is None:
+            return float(self._bound(component, held.x).mean())
+        assert isinstance(component, Translation)  # made for pairs
+        return component.mean_pair_bound(held)
 
     def _bound(self, component: Component, x: Tensor) -> Tensor:
         noise = routing_noise(self.settings.routing_draws, component.latent)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from growmix.component import VAE, Component, kl_to_prior
-from growmix.data import Shape, as_float
+from growmix.data import Shape, TaskData, as_float
 from growmix.density import LatentDensity, no_labels, prior_codes
 from growmix.errors import BadInput
 from growmix.likelihoods import Likelihood
@@ -100,6 +100,17 @@ class Translation(Component):
         of_source = self.source.likelihood.log_prob(self.source.output(codes, no_labels(len(x))), x)
         of_target = self.likelihood.log_prob(self._target_output(codes, x), target)
         return of_source + of_target - kl_to_prior(mean, log_variance)
+
+    @torch.no_grad()
+    def mean_pair_bound(self, pairs: TaskData) -> float:
+        """Bound of pairs at the posterior mean, nats per pair, mean over all of them."""
+        assert pairs.target is not None  # asked of pairs alone
+        device = next(self.parameters()).device
+        total = 0.0
+        for x, target in zip(pairs.x.split(_CHUNK), pairs.target.split(_CHUNK), strict=True):
+            images = (as_float(x.to(device)), as_float(target.to(device)))
+            total += float(self.pair_bound(*images, torch.zeros(len(x), self.latent, device=device)).sum())
+        return total / len(pairs)
 
     def translate(self, x: Tensor) -> Tensor:
         """Expected targets ``(batch, *target_shape)`` of source images ``(batch, *shape)``, at the posterior mean."""
