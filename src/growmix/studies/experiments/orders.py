@@ -98,7 +98,7 @@ EXPERIMENTS = (
         "order",
         "MNIST, SVHN, CIFAR-10 in two orders: accumulated target risk after each task, with each kind of sharing",
         ORDERS,
-        {"small": {**IMAGES, "max_steps": 1_200}, "paper": PAPER_IMAGES},
+        {"small": {**IMAGES, "max_steps": 800}, "paper": PAPER_IMAGES},
         OrderStudy,
     ),
 )

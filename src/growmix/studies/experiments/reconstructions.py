@@ -139,7 +139,7 @@ EXPERIMENTS = (
         "msfir",
         "five domains without labels: MSE, SSIM, PSNR per task for mixture, student and rivals; parameters",
         ("msfir",),
-        {"small": {**IMAGES, "max_steps": 1_000}, "paper": PAPER_IMAGES},
+        {"small": {**IMAGES, "max_steps": 800}, "paper": PAPER_IMAGES},
         lambda values, request: Reconstruction("msfir", MSFIR_PUBLISHED, (MSFIR_PROTOCOL,), values, request),
     ),
     Experiment(
