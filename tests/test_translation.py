@@ -7,15 +7,17 @@ import copy
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from growmix import BadInput, GrowingMixture, Student
 from growmix.component import VAE, kl_to_prior
 from growmix.construction import whole_component
-from growmix.data import TaskData, check_task
+from growmix.data import Shape, TaskData, check_task
+from growmix.density import LatentDensity
 from growmix.likelihoods import Bernoulli
-from growmix.nets import MLP, Blueprint, Conv
+from growmix.nets import MLP, Blueprint, Conv, OwnModules
 from growmix.replay import join, replay
+from growmix.routing import Router
 from growmix.settings import Settings
 from growmix.sharing import Foundation
 from growmix.translation import Translation, TranslationObjective
@@ -102,7 +104,7 @@ def test_the_objective_takes_bytes_and_reaches_every_weight(component: Translati
     loss = TranslationObjective(component)(images(), target, noise)
     torch.testing.assert_close(loss, -component.pair_bound(images(), target / 255.0, noise).mean())
     loss.backward()
-    assert all(weight.grad is not None for weight in component.parameters())
+    assert all(weight.grad is not None and bool((weight.grad != 0).any()) for weight in component.parameters())
 
 
 def test_a_copy_and_a_state_hold_all_of_it(component: Translation) -> None:
@@ -110,7 +112,7 @@ def test_a_copy_and_a_state_hold_all_of_it(component: Translation) -> None:
     with torch.no_grad():
         for weight in component.parameters():
             weight.add_(0.1)
-    again = make(MLP(hidden=16) if isinstance(component.source.encoder[0], torch.nn.Flatten) else BLUEPRINTS["conv"])
+    again = next(made for made in map(make, BLUEPRINTS.values()) if made.structure == component.structure)
     again.load_state_dict(component.state_dict())
     assert torch.equal(again.translate(images()), component.translate(images()))
     assert not torch.equal(twin.translate(images()), component.translate(images()))
@@ -126,6 +128,56 @@ def test_labels_classes_and_unlike_sizes_are_refused() -> None:
         Translation(
             VAE(MLP(hidden=8), (1, 8, 8), 8, 2, Bernoulli(), supervised=True), MLP(hidden=8), (1, 8, 8), Bernoulli()
         )
+
+
+def test_a_decoder_that_makes_no_targets_is_refused_before_training() -> None:
+    def encoder(shape: Shape) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 9))
+
+    def sources_only(inputs: int, shape: Shape) -> nn.Module:
+        return nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, (1, 8, 8)))
+
+    def broken(inputs: int, shape: Shape) -> nn.Module:
+        return sources_only(inputs if shape == (1, 8, 8) else inputs + 1, shape)
+
+    for decoder, message in ((sources_only, r"needed \(batch, \*\(3, 8, 8\)\)"), (broken, "fails to decode targets")):
+        mixture = GrowingMixture(OwnModules(encoder, decoder), latent=2, epochs=1, device="cpu")
+        with pytest.raises(BadInput, match=message):
+            mixture.learn((images(20), images(20, channels=3)))
+        assert mixture.components == ()
+
+
+def test_components_share_no_weights_where_a_blueprint_hands_out_one_module() -> None:
+    only = nn.Sequential(nn.Linear(LATENT, 64), nn.Unflatten(1, (1, 8, 8)))
+    own = OwnModules(lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(64, 9)), lambda inputs, shape: only)
+    modules: list[nn.Module] = [only, make(own, (1, 8, 8)), make(own, (1, 8, 8))]
+    weights = [weight.data_ptr() for module in modules for weight in module.parameters()]
+    assert len(set(weights)) == len(weights)
+
+
+def test_translations_scored_in_one_call_say_what_each_says_alone() -> None:
+    alike = [make(BLUEPRINTS["conv"]), make(BLUEPRINTS["conv"])]
+    with torch.no_grad():
+        for weight in alike[1].parameters():
+            weight.mul_(1.1)
+    x, noise = images(), torch.zeros(1, LATENT)
+    router = Router(alike)
+    assert len(router._groups) == 1
+    together = router.scores(x, noise).bound
+    torch.testing.assert_close(together, torch.stack([c.score(x, noise)[0] for c in alike], 1), rtol=1e-5, atol=1e-4)
+    assert not torch.allclose(together[:, 0], together[:, 1])
+
+
+def test_replayed_codes_come_from_the_density_unless_the_prior_is_asked_for(component: Translation) -> None:
+    none = torch.tensor([-1])
+    centre = torch.full((1, LATENT), 3.0)
+    component.density = LatentDensity(torch.ones(1), centre, 1e-8 * torch.eye(LATENT)[None], none)
+    source, target = component.draw_pairs(4, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(source, component.decode(centre, none).expand_as(source), rtol=0, atol=1e-3)
+    assert float((target - target[:1]).abs().max()) < 1e-3
+    source, _ = component.draw_pairs(4, torch.Generator().manual_seed(0), from_prior=True)
+    codes = torch.randn(4, LATENT, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(source, component.decode(codes, none.expand(4)))
 
 
 @pytest.mark.parametrize("kind", ["trunk", "adapter", "rank-one"])

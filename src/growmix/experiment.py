@@ -198,12 +198,13 @@ def check_method(config: RunConfig, stream: Stream) -> None:
             f"method is {config.method!r}, which does not learn pairs of images as stream {stream.name!r} has; "
             f"allowed is one of {', '.join(baselines.MIXTURES)}"
         )
-    if not method.needs_labels:
-        return
     unlabelled = [task.name for task in stream if task.train.y is None]
-    if unlabelled or config.label_fraction < 1:
+    if method.labels == "optional":
+        return
+    if unlabelled or config.label_fraction == 0 or (method.labels == "all" and config.label_fraction < 1):
         given = f"task {unlabelled[0]!r} has none" if unlabelled else f"label_fraction is {config.label_fraction:g}"
-        raise BadInput(f"method is {config.method!r}, which needs a label for every example, but {given}")
+        wanted = "a label for every example" if method.labels == "all" else "labels"
+        raise BadInput(f"method is {config.method!r}, which needs {wanted}, but {given}")
 
 
 def plan(config: RunConfig, stream: Stream) -> RunPlan:

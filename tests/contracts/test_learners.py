@@ -32,7 +32,7 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "precision": "32-true",
 }
-WITHOUT_LABELS = [name for name, method in METHODS.items() if not method.needs_labels]
+WITHOUT_LABELS = [name for name, method in METHODS.items() if method.labels == "optional"]
 
 
 def images(kind: int, n: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +132,7 @@ def test_a_method_that_needs_labels_says_so_and_takes_some_for_all_where_it_can(
     for name, method in METHODS.items():
         x, y = images(0)
         some = np.where(np.arange(len(y)) % 3 == 0, -1, y)
-        if method.needs_labels:
+        if method.labels != "optional":
             with pytest.raises(BadInput, match="label"):
                 make(name).learn(x)
             with pytest.raises(BadInput, match="supervised"):

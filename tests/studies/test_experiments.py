@@ -83,8 +83,8 @@ def test_a_student_may_be_left_out_of_msfir(tmp_path: Path, run_of: RunOf) -> No
 def test_msfir_has_ours_the_student_and_the_published_in_one_table(tmp_path: Path, run_of: RunOf) -> None:
     study = find("msfir").at("small", Request(tmp_path, 1, {}))
     mse, ssim, _, cost = study.findings(run_of(study, of)).tables
-    assert column(mse, "mean")["growing mixture"] == "1.00 ± -"
-    assert column(mse, "mean")["its student"] == "7.00 ± -"
+    assert column(mse, "mean")["growing mixture"] == "1.00"
+    assert column(mse, "mean")["its student"] == "7.00"
     assert column(mse, "b")["published: one VAE per task"] == "29.00"
     assert column(mse, "mean")["published: LGM"] == "897.00" and column(mse, "b")["published: LGM"] == "-"
     assert column(ssim, "a")["published: one VAE per task"] == "0.900"
@@ -95,15 +95,15 @@ def test_msfir_has_ours_the_student_and_the_published_in_one_table(tmp_path: Pat
 def test_the_risk_of_an_order_is_the_sum_over_the_tasks_so_far(tmp_path: Path, run_of: RunOf) -> None:
     study = find("order").at("small", Request(tmp_path, 1, {}))
     msc, cms = study.findings(run_of(study, of)).tables
-    assert column(msc, "after a")["growing mixture"] == "8.00 ± -"
-    assert column(cms, "after b")["BatchEnsemble"] == "30.00 ± -"  # 10 and 20 after the second task
+    assert column(msc, "after a")["growing mixture"] == "8.00"
+    assert column(cms, "after b")["BatchEnsemble"] == "30.00"  # 10 and 20 after the second task
 
 
 def test_translations_are_shown_when_learnt_and_at_last(tmp_path: Path, run_of: RunOf) -> None:
     study = find("translation").at("small", Request(tmp_path, 1, {}))
     mse = study.findings(run_of(study, of)).tables[0]
-    assert column(mse, "mean")["growing mixture, when learnt"] == "1.00 ± -"
-    assert column(mse, "b")["growing mixture, trunk, after the last task"] == "3.00 ± -"
+    assert column(mse, "mean")["growing mixture, when learnt"] == "1.00"
+    assert column(mse, "b")["growing mixture, trunk, after the last task"] == "3.00"
 
 
 def test_published_tables_fit_the_streams_they_are_for() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from growmix.baselines.generative_classifier import GenerativeClassifier
 from growmix.baselines.generative_replay import SolverLabelled, solved_vae
@@ -18,6 +18,8 @@ from growmix.errors import BadCheckpoint, BadInput
 from growmix.learner import Learner, load_learner
 from growmix.mixture import GrowingMixture
 from growmix.settings import Settings
+
+Labels: TypeAlias = Literal["optional", "some", "all"]
 
 LIMIX_TEMPERATURE = 1.0
 """Novelty in nats is a logarithm of likelihoods, so one nat is what makes the gate's weights a posterior."""
@@ -39,8 +41,8 @@ class Method:
         What it does here, in a sentence or two.
     make
         A new learner from settings. Settings that make the method what it is are set, whatever they were.
-    needs_labels
-        Whether it can't learn without.
+    labels
+        Whether it can learn without any, or needs some, or one for every example.
     is_mixture
         Whether it is a :class:`growmix.GrowingMixture`: such learn pairs of images too, and can teach a student.
     """
@@ -50,7 +52,7 @@ class Method:
     citation: str
     description: str
     make: Callable[[Settings], Learner[Any]]
-    needs_labels: bool = False
+    labels: Labels = "optional"
     is_mixture: bool = False
 
 
@@ -69,7 +71,7 @@ def make_learner(name: str, settings: Settings) -> Learner[Any]:
     growmix.errors.BadInput: method is 'fine-tunning'; did you mean 'fine-tuning'? Allowed are mixture, ...
     """
     method = _method(name)
-    if method.needs_labels and settings.supervised is False:
+    if method.labels != "optional" and settings.supervised is False:
         raise BadInput(f"supervised is False; the method {name!r} needs labels")
     return method.make(settings)
 
@@ -168,7 +170,7 @@ _ALL = (
         "van de Ven, Li, Tolias 2021, Class-incremental learning with generative classifiers",
         "One VAE per class and Bayes' rule; the steps of a task are shared out among its classes.",
         GenerativeClassifier,
-        needs_labels=True,
+        labels="all",
     ),
     Method(
         "lgm",
@@ -185,7 +187,7 @@ _ALL = (
         "A VAE that knows no labels and a classifier apart from it; replay is drawn from the last VAE's prior and "
         "labelled by the last classifier.",
         lambda settings: OneNetwork("dgr", settings, rehearsal=SolverLabelled(), build=solved_vae),
-        needs_labels=True,
+        labels="some",
     ),
     Method(
         "batch-ensemble",

@@ -45,8 +45,9 @@ class Spread:
         Examples
         --------
         >>> Spread(0.625, 0.125).text(2), Spread(0.5, None).text(1), Spread(None, None).text(1)
-        ('0.62 ± 0.12', '0.5 ± -', '-')
+        ('0.62 ± 0.12', '0.5', '-')
         """
         if self.mean is None:
             return "-"
-        return f"{self.mean:,.{digits}f} ± " + ("-" if self.error is None else f"{self.error:,.{digits}f}")
+        error = "" if self.error is None else f" ± {self.error:,.{digits}f}"  # one seed says nothing of the spread
+        return f"{self.mean:,.{digits}f}{error}"
