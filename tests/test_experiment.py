@@ -436,3 +436,38 @@ def test_pictures_are_gray_or_colour(tmp_path: Path, channels: int, mode: str) -
 def test_pictures_of_two_channels_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="2 channels"):
         write_grid([np.zeros((2, 2, 8, 8))], tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frechet_examples": 1}, "frechet_examples is 1"),
+        ({"method": "vae-per-task", "settings": TINY.but(sharing="adapter")}, "sharing is 'adapter'"),
+        ({"method": "limix", "settings": TINY.but(novelty="smd")}, "novelty is 'smd'"),
+        ({"method": "er", "settings": TINY.but(sharing="trunk")}, "sharing is 'trunk'"),
+    ],
+)
+def test_what_would_have_no_effect_or_fail_at_the_end_is_refused(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        experiment.run(RunConfig(stream="split-digits", out=tmp_path / "run", **changes))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stream_with_some_labels_wanting_is_refused_by_what_needs_them_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = np.random.default_rng(0).random((20, 1, 8, 8)), np.arange(20) % 2
+    stream = streams.from_arrays([(x, y, x, y), (x, np.where(y == 1, -1, 2), x, y)])
+    monkeypatch.setattr(experiment.streams, "load", lambda *_, **__: stream)
+    config = RunConfig(stream="split-digits", method="generative-classifier", out=tmp_path / "run")
+    with pytest.raises(BadInput, match=r"task-2.*has not"):
+        experiment.run(config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_examples_behind_a_likelihood_are_those_there_were(
+    finished: tuple[Path, dict[str, Any], list[str]],
+) -> None:
+    assert finished[1]["log_likelihood"]["examples"] == max(len(task.test) for task in streams.load("split-digits"))

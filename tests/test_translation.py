@@ -274,3 +274,8 @@ def test_the_mean_bound_of_pairs_takes_bytes(component: Translation) -> None:
     x, target = (images() * 255).byte(), (images(channels=3, seed=1) * 255).byte()
     by_hand = component.pair_bound(x / 255.0, target / 255.0, torch.zeros(6, LATENT)).mean().detach()
     assert component.mean_pair_bound(TaskData(x, None, target)) == pytest.approx(float(by_hand), rel=1e-5)
+
+
+def test_pairs_are_refused_by_a_mixture_that_is_told_to_classify() -> None:
+    with pytest.raises(BadInput, match="supervised is True"):
+        GrowingMixture("mlp", hidden=8, latent=2, epochs=1, supervised=True).learn(pairs())

@@ -197,7 +197,7 @@ def compare(
     overwrite: Annotated[bool, FlagInStudy] = False,
     options: Annotated[StudyOptions, Parameter(name="*")] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
 ) -> int:
-    """Run several methods on one stream, with equal budgets, and put them beside each other.
+    """Run several methods on one stream, with an equal budget for each new task, and put them beside each other.
 
     Writes a run's folder for each method and seed, results.json, table.md and comparison.png, by default to
     runs/compare-STREAM. The same command again goes on where it was left. Without --student, --likelihood-draws or
@@ -430,7 +430,7 @@ def interpolate(
 
     learner = experiment.load_learner(folder, device=device)
     rows = paths(learner, experiment.load_stream(experiment.RunFolder(folder).config()), steps)
-    file = out or folder / "interpolation.png"
+    file = out or folder / experiment.INTERPOLATION
     try:
         picture_rows(rows, file)
     except OSError as error:

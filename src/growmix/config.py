@@ -93,6 +93,8 @@ class RunConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise BadInput(f"{name} is {value!r}; allowed is a whole number of {least} or more")
+        if self.frechet_examples == 1:
+            raise BadInput("frechet_examples is 1; allowed is 2 or more, since one image has no spread, or 0 for none")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:

@@ -44,6 +44,7 @@ STUDENT = "student"
 """Inside the checkpoint: saving a mixture replaces the folder, and with it a student of what it knew before."""
 
 SAMPLES = "samples.png"
+INTERPOLATION = "interpolation.png"
 TRANSLATION = "translation.png"
 
 SHOWN = 8
@@ -199,10 +200,15 @@ def check_method(config: RunConfig, stream: Stream) -> None:
             f"allowed is one of {', '.join(baselines.MIXTURES)}"
         )
     unlabelled = [task.name for task in stream if task.train.y is None]
+    if pairs and config.settings.supervised:
+        raise BadInput(f"supervised is True, but stream {stream.name!r} has pairs of images, learnt without labels")
     if method.labels == "optional":
         return
+    if method.labels == "all":
+        unlabelled += [task.name for task in stream if task.train.y is not None and bool((task.train.y < 0).any())]
     if unlabelled or config.label_fraction == 0 or (method.labels == "all" and config.label_fraction < 1):
-        given = f"task {unlabelled[0]!r} has none" if unlabelled else f"label_fraction is {config.label_fraction:g}"
+        share = f"label_fraction is {config.label_fraction:g}"
+        given = f"task {unlabelled[0]!r} has not" if unlabelled and config.label_fraction == 1 else share
         wanted = "a label for every example" if method.labels == "all" else "labels"
         raise BadInput(f"method is {config.method!r}, which needs {wanted}, but {given}")
 
@@ -279,7 +285,7 @@ class RunFolder:
         """Make the folder, clear it of an earlier run, and write the configuration."""
         with _writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in (METRICS, SAMPLES, TRANSLATION, CONFIG, EVENTS):
+            for name in (METRICS, SAMPLES, INTERPOLATION, TRANSLATION, CONFIG, EVENTS):
                 (self.path / name).unlink(missing_ok=True)
             shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
             config.write(self.path / CONFIG)

@@ -228,6 +228,8 @@ class Learner(Model, Generic[Memory]):
                 f"data has targets of shape {task.target_shape}, but {known} is what was learnt (None: no pairs); "
                 "start a new mixture for them"
             )
+        if task.target is not None and self.settings.supervised:
+            raise BadInput("supervised is True, but data are pairs of images, which are learnt without labels")
         if self.supervised is None or task.target is not None:
             return task
         if task.y is not None and not self.supervised:

@@ -296,7 +296,7 @@ class Model(ABC):
         """
         if not isinstance(steps, int) or steps < 2:
             raise BadInput(f"steps is {steps!r}; allowed is a whole number of 2 or more")
-        ends = torch.cat([self._one(a, "a"), self._one(b, "b")])
+        ends = torch.cat([as_float(self._one(a, "a")), as_float(self._one(b, "b"))])
         if component is None:
             bound = self._router().scores(ends, self._routing_noise()).bound
             component = int((bound + self.log_prior).sum(0).argmax())
@@ -304,7 +304,7 @@ class Model(ABC):
         if len(pair) != 2:
             raise BadInput(f"component is {component!r}; allowed is one, or a pair of them")
         first, second = (self.components[self._index(k)] for k in pair)
-        path = _path(first, second, as_float(ends), steps)
+        path = _path(first, second, ends, steps)
         return like_given(path.clamp_(0.0, 1.0), a)
 
     def _learnt(self) -> tuple[Component, ...]:

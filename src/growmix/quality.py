@@ -42,19 +42,20 @@ def likelihood_scores(learner: Learner[Any], stream: Stream, draws: int, example
     -------
     dict
         Block ``log_likelihood`` of ``metrics.json``: ``nats`` and ``bits_per_dim`` per task, means over examples;
-        ``draws`` and ``examples``.
+        ``draws``, and ``examples``, of the largest test set. Of pairs, all of it is of the source image.
     """
     shape = stream.shape
     kind: Any = "discrete" if learner.settings.likelihood == "bernoulli" else "density"
-    nats = []
+    nats, counts = [], []
     for task in stream[: len(learner.steps)]:
         x = task.test.images(_some(len(task.test), examples, seed))
+        counts.append(len(x))
         nats.append(float(log_likelihood(learner.components, learner.log_prior, x, draws, seed).double().mean()))
     bits = [bits_per_dim(value, shape[0] * shape[1] * shape[2], kind) for value in nats]
-    return {"nats": nats, "bits_per_dim": bits, "draws": draws, "examples": examples}
+    return {"nats": nats, "bits_per_dim": bits, "draws": draws, "examples": max(counts)}
 
 
-def frechet_scores(learner: Learner[Any], stream: Stream, examples: int, seed: int) -> dict[str, Any]:
+def frechet_scores(learner: Learner[Any], stream: Stream, examples: int, seed: int) -> dict[str, Any] | None:
     """Frechet distance between generated and test images, in the features of a classifier trained for it here.
 
     Parameters
@@ -72,16 +73,20 @@ def frechet_scores(learner: Learner[Any], stream: Stream, examples: int, seed: i
     -------
     dict
         Block ``frechet`` of ``metrics.json``. ``distance`` per task: samples of its classes by the components that
-        learnt it; without labels, samples of its component, ``None`` where that learnt other tasks too. ``all``:
-        samples of everything against all test sets. ``features``: what the distance is measured in.
+        learnt it; without labels, samples of its component, ``None`` where that learnt other tasks too, and for a test
+        set of one image. ``all``: samples of everything against all test sets. ``features``: what the distance is
+        measured in. ``None`` altogether where there are no two classes or tasks to learn features from.
     """
     tasks = stream[: len(learner.steps)]
-    features = train_features([task.train for task in tasks], seed)
+    labels = {label for task in tasks for label in task.train.classes()}
+    if max(len(labels), len(tasks)) < 2 or sum(len(task.test) for task in tasks) < 2:
+        return None
+    features = train_features([task.train for task in tasks], seed, learner.settings.device)
     draws = torch.Generator().manual_seed(seed)
     real = [features(task.test.images(_some(len(task.test), examples, seed))) for task in tasks]
     distances: list[float | None] = []
     for i, task in enumerate(tasks):
-        drawn = _drawn(learner, i, task, len(real[i]), draws)
+        drawn = _drawn(learner, i, task, len(real[i]), draws) if len(real[i]) > 1 else None
         distances.append(None if drawn is None else frechet_distance(real[i], features(drawn)))
     n = sum(map(len, real))
     return {

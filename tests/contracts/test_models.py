@@ -353,3 +353,10 @@ def test_a_group_is_asked_for_by_name(per: Any) -> None:
     assert model.route(x[1::2], per="group") == 1  # type: ignore[attr-defined]
     with pytest.raises(BadInput, match="per is"):
         model.route(x, per=per)  # type: ignore[attr-defined]
+
+
+def test_interpolation_takes_bytes_and_floats_side_by_side() -> None:
+    model, x = make("mixture"), images(2, seed=4)
+    coded = np.round(x * 255).astype(np.uint8)
+    mixed = model.interpolate(coded[0], (coded[1] / 255).astype(np.float32), steps=3)
+    np.testing.assert_allclose(mixed, model.interpolate(coded[0], coded[1], steps=3), atol=1e-5)

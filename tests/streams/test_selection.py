@@ -140,3 +140,23 @@ def test_a_number_that_is_not_allowed_is_named_before_any_data_is_looked_for(cal
     with pytest.raises(BadInput) as caught:
         load("split-mnist", data_root="no such folder", **call)
     assert said in str(caught.value)
+
+
+def test_at_most_so_many_test_examples_are_a_fixed_part_of_all() -> None:
+    whole, part = load("split-digits"), load("split-digits", test_examples=10)
+    for full, task in zip(whole, part, strict=True):
+        assert len(task.test) == 10
+        assert len(task.train) == len(full.train)
+        rows = [bytes(x.numpy().tobytes()) for x in full.test.x]
+        assert all(bytes(x.numpy().tobytes()) in rows for x in task.test.x)
+    again = load("split-digits", test_examples=10)
+    assert all(torch.equal(a.test.x, b.test.x) for a, b in zip(part, again, strict=True))
+    other = load("split-digits", test_examples=10, seed=1)
+    assert not all(torch.equal(a.test.x, b.test.x) for a, b in zip(part, other, strict=True))
+    pairs = load("domains", tasks="digits@invert:digits", test_examples=7)[0].test
+    assert pairs.target is not None
+    assert len(pairs.target) == 7
+    assert torch.equal(pairs.x, 255 - pairs.target)
+    assert "at most 10 test examples per task, drawn by seed 0" in part.notes
+    with pytest.raises(BadInput, match="test_examples is 0"):
+        load("split-digits", test_examples=0)

@@ -23,13 +23,16 @@ def equal_budget(settings: Settings, examples: int) -> Budget:
 
 
 def check_settings(method: str, settings: Settings) -> None:
-    """Refuse what would make the budgets unequal.
+    """Refuse what would make the budgets unequal, or what would have no effect.
 
     Raises
     ------
     BadInput
-        The settings ask for an early end, which needs held-out data that this method does not have.
+        The settings ask for an early end, which needs held-out data that this method does not have, or for components
+        that share something.
     """
+    if settings.sharing != "none":
+        raise BadInput(f"sharing is {settings.sharing!r}; allowed for the method {method!r} is none: nothing is shared")
     if settings.patience is not None:
         raise BadInput(
             f"patience is {settings.patience}; allowed for the method {method!r} is nothing: it holds no data out"

@@ -115,14 +115,25 @@ def _method(name: str) -> Method:
 
 
 def _mixture(**changes: Any) -> Callable[[Settings], Learner[Any]]:
-    """Makes a mixture with these settings changed."""
-    return lambda settings: GrowingMixture(None, settings.but(**changes))
+    """Makes a mixture with these settings changed; other values for them than the default's are refused."""
+
+    def make(settings: Settings) -> Learner[Any]:
+        usual = Settings()
+        for name, value in changes.items():
+            given = getattr(settings, name)
+            if given not in (value, getattr(usual, name)):
+                raise BadInput(
+                    f"{name} is {given!r}; the method asked for is what it is by {name} {value!r}: leave it out"
+                )
+        return GrowingMixture(None, settings.but(**changes))
+
+    return make
 
 
 def _limix(settings: Settings) -> Learner[Any]:
     usual = Settings().temperature
     temperature = LIMIX_TEMPERATURE if settings.temperature == usual else settings.temperature
-    return GrowingMixture(None, settings.but(gate="dirichlet", novelty="paper", temperature=temperature))
+    return _mixture(gate="dirichlet", novelty="paper")(settings.but(temperature=temperature))
 
 
 def _synaptic_intelligence(settings: Settings) -> Learner[Any]:
@@ -210,7 +221,7 @@ _ALL = (
         "er",
         "Experience replay",
         "Chaudhry et al. 2019, On tiny episodic memories in continual learning",
-        "One network; half of every batch are real examples from a small buffer, balanced over the classes.",
+        "One network; about half of every batch are real examples from a small buffer, balanced over the classes.",
         lambda settings: OneNetwork("er", settings, rehearsal=Buffer(settings.buffer_size)),
     ),
     Method(

@@ -168,4 +168,5 @@ def _lessons(tasks: Sequence[TaskData], stream: torch.Generator) -> tuple[Tensor
         images.append(task.x[rows])
         labels.append(known[rows])
     _, positions = torch.cat(labels).unique(return_inverse=True)
-    return torch.cat(images), positions
+    x = images if len({part.dtype for part in images}) == 1 else [as_float(part) for part in images]
+    return torch.cat(x), positions

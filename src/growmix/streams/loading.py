@@ -219,7 +219,7 @@ def _rows(spec: TaskSpec, data_set: DataSet, selection: Selection) -> tuple[Inte
     """Rows of the training and the test part that have the task's classes, in the order of the task."""
     rows = selection.order(len(data_set.train.y)), np.arange(len(data_set.test.y))
     if spec.source.classes is None:
-        return rows
+        return rows[0], selection.test_part(rows[1])
     low, high = spec.source.classes
     if high >= data_set.classes:
         raise BadInput(f"task {spec.name!r}: data set {data_set.name!r} has the classes 0 to {data_set.classes - 1}")
@@ -229,7 +229,7 @@ def _rows(spec: TaskSpec, data_set: DataSet, selection: Selection) -> tuple[Inte
     )
     if not (len(train) and len(test)):
         raise BadInput(f"task {spec.name!r}: a part of data set {data_set.name!r} has no example of its classes")
-    return train, test
+    return train, selection.test_part(test)
 
 
 def _images(spec: TaskSpec, parts: Sequence[Decoded], rows: Integers) -> list[torch.Tensor]:

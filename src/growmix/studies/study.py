@@ -198,6 +198,9 @@ def conduct(
     """
     if jobs < 1:
         raise BadInput(f"jobs is {jobs}; allowed is a whole number of 1 or more")
+    from growmix.experiment import RunFolder
+
+    RunFolder(folder).check(overwrite=True)  # a study that trains in this process would find out too late
     check(study.trials(()), overwrite=overwrite)
     done: list[Outcome] = []
     while wave := study.trials(done):

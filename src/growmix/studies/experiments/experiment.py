@@ -41,10 +41,8 @@ IMAGES = {
     "likelihood": "gaussian",
     "variance": 0.5,
     "batch_size": 128,
-    "test_examples": 2_000,
 }
-"""Small scale, where reconstructions are measured: the paper's loss; fully connected networks, fewer steps and test
-images."""
+"""Small scale, where reconstructions are measured: the paper's loss; fully connected networks, fewer steps."""
 
 PAPER_IMAGES = {**PAPER, "supervised": False, "epochs": EPOCHS_UNSUPERVISED}
 

@@ -249,7 +249,7 @@ EXPERIMENTS = (
     _experiment(Sweep("split-mnist", 5, {5: 0.9921, 4: 0.9677, 3: 0.9137}), {"max_steps": 3_000}, EPOCHS_MNIST),
     _experiment(
         Sweep("permuted-mnist", 10, {10: 0.9646, 8: 0.9525, 7: 0.8878}),
-        {"max_steps": 1_500, "test_examples": 2_000},
+        {"max_steps": 1_500},
         EPOCHS_MNIST,
     ),
     _experiment(

@@ -101,7 +101,7 @@ EXPERIMENTS = (
         {
             # with 500 facades to learn from, every further step after the first hundreds makes translations worse
             "small": {**UNMEASURED, "blueprint": "conv", "batch_size": 64, "max_steps": 1_000, "patience": 10}
-            | {"train_examples": 10_000, "test_examples": 2_000},
+            | {"train_examples": 10_000},
             "paper": {**PAPER, "epochs": EPOCHS_UNSUPERVISED},
         },
         TranslationStudy,
