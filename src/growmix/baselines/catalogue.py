@@ -98,9 +98,13 @@ def load(path: str | Path, name: str, device: str | None = None) -> Learner[Any]
     method = _method(name)
 
     def make(settings: Settings) -> Learner[Any]:
-        learner = method.make(settings)
+        other = BadCheckpoint(f"{path} was made with other settings than those of the method {name!r}")
+        try:
+            learner = method.make(settings)
+        except BadInput as error:
+            raise other from error
         if learner.settings != settings:  # the mixtures differ in nothing else
-            raise BadCheckpoint(f"{path} was made with other settings than those of the method {name!r}")
+            raise other
         return learner
 
     return load_learner(Path(path), GrowingMixture.method if method.is_mixture else name, make, device)
