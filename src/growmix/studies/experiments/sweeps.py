@@ -67,7 +67,6 @@ class ThresholdSweep(Study):
         self._sweep, self._request = sweep, request
         self._values = {**values, "stream": sweep.stream, "novelty": NOVELTY, "method": "mixture"}
         refuse({*OWN, "method", "gate", "threshold"} & set(request.given), "the sweep sets it itself")
-        self.configs = tuple(trial.config for trial in self.trials(()))
         measure = f"Measure of novelty: {self.configs[0].settings.novelty}."
         self._notes = (*NOTES, measure, *request.replaced)
 
