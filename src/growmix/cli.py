@@ -277,7 +277,7 @@ def reproduce(
     if list_:
         return _list_experiments(given.get("data_root"))
 
-    from growmix.studies.experiments import EXPERIMENTS, SEEDS, find
+    from growmix.studies.experiments import EXPERIMENTS, find
     from growmix.studies.study import Request, command_line
 
     if name is None:
@@ -286,7 +286,7 @@ def reproduce(
     asked = {"scale": scale} | ({} if seeds is None else {"seeds": seeds}) | {"jobs": jobs}
     line = command_line("reproduce", [name], asked | options)
     folder = given.pop("out", None) or RUNS / f"reproduce-{name}-{scale}"
-    study = experiment.at(scale, Request(folder, SEEDS[scale] if seeds is None else seeds, given))
+    study = experiment.at(scale, Request(folder, experiment.seeds[scale] if seeds is None else seeds, given))
     return _conduct(study, folder, line, jobs, overwrite)
 
 

@@ -159,7 +159,7 @@ def load(path: Path, kind: str) -> Checkpoint:
         states = tuple(_state(outline, k, tensors) for k, outline in enumerate(document["components"]))
     except (KeyError, TypeError, ValueError) as error:
         raise BadCheckpoint(f"{path / DOCUMENT} does not fit {TENSORS}: {error!r}") from error
-    return Checkpoint(document, states, _under(OTHERS, tensors))
+    return Checkpoint(document, states, under(OTHERS, tensors))
 
 
 def _state(outline: Mapping[str, Any], k: int, tensors: Mapping[str, Tensor]) -> ComponentState:
@@ -172,7 +172,7 @@ def _state(outline: Mapping[str, Any], k: int, tensors: Mapping[str, Tensor]) ->
         target_shape=None if target is None else _shape(target),
         classes=tuple(int(label) for label in outline["classes"]),
         supervised=bool(outline["supervised"]),
-        tensors=_under(f"components.{k}.", tensors),
+        tensors=under(f"components.{k}.", tensors),
         density=density,
     )
 
@@ -182,7 +182,13 @@ def _shape(numbers: Sequence[int]) -> Shape:
     return channels, height, width
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with a prefix before their names."""
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that :func:`prefixed` gave this prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
