@@ -204,3 +204,33 @@ def models(risks: Mapping[str, Sequence[float]], tasks: Sequence[str], unit: str
     axes.legend(frameon=False, fontsize=8)
     light_grid(axes, "y")
     write_figure(figure, file)
+
+
+def discrepancies(estimates: Mapping[str, Mapping[str, Mapping[str, float | None]]], file: Path) -> None:
+    """Bars for the distance of each set, a panel for each method.
+
+    Parameters
+    ----------
+    estimates
+        By set and method: ``mean``, and ``error``, which is ``None`` for one seed.
+    file
+        PNG to write.
+
+    Raises
+    ------
+    BadInput
+        The file can't be written.
+    """
+    names = list(estimates)
+    methods = list(estimates[names[0]])
+    figure = Figure(figsize=(4.6 * len(methods), 0.9 + 0.34 * len(names)), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(methods), sharey=True))
+    for number, (method, panel) in enumerate(zip(methods, panels, strict=True)):
+        found = [estimates[name][method] for name in names]
+        errors = [each["error"] or 0.0 for each in found]
+        panel.barh(range(len(names)), [each["mean"] for each in found], xerr=errors, color=PALETTE[number], capsize=3)
+        panel.set_xlabel(f"estimate of $L_d$, {method}")
+        light_grid(panel, "x")
+    panels[0].set_yticks(range(len(names)), names, fontsize=8)
+    panels[0].invert_yaxis()
+    write_figure(figure, file)

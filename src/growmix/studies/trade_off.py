@@ -160,7 +160,7 @@ def _forgetting(documents: Any) -> dict[str, dict[str, Any]]:
     points: dict[str, list[list[float]]] = {}
     for document in documents:
         for method, found in document["forgetting"].items():
-            points.setdefault(method, []).extend(point for point in found["points"] if point[0] > 0.0)
+            points.setdefault(method, []).extend(found["points"])
     return {method: {"pairs": len(each), "rank_correlation": rank_correlation(each)} for method, each in points.items()}
 
 

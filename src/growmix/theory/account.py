@@ -91,16 +91,15 @@ def coverage(ledger: RiskLedger, method: Method) -> dict[str, int]:
 
 
 def forgetting(ledger: RiskLedger, method: Method) -> dict[str, Any]:
-    """Of every task that was regenerated: accumulated discrepancy, and rise of its risk; and how these go together."""
-    first = {entry.task: entry.observed for entry in reversed(_distinct(ledger)) if entry.generation == 0}
+    """Of every task after every regeneration: accumulated discrepancy and rise of its risk; how these go together."""
+    first = {entry.task: entry.observed for row in ledger.rows for entry in row if entry.generation == 0}
     points = []
     for entry in _distinct(ledger):
         links = [link.value(method) for link in ledger.chains[entry.task][1 : entry.generation + 1]]
-        if entry.component is not None and entry.task in first and None not in links:
-            rise = entry.observed - first[entry.task]
-            points.append([math.fsum(link for link in links if link is not None), rise])
-    reused = [point for point in points if point[0] > 0.0]
-    return {"points": points, "rank_correlation": rank_correlation(reused)}
+        known = [link for link in links if link is not None]
+        if links and len(known) == len(links) and entry.component is not None and entry.task in first:
+            points.append([math.fsum(known), entry.observed - first[entry.task]])
+    return {"points": points, "rank_correlation": rank_correlation(points)}
 
 
 def rank_correlation(points: Sequence[Sequence[float]]) -> float | None:
