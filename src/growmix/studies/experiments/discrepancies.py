@@ -51,9 +51,9 @@ VALUES: Mapping[Scale, Mapping[str, Any]] = {
 
 NOTES = (
     "plug-in: h, an autoencoder, is trained on MNIST and h' on both sets; the difference between how much they "
-    "disagree (squared error per pixel) on images of one set and of the other that they were not trained on. adversarial: two "
-    "classifiers are trained to make the difference of their disagreements large. The distance is a supremum: both are "
-    "estimates from below. The first row is what chance gives.",
+    "disagree (squared error per pixel) on images of one set and of the other that they were not trained on. "
+    "adversarial: two classifiers are trained to make the difference of their disagreements large. The distance is a "
+    "supremum: both are estimates from below. The first row is what chance gives.",
     "Hypotheses: networks with one hidden layer of 32 units. Published as a figure without numbers: MNIST is nearer to "
     "rotated MNIST than to Fashion-MNIST.",
 )

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from growmix import GrowingMixture, streams
+from growmix.errors import BadInput
+from growmix.streams import Stream
+from growmix.theory.account import account, coverage, forgetting, rank_correlation
+from growmix.theory.discrepancy import Search
+from growmix.theory.ledger import METHODS, RiskLedger, next_generation, risks
+
+QUICK = Search(steps=10, batch=32, restarts=2)
+SETTINGS = {"hidden": 16, "latent": 2, "epochs": 4, "student_hidden": 8, "student_examples": 60, "student_epochs": 1}
+
+
+def make_stream(*, labelled: bool) -> Stream:
+    """Dark, bright and half-dark images, in two classes each."""
+    rng = np.random.default_rng(0)
+    tasks = []
+    for t, level in enumerate((0.1, 0.8, 0.3)):
+        y = rng.integers(0, 2, 160)
+        x = level + 0.1 * rng.random((160, 1, 8, 8))
+        x[:, :, :4] += 0.1 * y[:, None, None, None]
+        tasks.append((x[:80], y[:80] + 2 * t, x[80:], y[80:] + 2 * t) if labelled else (x[:80], x[80:]))
+    return streams.from_arrays(tasks)
+
+
+def followed(stream: Stream, **settings: object) -> tuple[GrowingMixture, RiskLedger]:
+    mixture = GrowingMixture("mlp", **{**SETTINGS, **settings})
+    ledger = RiskLedger(stream, examples=60, search=QUICK)
+    for task in stream:
+        mixture.learn(task.train)
+        ledger.after_task(mixture)
+    return mixture, ledger
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["labelled", "images"])
+def labelled(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture(scope="module")
+def reused(labelled: bool) -> tuple[Stream, GrowingMixture, RiskLedger]:
+    stream = make_stream(labelled=labelled)
+    return stream, *followed(stream, threshold=2.0)  # KS is at most 1: everything goes to one component
+
+
+@pytest.fixture(scope="module")
+def grown(labelled: bool) -> tuple[Stream, GrowingMixture, RiskLedger]:
+    stream = make_stream(labelled=labelled)
+    return stream, *followed(stream, gate="always")
+
+
+def test_a_chain_is_as_long_as_the_component_was_reused(reused: tuple[Stream, GrowingMixture, RiskLedger]) -> None:
+    _, mixture, ledger = reused
+    assert len(mixture.components) == 1
+    assert [[entry.generation for entry in row] for row in ledger.rows] == [[0], [1, 0], [2, 1, 0]]
+    assert [len(chain) for chain in ledger.chains] == [4, 3, 2]  # those used, and that of the next regeneration
+
+
+def test_a_task_whose_component_is_left_alone_keeps_its_risk_to_the_last_digit(
+    grown: tuple[Stream, GrowingMixture, RiskLedger],
+) -> None:
+    stream, mixture, ledger = grown
+    assert len(mixture.components) == 3
+    for i, task in enumerate(stream):
+        entries = {row[i] for row in ledger.rows if len(row) > i}
+        assert len(entries) == 1
+        assert float(risks(mixture.components[i], task.test).mean()) == entries.pop().observed  # measured anew
+
+
+def test_following_changes_nothing_of_what_is_learnt(reused: tuple[Stream, GrowingMixture, RiskLedger]) -> None:
+    stream, mixture, _ = reused
+    alone = GrowingMixture("mlp", **SETTINGS, threshold=2.0)
+    for task in stream:
+        alone.learn(task.train)
+    for name, weight in alone.components[0].state_dict().items():
+        assert torch.equal(weight, mixture.components[0].state_dict()[name])
+
+
+def test_the_bound_is_the_source_risk_and_the_links_that_were_used(
+    reused: tuple[Stream, GrowingMixture, RiskLedger],
+) -> None:
+    _, _, ledger = reused
+    entry = ledger.rows[2][0]
+    for method in METHODS:
+        links = [link.value(method) for link in ledger.chains[0][:3]]
+        assert all(link is not None for link in links)
+        assert entry.source is not None
+        assert ledger.bound(entry, method).computable == pytest.approx(entry.source + sum(x for x in links if x))
+        assert ledger.bound(entry, method).unknown == ("f'(S(-1), S(0))", "f'(S(0), S(1))", "f'(S(1), S(2))")
+
+
+def test_a_student_is_one_regeneration_further(grown: tuple[Stream, GrowingMixture, RiskLedger]) -> None:
+    _, mixture, ledger = grown
+    ledger.after_student(mixture.distill())
+    assert [entry.generation for entry in ledger.student] == [1, 1, 1]
+    for method in METHODS:
+        assert len(ledger.bound(ledger.student[0], method).terms) == 5
+
+
+def test_a_ledger_that_was_put_away_goes_on_as_if_it_had_not_been(labelled: bool) -> None:
+    stream = make_stream(labelled=labelled)
+    mixture = GrowingMixture("mlp", **SETTINGS, threshold=2.0)
+    through, first = (RiskLedger(stream, examples=60, search=QUICK) for _ in range(2))
+    for task in stream[:2]:
+        mixture.learn(task.train)
+        for ledger in (through, first):
+            ledger.after_task(mixture)
+    again = RiskLedger(stream, examples=60, search=QUICK)
+    again.unpack(*first.pack())
+    mixture.learn(stream[2].train)
+    for ledger in (through, again):
+        ledger.after_task(mixture)
+    assert again.rows == through.rows
+    assert again.chains == through.chains
+
+
+def test_what_is_kept_is_generated_and_bounded(reused: tuple[Stream, GrowingMixture, RiskLedger]) -> None:
+    stream, _, ledger = reused
+    _, tensors = ledger.pack()
+    real = torch.cat([part.images() for task in stream for part in (task.train, task.test)])
+    for name, kept in tensors.items():
+        assert len(kept) <= 60
+        if name.endswith(".x"):
+            assert float(torch.cdist(kept.flatten(1) / 255.0, real.flatten(1).float()).min()) > 0.0
+
+
+def test_of_a_run_that_nobody_followed_what_is_gone_is_named(labelled: bool) -> None:
+    stream = make_stream(labelled=labelled)
+    for settings, unknown in (({"gate": "always"}, False), ({"threshold": 2.0}, True)):
+        mixture, there = followed(stream, **settings)
+        late = RiskLedger(stream, examples=60, search=QUICK)
+        late.after_the_fact(mixture, None)
+        for entry, known in zip(late.rows[-1], there.rows[-1], strict=True):
+            assert entry.observed == known.observed
+            gone = unknown and entry.generation > 0
+            assert (entry.source is None) == gone
+            assert gone or entry == known
+        document = account(late, mixture, stream, followed=False)
+        assert any("made without --theory" in sentence for sentence in document["statements"])
+        assert document["followed"] is False
+
+
+def test_generated_images_are_told_apart_by_task_where_labels_can_not() -> None:
+    stream = make_stream(labelled=False)
+    mixture, _ = followed(replace(stream, tasks=stream.tasks[:2]), threshold=2.0, epochs=400)
+    trained = {i: stream[i].train for i in (0, 1)}
+    drawn = next_generation(mixture.components[0], trained, 50, torch.Generator().manual_seed(0))
+    means = [float(drawn[i].images().mean()) for i in (0, 1)]
+    assert means[0] == pytest.approx(float(stream[0].train.images().mean()), abs=0.1)
+    assert means[1] == pytest.approx(float(stream[1].train.images().mean()), abs=0.1)
+
+
+def test_an_account_counts_bounds_and_ranks_forgetting(reused: tuple[Stream, GrowingMixture, RiskLedger]) -> None:
+    stream, mixture, ledger = reused
+    document = account(ledger, mixture, stream, followed=True)
+    assert len(document["between_tasks"]["novelty"]) == 3
+    assert [len(row) for row in document["between_tasks"]["discrepancy"]["plug-in"]] == [0, 1, 2]
+    for method in METHODS:
+        entries = [entry for row in ledger.rows for entry in row]
+        above = sum(ledger.bound(entry, method).computable >= entry.observed for entry in entries)
+        gone = sum(link.estimates[method] is None for chain in ledger.chains for link in chain[:-1])
+        assert coverage(ledger, method)["above"] == above
+        assert coverage(ledger, method)["of"] >= 6 - gone > 0
+        assert len(forgetting(ledger, method)["points"]) >= 3 - gone
+    assert document["accumulated"][-1]["observed"] == pytest.approx(sum(e.observed for e in ledger.rows[-1]))
+
+
+def test_rank_correlation_needs_three_pairs_that_vary() -> None:
+    assert rank_correlation([[0, 1], [1, 2]]) is None
+    assert rank_correlation([[0, 1], [0, 2], [0, 3]]) is None
+    assert rank_correlation([[0, 1], [1, 5], [2, 9]]) == pytest.approx(1.0, abs=1e-5)
+    assert rank_correlation([[0, 3], [1, 2], [2, 1]]) == pytest.approx(-1.0, abs=1e-5)
+
+
+def test_a_ledger_must_be_told_of_every_task() -> None:
+    stream = make_stream(labelled=True)
+    mixture = GrowingMixture("mlp", **SETTINGS)
+    for task in stream[:2]:
+        mixture.learn(task.train)
+    with pytest.raises(BadInput, match="learnt 2 tasks, but this ledger follows 0"):
+        RiskLedger(stream, search=QUICK).after_task(mixture)
+
+
+def test_streams_that_can_not_be_measured_are_refused() -> None:
+    stream = make_stream(labelled=False)
+    task = stream[0]
+    few = replace(stream, tasks=(replace(task, test=task.test[:49]),))
+    with pytest.raises(BadInput, match="49 test examples; at least 50"):
+        RiskLedger(few)
+    pairs = replace(task, train=replace(task.train, target=task.train.x), test=replace(task.test, target=task.test.x))
+    with pytest.raises(BadInput, match="pairs of images"):
+        RiskLedger(replace(stream, tasks=(pairs,)))
+    with pytest.raises(BadInput, match="examples is 10"):
+        RiskLedger(make_stream(labelled=True), examples=10)

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from growmix.errors import BadCheckpoint, BadInput
+from growmix.theory import files
+
+TASKS = "digits,digits@invert,digits@rotate90"
+QUICK = (
+    "--max-steps",
+    "20",
+    "--train-examples",
+    "300",
+    "--hidden",
+    "16",
+    "--student-epochs",
+    "1",
+    "--student-examples",
+    "40",
+)
+QUICK_RUN = (*QUICK, "--likelihood-draws", "0", "--frechet-examples", "0")
+
+
+def growmix(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "growmix", *map(str, words)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("theory") / "run"
+    done = growmix("run", "domains", "--tasks", TASKS, "--theory", "--gate", "always", "--out", folder, *QUICK_RUN)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_a_run_with_theory_writes_its_account_and_figures(run: Path) -> None:
+    document = json.loads((run / files.THEORY).read_text())
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert [len(row) for row in document["rows"]] == [1, 2, 3]
+    assert document["between_tasks"]["novelty"] == [decision["novelty"] for decision in metrics["decisions"]]
+    for entry, k in zip(document["rows"][-1], metrics["task_components"], strict=True):
+        assert entry["component"] == k
+        assert entry["generation"] == metrics["task_components"][entry["task"] + 1 :].count(k)
+    assert metrics["seconds"]["theory"] > 0
+    for name in (files.BOUNDS, files.BETWEEN, files.MODELS):
+        assert (run / name).stat().st_size > 10_000
+    assert not (run / files.TRADE_OFF).exists()  # nothing was swept
+
+
+@pytest.mark.slow
+def test_the_theory_of_a_run_is_told_in_words_and_a_sweep_adds_to_it(run: Path) -> None:
+    told = growmix("theory", run)
+    assert told.returncode == 0, told.stderr
+    assert "computable part of the bound" in told.stdout
+    swept = growmix("theory", run, "--sweep", "--jobs", "2")
+    assert swept.returncode == 0, swept.stderr
+    assert "In the sweep" in " ".join(swept.stdout.split())
+    found = json.loads((run / files.THEORY).read_text())["trade_off"]
+    counts = [point["components"] for point in found["points"]]
+    assert counts == sorted(counts, reverse=True) and counts[0] == 3
+    assert sum(point["default"] for point in found["points"]) == 1
+    assert (run / files.TRADE_OFF).stat().st_size > 10_000
+    again = growmix("theory", run)
+    assert "In the sweep" in " ".join(again.stdout.split())  # what was swept is kept
+
+
+@pytest.mark.slow
+def test_a_run_without_theory_says_what_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    done = growmix("run", "domains", "--tasks", TASKS, "--threshold", "2", "--out", folder, *QUICK_RUN)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "metrics.json").read_text())["seconds"]["theory"] is None
+    told = growmix("theory", folder)
+    assert told.returncode == 0, told.stderr
+    assert "made without --theory" in told.stdout
+    assert len(json.loads((folder / files.THEORY).read_text())["rows"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--method", "er"), "theory is on, but method is 'er', which is no mixture"),
+        (("--replay-ratio", "0"), "theory is on, but replay_ratio is 0"),
+        (("--test-examples", "20"), "has 20 test examples; at least 50"),
+    ],
+)
+def test_a_run_that_can_not_be_followed_is_refused_before_it_starts(
+    tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
+    refused = growmix("run", "split-digits", "--theory", "--out", tmp_path / "run", *options)
+    assert refused.returncode == 2
+    assert said in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_without_a_run_has_no_theory(tmp_path: Path) -> None:
+    refused = growmix("theory", tmp_path)
+    assert refused.returncode == 2
+    assert "holds no run" in refused.stderr
+
+
+def test_what_can_not_be_written_or_read_is_named(tmp_path: Path) -> None:
+    document = {"tasks": ["a"], "rows": [[]], "chains": [[]], "statements": []}
+    with pytest.raises(BadInput, match="can't be written"):
+        files.write(document, tmp_path / "missing")
+    for text in ("{", "[]", "{}"):
+        (tmp_path / files.THEORY).write_text(text)
+        with pytest.raises(BadCheckpoint, match=files.THEORY):
+            files.read(tmp_path)
