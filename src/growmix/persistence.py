@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
+from growmix import __version__
 from growmix.component import Component
 from growmix.data import Shape
 from growmix.density import LatentDensity
 from growmix.errors import BadCheckpoint, BadInput
+from growmix.sealing import SEAL, check_seal, replace_folder, standing
 from growmix.training import TrainingLog
+from growmix.untrusted import DTYPES, OpenFile, Slot, open_files, outlines, read_slots, read_tensors, strict_json
 
-SCHEMA = 2
+SCHEMA = 3
 DOCUMENT = "state.json"
 TENSORS = "tensors.safetensors"
 OTHERS = "others."
 """Before the names of tensors that are no component's."""
+
+FIRST_SEALED = 3
+"""Schema from which on checkpoints have checksums."""
+
+MOST_JSON = 64 * 2**20
+"""Bytes of a document beside few tensors; beside many it may be four times as large as they are."""
+
+Look: TypeAlias = Callable[[dict[str, Any], dict[str, Tensor]], None]
+"""Looks at a document and at tensors that have shape and type but no memory (on the device ``meta``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +76,86 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
+def write_folder(path: Path, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write a document and tensors to a new folder, with checksums, then put it in the place of the old one.
+
+    At every instant one whole folder exists; whatever fails, the old one is what is read. Folders inside the old one
+    go with it.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    document
+        What is no tensor, ready for JSON; the schema and the version of growmix are added.
+    tensors
+        By name.
+
+    Raises
+    ------
+    BadInput
+        The place can't be written, or what is there is no checkpoint.
+    """
+    path = path.absolute()
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    content = json.dumps({"schema": SCHEMA, "growmix": __version__, **document}, indent=1, allow_nan=False).encode()
+    _check_readable(path, content, own)
+
+    def fill(folder: Path) -> None:
+        (folder / DOCUMENT).write_bytes(content)
+        save_file(own, folder / TENSORS)
+
+    try:
+        if path.is_symlink() or (path.exists() and not any((path / name).is_file() for name in (DOCUMENT, SEAL))):
+            raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
+        replace_folder(path, fill, is_whole)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"path {str(path)!r} can't be written: {error}") from error
+
+
+def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read back what :func:`write_folder` wrote, of this schema or an older one.
+
+    Nothing is executed, and before tensors are read, checksums and sizes are checked.
+
+    Parameters
+    ----------
+    path
+        The folder. Where it is missing because a process was ended while it replaced it, what that left is read.
+    look
+        Called before any tensor is read, with the document and the tensors' outlines; raises if they do not fit.
+
+    Raises
+    ------
+    BadCheckpoint
+        A file is missing, is not what was written, or is of a newer schema; the message names it.
+    """
+    with _opened(standing(path.absolute(), is_whole)) as (document, slots, file):
+        if look is not None:
+            look(document, outlines(slots))
+        return document, read_tensors(file, slots)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder can be read: one that an interrupted process left may be unfinished."""
+    try:
+        with _opened(folder):
+            return True
+    except BadCheckpoint:
+        return False
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Slot], OpenFile]]:
+    """The document of a folder of which everything was checked, and where its tensors lie in the open file."""
+    with open_files(folder, (DOCUMENT, TENSORS), optional=SEAL) as files:
+        sealed = files.pop(SEAL, None)
+        if sealed is not None:
+            check_seal(sealed, files)
+        slots = read_slots(files[TENSORS])
+        yield _read_document(files[DOCUMENT], files[TENSORS].size, sealed=sealed is not None), slots, files[TENSORS]
+
+
 def save(
     path: Path,
     kind: str,
@@ -73,7 +163,7 @@ def save(
     components: Sequence[Component],
     others: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint to a new folder, then put it in the place of the old one.
+    """Write a model's checkpoint.
 
     Parameters
     ----------
@@ -103,58 +193,25 @@ def save(
         }
         for c in components
     ]
-    tensors = {f"{OTHERS}{name}": t.detach().cpu().contiguous().clone() for name, t in (others or {}).items()}
+    tensors = {f"{OTHERS}{name}": tensor for name, tensor in (others or {}).items()}
     for k, component in enumerate(components):
-        tensors |= {
-            f"components.{k}.{name}": t.detach().cpu().contiguous().clone()
-            for name, t in component.state_dict().items()
-        }
+        tensors |= {f"components.{k}.{name}": tensor for name, tensor in component.state_dict().items()}
         if component.density is not None:
             tensors |= {f"densities.{k}.{f.name}": getattr(component.density, f.name) for f in fields(LatentDensity)}
-    whole = {"schema": SCHEMA, "kind": kind, **document, "components": outlines}
-    try:
-        _replace(path.absolute(), lambda folder: _write(folder, whole, tensors))
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"path {str(path)!r} can't be written: {error}") from error
-
-
-def _write(folder: Path, document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    (folder / DOCUMENT).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
-    save_file(tensors, folder / TENSORS)
-
-
-def _replace(path: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a new folder, then put it where an older checkpoint may lie; if that fails, the older one is back."""
-    if path.exists() and not (path / DOCUMENT).is_file():
-        raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
-    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
-    stale = path.with_name(f".{path.name}.old-{os.getpid()}")
-    try:
-        fresh.mkdir(parents=True)
-        fill(fresh)
-        if path.exists():
-            path.rename(stale)
-        fresh.rename(path)
-    finally:
-        if fresh.parent.exists() and not path.exists() and stale.exists():
-            stale.rename(path)
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(stale, ignore_errors=True)
+    write_folder(path, {"kind": kind, **document, "components": outlines}, tensors)
 
 
 def load(path: Path, kind: str) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a model's checkpoint.
 
     Raises
     ------
     BadCheckpoint
-        A file is missing, can't be read, or is of another kind or schema.
+        A file is missing, can't be read, or is of another kind or a newer schema.
     """
-    document = _read_document(path / DOCUMENT, kind)
-    try:
-        tensors = load_file(path / TENSORS)
-    except (OSError, SafetensorError) as error:
-        raise BadCheckpoint(f"{path / TENSORS} can't be read: {error}") from error
+    document, tensors = read_folder(path)
+    if document.get("kind") != kind:
+        raise BadCheckpoint(f"{path / DOCUMENT} is not the checkpoint of a {kind}")
     try:
         states = tuple(_state(outline, k, tensors) for k, outline in enumerate(document["components"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -197,16 +254,35 @@ def understanding(path: Path) -> Iterator[None]:
         raise BadCheckpoint(f"{path / DOCUMENT} can't be understood: {error!r}") from error
 
 
-def _read_document(file: Path, kind: str) -> dict[str, Any]:
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadCheckpoint(f"{file} can't be read: {error}") from error
-    if not isinstance(document, dict) or document.get("kind") != kind:
-        raise BadCheckpoint(f"{file} is not the checkpoint of a {kind}")
-    if document.get("schema") != SCHEMA:
-        raise BadCheckpoint(f"{file} has schema {document.get('schema')}; this version of growmix reads {SCHEMA}")
-    return document
+def _read_document(file: OpenFile, beside: int, *, sealed: bool) -> dict[str, Any]:
+    """What the document says, as this schema says it."""
+    if file.size > _most_json(beside):
+        raise BadCheckpoint(f"{file.path} has {file.size} bytes; this many tensors take less")
+    document: Any = strict_json(file.read(file.size), file.path)
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if type(schema) is not int or schema < 1:
+        raise BadCheckpoint(f"{file.path} is not the document of a checkpoint")
+    if schema > SCHEMA:
+        raise BadCheckpoint(
+            f"{file.path} has schema {schema}, of growmix {document.get('growmix')}; "
+            f"this is growmix {__version__}, which reads schemas up to {SCHEMA}: update it"
+        )
+    if schema >= FIRST_SEALED and not sealed:
+        raise BadCheckpoint(f"{file.path.with_name(SEAL)} is missing")
+    return dict(document)
+
+
+def _most_json(beside: int) -> int:
+    return MOST_JSON + 4 * beside
+
+
+def _check_readable(path: Path, content: bytes, tensors: Mapping[str, Tensor]) -> None:
+    """What could not be read back must not take the place of what can."""
+    if len(content) > _most_json(sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())):
+        raise BadInput(f"path {str(path)!r}: a document of {len(content)} bytes is too large for a checkpoint")
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES.values():
+            raise BadInput(f"path {str(path)!r}: tensor {name!r} is of {tensor.dtype}, which no checkpoint holds")
 
 
 def log_to_json(log: TrainingLog) -> dict[str, Any]:
