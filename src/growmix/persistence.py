@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -18,11 +19,11 @@ from growmix.component import Component
 from growmix.data import Shape
 from growmix.density import LatentDensity
 from growmix.errors import BadCheckpoint, BadInput
+from growmix.migration import SCHEMA, migrated
 from growmix.sealing import SEAL, check_seal, replace_folder, standing
 from growmix.training import TrainingLog
 from growmix.untrusted import DTYPES, OpenFile, Slot, open_files, outlines, read_slots, read_tensors, strict_json
 
-SCHEMA = 3
 DOCUMENT = "state.json"
 TENSORS = "tensors.safetensors"
 OTHERS = "others."
@@ -30,6 +31,9 @@ OTHERS = "others."
 
 FIRST_SEALED = 3
 """Schema from which on checkpoints have checksums."""
+
+MOST_PIXELS = 2**24
+"""Of an image, times its channels: a user's own modules are made for a shape before anything can be compared."""
 
 MOST_JSON = 64 * 2**20
 """Bytes of a document beside few tensors; beside many it may be four times as large as they are."""
@@ -62,6 +66,11 @@ class ComponentState:
             component.load_state_dict(self.tensors)
         except RuntimeError as error:
             raise BadCheckpoint(f"{TENSORS}: tensors do not fit the networks of this model: {error}") from error
+        for name, tensor in component.state_dict().items():
+            if self.tensors[name].dtype != tensor.dtype:
+                raise BadCheckpoint(f"{TENSORS}: {name} is of {self.tensors[name].dtype}, needed {tensor.dtype}")
+        if self.density is not None:
+            _check_density(self.density, component.latent)
         component.density = self.density
         component.freeze()
         return component
@@ -153,7 +162,10 @@ def _opened(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Slot], Ope
         if sealed is not None:
             check_seal(sealed, files)
         slots = read_slots(files[TENSORS])
-        yield _read_document(files[DOCUMENT], files[TENSORS].size, sealed=sealed is not None), slots, files[TENSORS]
+        document = _read_document(files[DOCUMENT], files[TENSORS].size, sealed=sealed is not None)
+        with understanding(folder):
+            document = migrated(document)
+        yield document, slots, files[TENSORS]
 
 
 def save(
@@ -201,22 +213,44 @@ def save(
     write_folder(path, {"kind": kind, **document, "components": outlines}, tensors)
 
 
-def load(path: Path, kind: str) -> Checkpoint:
+def load(path: Path, kind: str, look: Callable[[Checkpoint], None]) -> Checkpoint:
     """Read a model's checkpoint.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    kind
+        Of model.
+    look
+        Given the checkpoint before its tensors are read: they have shapes and types, but no memory. Raises if they
+        are not those of the model that the document tells of; otherwise they are read.
 
     Raises
     ------
     BadCheckpoint
         A file is missing, can't be read, or is of another kind or a newer schema.
     """
-    document, tensors = read_folder(path)
-    if document.get("kind") != kind:
-        raise BadCheckpoint(f"{path / DOCUMENT} is not the checkpoint of a {kind}")
-    try:
-        states = tuple(_state(outline, k, tensors) for k, outline in enumerate(document["components"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadCheckpoint(f"{path / DOCUMENT} does not fit {TENSORS}: {error!r}") from error
-    return Checkpoint(document, states, _under(OTHERS, tensors))
+
+    def look_at(document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        if document.get("kind") != kind:
+            raise BadCheckpoint(f"{path / DOCUMENT} is not the checkpoint of a {kind}")
+        with understanding(path):
+            outline = _checkpoint(document, tensors)
+        look(outline)
+
+    document, tensors = read_folder(path, look_at)
+    return _checkpoint(document, tensors)
+
+
+def _checkpoint(document: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
+    states = tuple(_state(outline, k, tensors) for k, outline in enumerate(document["components"]))
+    others = _under(OTHERS, tensors)
+    known = len(others) + sum(len(state.tensors) for state in states)
+    known += sum(len(fields(LatentDensity)) for state in states if state.density is not None)
+    if known != len(tensors):
+        raise BadCheckpoint(f"{TENSORS} holds {len(tensors)} tensors, but {DOCUMENT} tells of {known}")
+    return Checkpoint(document, states, others)
 
 
 def _state(outline: Mapping[str, Any], k: int, tensors: Mapping[str, Tensor]) -> ComponentState:
@@ -227,16 +261,34 @@ def _state(outline: Mapping[str, Any], k: int, tensors: Mapping[str, Tensor]) ->
     return ComponentState(
         shape=_shape(outline["shape"]),
         target_shape=None if target is None else _shape(target),
-        classes=tuple(int(label) for label in outline["classes"]),
+        classes=_whole_numbers(outline["classes"]),
         supervised=bool(outline["supervised"]),
         tensors=_under(f"components.{k}.", tensors),
         density=density,
     )
 
 
-def _shape(numbers: Sequence[int]) -> Shape:
-    channels, height, width = numbers
+def _shape(numbers: Any) -> Shape:
+    channels, height, width = _whole_numbers(numbers)
+    if min(channels, height, width) < 1 or channels * height * width > MOST_PIXELS:
+        raise ValueError(f"an image of shape {numbers}")
     return channels, height, width
+
+
+def _whole_numbers(numbers: Any) -> tuple[int, ...]:
+    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+        raise TypeError("no list of whole numbers")
+    return tuple(numbers)
+
+
+def _check_density(density: LatentDensity, latent: int) -> None:
+    gaussians = len(density.weight)
+    needed = {"weight": (gaussians,), "mean": (gaussians, latent), "scale": (gaussians, latent, latent)}
+    needed |= {"owner": (gaussians,)}
+    for name, shape in needed.items():
+        tensor = getattr(density, name)
+        if tensor.shape != shape or tensor.is_floating_point() == (name == "owner"):
+            raise BadCheckpoint(f"{TENSORS}: {name} of a density is {tensor.dtype} of shape {tuple(tensor.shape)}")
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -248,10 +300,17 @@ def understanding(path: Path) -> Iterator[None]:
     """What is read from a document may be anything: all that does not fit is a bad checkpoint."""
     try:
         yield
-    except (BadInput, KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-        if isinstance(error, BadCheckpoint):
-            raise
-        raise BadCheckpoint(f"{path / DOCUMENT} can't be understood: {error!r}") from error
+    except BadCheckpoint:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise BadCheckpoint(f"{path / DOCUMENT} can't be understood, or does not fit {TENSORS}: {error!r}") from error
+
+
+@contextmanager
+def without_memory(path: Path) -> Iterator[None]:
+    """Networks built within have shapes but no memory: to see what tensors a document needs before they are read."""
+    with understanding(path), torch.random.fork_rng(devices=[]), torch.device("meta"):
+        yield
 
 
 def _read_document(file: OpenFile, beside: int, *, sealed: bool) -> dict[str, Any]:

@@ -21,6 +21,8 @@ SharingName = Literal["none", "trunk", "adapter", "rank-one"]
 MOST_UNITS = 65_536
 """Of anything that is a size of a network: beyond it a slip of the finger is likelier than a wish."""
 
+MOST_LAYERS = 1_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -190,7 +192,8 @@ class Settings:
             self._require(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
         for name in ("novelty_examples", "density_components", "devices", "student_epochs", "buffer_size"):
             self._require_whole(name, 1)
-        for name in ("depth", "width", "latent", "student_hidden", "student_latent"):
+        self._require_whole("depth", 1, MOST_LAYERS)
+        for name in ("width", "latent", "student_hidden", "student_latent"):
             self._require_whole(name, 1, MOST_UNITS)
         if self.hidden is not None:
             self._require_whole("hidden", 1, MOST_UNITS)
