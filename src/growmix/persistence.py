@@ -20,7 +20,7 @@ from growmix.data import Shape
 from growmix.density import LatentDensity
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.migration import SCHEMA, migrated
-from growmix.sealing import SEAL, check_seal, replace_folder, standing
+from growmix.sealing import SEAL, check_seal, moment, replace_folder, standing
 from growmix.training import TrainingLog
 from growmix.untrusted import DTYPES, OpenFile, Slot, open_files, outlines, read_slots, read_tensors, strict_json
 
@@ -139,10 +139,18 @@ def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], d
     BadCheckpoint
         A file is missing, is not what was written, or is of a newer schema; the message names it.
     """
-    with _opened(standing(path.absolute(), is_whole)) as (document, slots, file):
-        if look is not None:
-            look(document, outlines(slots))
-        return document, read_tensors(file, slots)
+    path = path.absolute()
+    while True:
+        folder = standing(path, is_whole)
+        met = moment(folder)
+        try:
+            with _opened(folder) as (document, slots, file):
+                if look is not None:
+                    look(document, outlines(slots))
+                return document, read_tensors(file, slots)
+        except BadCheckpoint:
+            if moment(standing(path, is_whole)) == met:
+                raise  # otherwise it was replaced under our eyes: read the new one
 
 
 def is_whole(folder: Path) -> bool:

@@ -48,7 +48,9 @@ def check_seal(sealed: OpenFile, files: Mapping[str, OpenFile]) -> None:
         raise BadCheckpoint(f"{sealed.path} is of {sorted(recorded)}, needed {sorted(files)}: it is another folder's")
     for name, file in files.items():
         if file.size != recorded[name]["bytes"]:
-            raise BadCheckpoint(f"{file.path} has {file.size} bytes, but {recorded[name]['bytes']} were written")
+            raise BadCheckpoint(
+                f"{file.path} is not what was written: it has {file.size} bytes, by {SEAL} {recorded[name]['bytes']}"
+            )
     for name, file in files.items():
         if _digest(file) != recorded[name]["sha256"]:
             raise BadCheckpoint(f"{file.path} is not what was written: its checksum is not the one in {SEAL}")
@@ -97,6 +99,15 @@ def standing(path: Path, is_whole: Callable[[Path], bool]) -> Path:
     if path.parent != path and not path.parent.exists():
         return standing(path.parent, is_whole) / path.name
     return path
+
+
+def moment(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from one that took its place; ``None`` where there is none."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
 
 
 def recover(path: Path, is_whole: Callable[[Path], bool]) -> None:
