@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import torch
 
-from growmix import BadCheckpoint, BadInput, GrowingMixture, Student
+from growmix import BadCheckpoint, BadInput, GrowingMixture, Student, __version__
+from growmix.migration import SCHEMA
 from growmix.persistence import DOCUMENT, TENSORS, is_whole, read_folder, write_folder
 from growmix.sealing import SEAL, remove_folder, seal
 
@@ -157,12 +158,12 @@ def test_a_student_in_a_damaged_folder_is_refused_too(name: str, damage: str, tm
 
 def test_a_folder_that_is_a_link_is_refused_and_not_replaced(tmp_path: Path) -> None:
     shutil.copytree(FIXTURES / "mixture", tmp_path / "it")
-    (tmp_path / "link").symlink_to("it")
-    with pytest.raises(BadCheckpoint, match="link"):
-        GrowingMixture.load(tmp_path / "link")
-    with pytest.raises(BadInput, match="link"):
-        GrowingMixture.load(tmp_path / "it").save(tmp_path / "link")
-    assert (tmp_path / "link").is_symlink()
+    (tmp_path / "latest").symlink_to("it")
+    with pytest.raises(BadCheckpoint, match="latest is a symbolic link"):
+        GrowingMixture.load(tmp_path / "latest")
+    with pytest.raises(BadInput, match="latest' is a symbolic link"):
+        GrowingMixture.load(tmp_path / "it").save(tmp_path / "latest")
+    assert (tmp_path / "latest").is_symlink()
 
 
 # What is written ------------------------------------------------------------------------------------------------
@@ -191,11 +192,22 @@ def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
         assert torch.equal(tensors[name], tensor)
 
 
+def test_what_is_written_again_is_of_this_version(tmp_path: Path) -> None:
+    write_folder(tmp_path / "it", {"schema": 1, "growmix": "0.0.1"}, {})
+    document, _ = read_folder(tmp_path / "it")
+    assert document == {"schema": SCHEMA, "growmix": __version__}
+
+
 @pytest.mark.parametrize("what", [{"complex": torch.zeros(2, dtype=torch.complex64)}])
 def test_what_could_not_be_read_back_is_not_written(what: dict[str, torch.Tensor], tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="complex"):
         write_folder(tmp_path / "it", {"kind": "test"}, what)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_who_may_read_the_document_may_read_the_numbers(tmp_path: Path) -> None:
+    write_number(tmp_path / "it", 1)
+    assert len({file.stat().st_mode for file in (tmp_path / "it").iterdir()}) == 1
 
 
 def test_folders_inside_are_checkpoints_of_their_own_and_go_with_the_outer_one(tmp_path: Path) -> None:

@@ -107,15 +107,20 @@ def write_folder(path: Path, document: Mapping[str, Any], tensors: Mapping[str, 
     """
     path = path.absolute()
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    content = json.dumps({"schema": SCHEMA, "growmix": __version__, **document}, indent=1, allow_nan=False).encode()
+    of = {"schema": SCHEMA, "growmix": __version__}
+    content = json.dumps({**of, **document, **of}, indent=1, allow_nan=False).encode()
     _check_readable(path, content, own)
 
     def fill(folder: Path) -> None:
         (folder / DOCUMENT).write_bytes(content)
         save_file(own, folder / TENSORS)
+        # safetensors makes it for its owner alone; whoever may read the document may read the numbers
+        (folder / TENSORS).chmod((folder / DOCUMENT).stat().st_mode & 0o777)
 
     try:
-        if path.is_symlink() or (path.exists() and not any((path / name).is_file() for name in (DOCUMENT, SEAL))):
+        if path.is_symlink():
+            raise BadInput(f"path {str(path)!r} is a symbolic link; give the folder that it leads to")
+        if path.exists() and not any((path / name).is_file() for name in (DOCUMENT, SEAL)):
             raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
         replace_folder(path, fill, is_whole)
     except (OSError, SafetensorError) as error:
@@ -284,7 +289,7 @@ def _shape(numbers: Any) -> Shape:
 
 
 def _whole_numbers(numbers: Any) -> tuple[int, ...]:
-    if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+    if not isinstance(numbers, list) or not all(type(n) is int and -(2**63) <= n < 2**63 for n in numbers):
         raise TypeError("no list of whole numbers")
     return tuple(numbers)
 

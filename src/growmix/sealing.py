@@ -30,7 +30,7 @@ _CHUNK = 2**20
 def seal(folder: Path) -> None:
     """Write the checksums of all files of a folder, and put them and the folder to the disk."""
     files = [file for file in folder.iterdir() if file.is_file() and file.name != SEAL]
-    (folder / SEAL).write_bytes(_sealed({file.name: _digest_of(file) for file in files}))
+    (folder / SEAL).write_bytes(sealed_text({file.name: _digest_of(file) for file in files}))
     for place in (*files, folder / SEAL, folder):
         _to_disk(place)
 
@@ -159,7 +159,7 @@ def _is_alive(left: Path) -> bool:
     return True
 
 
-def _sealed(files: Mapping[str, Any]) -> bytes:
+def sealed_text(files: Mapping[str, Any]) -> bytes:
     """The only form that checksums may have, so that no byte of it can change unseen."""
     own = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     return (json.dumps({"files": files, "sha256": own}, indent=1, sort_keys=True) + "\n").encode()
@@ -171,7 +171,7 @@ def _read_seal(sealed: OpenFile) -> dict[str, Any]:
     content = sealed.read(sealed.size)
     document = strict_json(content, sealed.path)
     files = document.get("files") if isinstance(document, dict) else None
-    if not isinstance(files, dict) or _sealed(files) != content:
+    if not isinstance(files, dict) or sealed_text(files) != content:
         raise BadCheckpoint(f"{sealed.path} is not what was written: its checksum is not its own")
     if not all(isinstance(entry, dict) and entry.keys() == {"bytes", "sha256"} for entry in files.values()):
         raise BadCheckpoint(f"{sealed.path} can't be understood")
