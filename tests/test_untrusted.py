@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -354,6 +355,19 @@ def test_a_users_own_modules_are_not_made_for_absurd_images(tmp_path: Path) -> N
     mixture.save(tmp_path / "it")
     changed(tmp_path / "it", _outline(shape=[1, 10**5, 10**5]))
     assert_refused(tmp_path / "it", DOCUMENT, lambda folder: GrowingMixture.load(folder, blueprint=own))
+
+
+def test_no_other_process_is_started_for_a_strangers_settings(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def launch(*_: Any, **__: Any) -> None:
+        raise AssertionError("launched")
+
+    monkeypatch.setattr(Fabric, "launch", launch)
+    changed(saved, _settings(devices=2, strategy="ddp"))
+    mixture = GrowingMixture.load(saved)
+    assert mixture.settings.devices == 2
+    assert mixture.route(np.zeros((2, 1, 4, 4), dtype=np.float32)).shape == (2,)
+    changed(saved, _settings(devices=10**9))
+    assert_refused(saved, "devices")
 
 
 def test_json_within_bounds_is_read_as_json_is() -> None:

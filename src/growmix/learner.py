@@ -25,7 +25,7 @@ from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import TaskObjective
 from growmix.routing import Router, route_examples, route_group
 from growmix.settings import Settings
-from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, seeded
+from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, place_of, seeded
 from growmix.translation import Translation, TranslationObjective
 
 Memory = TypeVar("Memory")
@@ -305,6 +305,7 @@ class Learner(Model, Generic[Memory]):
     def _fabric(self) -> Fabric:
         if self._cached_fabric is None:
             self._cached_fabric = make_fabric(self.settings)
+            self._place(self._cached_fabric.device)
         return self._cached_fabric
 
     def _router(self) -> Router:
@@ -336,17 +337,18 @@ class Learner(Model, Generic[Memory]):
     def _restore(self, saved: persistence.Checkpoint) -> None:
         """Become what was saved; this object is new."""
         self._rebuild(saved)
-        self._place()
+        self._place(place_of(self.settings))
         document = saved.document
         self._steps = [_step_from(step) for step in document["steps"]]
         self._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
         if len(self.versions) != len(self._components):
             raise ValueError(f"{len(self._components)} components, but {len(self.versions)} were trained")
 
-    def _place(self) -> None:
-        """Bring what answers to the device that it is to answer on."""
+    def _place(self, device: torch.device) -> None:
+        """Bring what answers to a device."""
         for component in self._components:
-            component.to(self._fabric.device)
+            component.to(device)
+        self._cached_router = None
 
 
 L = TypeVar("L", bound=Learner[Any])

@@ -348,10 +348,10 @@ class GrowingMixture(Learner[MixtureMemory]):
         foundation.load_state_dict(saved.tensors)
         return MixtureMemory(records, foundation)
 
-    def _place(self) -> None:
+    def _place(self, device: torch.device) -> None:
         if self._memory.foundation is not None:
-            self._memory.foundation.to(self._fabric.device)
-        super()._place()
+            self._memory.foundation.to(device)
+        super()._place(device)
 
 
 def make_gate(settings: Settings) -> Gate:

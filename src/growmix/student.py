@@ -22,7 +22,7 @@ from growmix.objectives import DistillationObjective
 from growmix.replay import as_bytes, generate, replay
 from growmix.routing import Router, combine, log_responsibilities
 from growmix.settings import Settings
-from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, seeded
+from growmix.training import Budget, Callback, TrainingLog, fit, place_of, seeded
 from growmix.translation import Translation, TranslationObjective
 
 FEWEST, MOST = 4_000, 6_000
@@ -111,7 +111,7 @@ class Student(Model):
             settings = Settings(**document["settings"])
             student = cls(network(saved), settings, persistence.log_from_json(document["log"]))
             student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
-        student.component.to(make_fabric(settings if device is None else settings.but(device=device)).device)
+        student.component.to(place_of(settings if device is None else settings.but(device=device)))
         return student
 
 
