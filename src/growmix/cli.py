@@ -36,7 +36,7 @@ GROUPS = {
     "Run": (
         "method", "tasks", "data_root", "out", "seed", "label_space", "replace", "train_examples", "test_examples",
         "label_fraction",
-        "student", "likelihood_draws", "likelihood_examples", "frechet_examples",
+        "student", "likelihood_draws", "likelihood_examples", "frechet_examples", "theory",
     ),
     "Component": (
         "blueprint", "hidden", "depth", "width", "latent", "likelihood", "variance", "supervised", "beta", "sharing",
@@ -277,7 +277,7 @@ def reproduce(
     if list_:
         return _list_experiments(given.get("data_root"))
 
-    from growmix.studies.experiments import EXPERIMENTS, SEEDS, find
+    from growmix.studies.experiments import EXPERIMENTS, find
     from growmix.studies.study import Request, command_line
 
     if name is None:
@@ -286,7 +286,7 @@ def reproduce(
     asked = {"scale": scale} | ({} if seeds is None else {"seeds": seeds}) | {"jobs": jobs}
     line = command_line("reproduce", [name], asked | options)
     folder = given.pop("out", None) or RUNS / f"reproduce-{name}-{scale}"
-    study = experiment.at(scale, Request(folder, SEEDS[scale] if seeds is None else seeds, given))
+    study = experiment.at(scale, Request(folder, experiment.seeds[scale] if seeds is None else seeds, given))
     return _conduct(study, folder, line, jobs, overwrite)
 
 
@@ -350,6 +350,53 @@ def evaluate(folder: Folder, /, *, device: str | None = None, json_: Annotated[b
         print(json.dumps(metrics, indent=1, allow_nan=False))
     else:
         make_console().print(closing_table(metrics))
+    return DONE
+
+
+@app.command
+def theory(
+    folder: Folder,
+    /,
+    *,
+    sweep: Annotated[bool, FlagInStudy] = False,
+    seeds: Annotated[int, CountInStudy] = 1,
+    jobs: Annotated[int, CountInStudy] = 1,
+    device: str | None = None,
+) -> int:
+    """Say what a run forgot, and why: theory.json, figures, and a few sentences.
+
+    A run made with --theory was followed from its first task on; of another one, what its checkpoint and its data still
+    show is measured now.
+
+    Parameters
+    ----------
+    sweep
+        Learn the stream again with ever fewer components, to see what one more or one fewer would have changed; each
+        run has a folder in DIR/trade-off, and the same command again goes on where it was left.
+    seeds
+        Seeds of the sweep, from 0.
+    jobs
+        Runs of the sweep at a time; they share the cores.
+    device
+        Where to compute (auto, cpu, cuda, mps); by default where the run did.
+    """
+    from growmix import experiment
+    from growmix.report.table import make_console
+
+    document = experiment.explain(folder, device=device)
+    if sweep:
+        from growmix.studies.study import Request
+        from growmix.studies.trade_off import TRADE_OFF, TradeOff, with_trade_off
+
+        config = experiment.RunFolder(folder).config()
+        study = TradeOff(config, len(document["tasks"]), Request(folder / TRADE_OFF, seeds, {}))
+        line = f"growmix theory {folder} --sweep --seeds {seeds} --jobs {jobs}"
+        if status := _conduct(study, folder / TRADE_OFF, line, jobs, overwrite=False):
+            return status
+        document = with_trade_off(document, folder)
+    console = make_console()
+    for sentence in document["statements"]:
+        console.print(f"- {sentence}", highlight=False, markup=False)
     return DONE
 
 

@@ -60,6 +60,8 @@ class RunConfig:
         Test examples per task that it is measured on, at most.
     frechet_examples
         Test examples per task for the Frechet distance of samples; 0 leaves it out.
+    theory
+        Whether to follow the run with the theory of the method: what was forgotten, and why.
     settings
         Of the mixture and its student.
 
@@ -86,6 +88,7 @@ class RunConfig:
     likelihood_draws: int = 50
     likelihood_examples: int = 500
     frechet_examples: int = 1_000
+    theory: bool = False
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:

@@ -304,7 +304,7 @@ class Evaluator:
         self._versions: tuple[int, ...] = ()
         self._cache: dict[tuple[int, int, int], ComponentScores] = {}  # component, version, task
         self._rows: dict[int, _Row] = {}
-        self._bounds: dict[int, tuple[tuple[int, ...], Tensor]] = {}  # versions that gave them, per example
+        self._bounds: dict[int, Tensor] = {}  # per example of a test set, under the components as they are now
         self._reconstructed = _Pictures(_reconstruct)
         self._translated = _Pictures(_translate)
 
@@ -374,9 +374,10 @@ class Evaluator:
             )
         if steps[: len(self._steps)] != self._steps:
             raise BadInput("this evaluator has followed another mixture; make a new Evaluator(stream)")
+        if learner.versions != self._versions:
+            self._bounds.clear()
         self._learner, self._steps, self._versions = learner, steps, learner.versions
         self._cache = {key: kept for key, kept in self._cache.items() if self._versions[key[0]] == key[1]}
-        self._bounds = {i: kept for i, kept in self._bounds.items() if kept[0] == self._versions}
 
     def _row(self, learner: Learner[Any], t: int) -> _Row:
         """Measure the learner of after task t: its components are the first of today's, unchanged."""
@@ -427,8 +428,8 @@ class Evaluator:
         """Scores of task i now, with the bound."""
         if i not in self._bounds:
             scores = self._scores(learner, i, len(learner.components))
-            self._bounds[i] = self._versions, learner.score_samples(self._stream[i].test.x, scores=scores)
-        return ReconstructionScores.with_bound(self._reconstructed.of(i), self._bounds[i][1])
+            self._bounds[i] = learner.score_samples(self._stream[i].test.x, scores=scores)
+        return ReconstructionScores.with_bound(self._reconstructed.of(i), self._bounds[i])
 
 
 def owners_of(step: Step) -> tuple[int, ...]:
@@ -577,20 +578,22 @@ def _share_right(answers: Tensor | None, labels: Tensor | None) -> float | None:
 
 def _reconstruct(model: Model, data: TaskData, rows: Tensor, component: int) -> ImageScores:
     """Scores of what one component gives back for some of the images, per example."""
-    pieces = [
-        image_scores(model.reconstruct(data.x[part], component=component), data.images(part))
-        for part in rows.split(BATCH)
-    ]
-    return ImageScores(*(torch.cat(values) for values in zip(*pieces, strict=True)))
+    return _in_batches(
+        rows, lambda part: image_scores(model.reconstruct(data.x[part], component=component), data.images(part))
+    )
 
 
 def _translate(model: Model, data: TaskData, rows: Tensor, component: int) -> ImageScores:
     """The same for what one component translates source images to, against their targets."""
-    assert data.target is not None  # asked of pairs alone
-    pieces = [
-        image_scores(model.translate(data.x[part], component=component), as_float(data.target[part]))
-        for part in rows.split(BATCH)
-    ]
+    target = data.target
+    assert target is not None  # asked of pairs alone
+    return _in_batches(
+        rows, lambda part: image_scores(model.translate(data.x[part], component=component), as_float(target[part]))
+    )
+
+
+def _in_batches(rows: Tensor, scores_of: Callable[[Tensor], ImageScores]) -> ImageScores:
+    pieces = [scores_of(part) for part in rows.split(BATCH)]
     return ImageScores(*(torch.cat(values) for values in zip(*pieces, strict=True)))
 
 

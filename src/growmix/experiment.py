@@ -2,7 +2,7 @@
 
 A run's folder holds ``config.yaml`` (what was asked for), ``events.jsonl`` (what happened, a line each),
 ``checkpoint/`` (the model after the last finished task; the student in ``checkpoint/student/``), ``metrics.json`` and,
-for pairs, ``translation.png``.
+for pairs, ``translation.png``. With ``--theory`` also ``theory.json`` and its figures.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ from growmix.report.reporter import Reporter, RunPlan, TaskResult
 from growmix.sealing import remove_folder
 from growmix.streams import Stream
 from growmix.student import Student, lessons_for
+from growmix.theory import files as theory_files
+from growmix.theory.account import account
+from growmix.theory.ledger import RiskLedger, check_stream
 from growmix.training import Budget, make_fabric, native_precision
 
 CONFIG = "config.yaml"
@@ -89,6 +92,8 @@ def _run(config: RunConfig, reporters: Sequence[Reporter]) -> dict[str, Any]:
     learner = baselines.make_learner(config.method, config.settings)
     stream = load_stream(config)
     check_method(config, stream)
+    if config.theory:
+        check_theory(config, stream)
     check_blueprint(learner.blueprint, config.settings.latent, stream.shape)  # networks that can't be had show here
     folder.open(config)
 
@@ -138,11 +143,53 @@ def reevaluate(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     learner = load_learner(folder, device=device)
     stream = load_stream(config)
     learnt = len(learner.decisions)
-    student = None
-    if (folder / CHECKPOINT / STUDENT).exists():
-        student = evaluate_student(load_student(folder, device=device), stream, tasks=learnt).to_dict()
+    taught = _student_of(folder, device)
+    student = None if taught is None else evaluate_student(taught, stream, tasks=learnt).to_dict()
     scores = evaluate(learner, stream).to_dict() | _quality(config, stream, learner)
     return _describe(config, stream, learner, scores, student) | {"versions": versions()}
+
+
+def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
+    """What the theory says of a run: read where the run was followed, else measured now; files and figures are written.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    device
+        Where to compute, if not where the run did.
+
+    Returns
+    -------
+    dict
+        What ``theory.json`` holds.
+
+    Raises
+    ------
+    BadInput
+        The folder holds no run, its method is no mixture, or its stream has too few test data.
+    BadCheckpoint
+        Its checkpoint, or its ``theory.json``, can't be read.
+    DataUnavailable
+        The data are not there any more.
+    """
+    config = RunFolder(folder).config()
+    if (folder / theory_files.THEORY).is_file():
+        document = theory_files.read(folder)
+    else:
+        stream = load_stream(config)
+        check_theory(config, stream)
+        learner = load_learner(folder, device=device)
+        ledger = RiskLedger(stream)
+        ledger.after_the_fact(learner, _student_of(folder, device))
+        document = account(ledger, learner, stream, followed=False)
+    theory_files.write(document, folder)
+    return document
+
+
+def _student_of(folder: Path, device: str | None) -> Student | None:
+    there = (folder / CHECKPOINT / STUDENT).exists()
+    return load_student(folder, device=device) if there else None
 
 
 def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
@@ -211,6 +258,22 @@ def check_method(config: RunConfig, stream: Stream) -> None:
         given = f"task {unlabelled[0]!r} has not" if unlabelled and config.label_fraction == 1 else share
         wanted = "a label for every example" if method.labels == "all" else "labels"
         raise BadInput(f"method is {config.method!r}, which needs {wanted}, but {given}")
+
+
+def check_theory(config: RunConfig, stream: Stream) -> None:
+    """See whether a ledger can follow a run.
+
+    Raises
+    ------
+    BadInput
+        Its method is no mixture, it replays nothing, or its stream has pairs or too few test data.
+    """
+    if config.method not in baselines.MIXTURES:
+        allowed = ", ".join(baselines.MIXTURES)
+        raise BadInput(f"theory is on, but method is {config.method!r}, which is no mixture; allowed are {allowed}")
+    if config.settings.replay_ratio == 0:
+        raise BadInput("theory is on, but replay_ratio is 0: without regenerated data there is nothing to follow")
+    check_stream(stream)
 
 
 def plan(config: RunConfig, stream: Stream) -> RunPlan:
@@ -285,7 +348,7 @@ class RunFolder:
         """Make the folder, clear it of an earlier run, and write the configuration."""
         with _writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in (METRICS, SAMPLES, INTERPOLATION, TRANSLATION, CONFIG, EVENTS):
+            for name in (METRICS, SAMPLES, INTERPOLATION, TRANSLATION, *theory_files.ALL, CONFIG, EVENTS):
                 (self.path / name).unlink(missing_ok=True)
             remove_folder(self.path / CHECKPOINT)
             config.write(self.path / CONFIG)
@@ -325,6 +388,8 @@ class _Course:
         self.config, self.stream, self.learner = config, stream, learner
         self.folder, self.reporters = folder, reporters
         self.evaluator = Evaluator(stream)
+        self.ledger = RiskLedger(stream) if config.theory else None
+        self.theory_seconds = 0.0
         self.train_seconds = self.evaluate_seconds = 0.0
         self.student_seconds: float | None = None
         self.saved = 0  # tasks that the checkpoint knows
@@ -340,6 +405,10 @@ class _Course:
             decision = self.learner.learn(data, callbacks=self.reporters)
         self.train_seconds += train.seconds
         self._save()
+        if self.ledger is not None:
+            with _timed() as followed:
+                self.ledger.after_task(self.learner)
+            self.theory_seconds += followed.seconds
         for reporter in self.reporters:
             reporter.on_decision(index, decision)
         with _timed() as evaluated:
@@ -366,6 +435,10 @@ class _Course:
             student = self.learner.distill(callbacks=self.reporters)
         self.student_seconds = taught.seconds
         student.save(self.folder.path / CHECKPOINT / STUDENT)
+        if self.ledger is not None:
+            with _timed() as followed:
+                self.ledger.after_student(student)
+            self.theory_seconds += followed.seconds
         with _timed() as evaluated:
             scores = evaluate_student(student, self.stream).to_dict()
         self.evaluate_seconds += evaluated.seconds
@@ -386,7 +459,16 @@ class _Course:
         self.learner.save(self.folder.path / CHECKPOINT)
         self.saved = len(self.learner.decisions)
 
+    def _explain(self) -> None:
+        """Write what the theory says."""
+        if self.ledger is None or not self.ledger.rows:
+            return
+        with _timed() as followed:
+            theory_files.write(account(self.ledger, self.learner, self.stream, followed=True), self.folder.path)
+        self.theory_seconds += followed.seconds
+
     def _write(self, student: dict[str, Any] | None, quality: dict[str, Any]) -> dict[str, Any]:
+        self._explain()
         with _timed() as evaluated:
             scores = self.evaluator.scores().to_dict() | quality
         self.evaluate_seconds += evaluated.seconds
@@ -396,6 +478,7 @@ class _Course:
                 "train": self.train_seconds,
                 "evaluate": self.evaluate_seconds,
                 "student": self.student_seconds,
+                "theory": None if self.ledger is None else self.theory_seconds,
             },
             "examples_per_second": seen / self.train_seconds,
             # one seed gives other numbers on another kind of device or in another precision

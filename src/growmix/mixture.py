@@ -194,11 +194,9 @@ class GrowingMixture(Learner[MixtureMemory]):
         if foundation is None and self.settings.sharing != "none":
             foundation = Foundation.of(component, self.settings.sharing, self.settings.adapter_rank)
             foundation.carry(component)
-        record = self._record(decision, component, held, len(task), stream)
-        records = list(self.records)
-        records[decision.component :] = [record, *records[decision.component + 1 :]]
-        memory = MixtureMemory(tuple(records), foundation)
-        return Learnt(decision, {decision.component: component}, {decision.component: len(task)}, memory, log)
+        k, record = decision.component, self._record(decision, component, held, len(task), stream)
+        memory = MixtureMemory((*self.records[:k], record, *self.records[k + 1 :]), foundation)
+        return Learnt(decision, {k: component}, {k: len(task)}, memory, log)
 
     def _decide(self, task: TaskData, stream: torch.Generator) -> Decision:
         measure = MEASURES[self.settings.novelty]
@@ -239,8 +237,7 @@ class GrowingMixture(Learner[MixtureMemory]):
             component = copy.deepcopy(teacher)
             component.thaw()
             size = replay_size(len(task), self.records[decision.component].examples, self.settings.replay_ratio)
-            from_prior = self.settings.sampling == "prior"
-            replayed = replay(teacher, size, stream, from_prior=from_prior) if size else None
+            replayed = replay(teacher, size, stream, from_prior=self.settings.from_prior) if size else None
         count_task(component, task, classes)
         component.to(self._fabric.device)
         return component, replayed
@@ -307,7 +304,7 @@ class GrowingMixture(Learner[MixtureMemory]):
 
     def _generated(self, component: Component, classes: tuple[int, ...], stream: torch.Generator) -> Tensor:
         """Samples that stand for what a component generates, of some of its classes or of everything."""
-        from_prior = self.settings.sampling == "prior"
+        from_prior = self.settings.from_prior
         if not classes:
             return replay(component, GENERATED, stream, from_prior=from_prior).x
         own = torch.tensor([component.classes.index(label) for label in classes])

@@ -15,11 +15,8 @@ from growmix.data import Shape, as_float, check_images, like_given
 from growmix.density import LatentDensity, no_labels
 from growmix.errors import BadInput, NonFiniteLoss, NotLearnt
 from growmix.replay import generate, replay
-from growmix.routing import ComponentScores, Router, combine, log_responsibilities, route_examples
+from growmix.routing import ComponentScores, Router, combine, log_responsibilities, route_examples, total_bound
 from growmix.settings import Settings
-
-NEGLIGIBLE = 20.0
-"""Nats below the best component from which on another adds nothing to the sum over components."""
 
 _ROWS = 1_024
 _BOUND_DRAWS = 8
@@ -154,13 +151,11 @@ class Model(ABC):
         stream = torch.Generator().manual_seed(_BOUND_SEED)
         half = torch.randn(_BOUND_DRAWS // 2, self._learnt()[0].latent, generator=stream)
         scores = scores or self._router().scores(images, self._routing_noise())
-        rough = scores.bound + self.log_prior
-        near = rough >= rough.max(1, keepdim=True).values - NEGLIGIBLE
-        terms = torch.full_like(rough, -torch.inf)
-        for k, component in enumerate(self.components):
-            rows = near[:, k].nonzero()[:, 0]
-            terms[rows, k] = Router([component]).scores(images[rows], torch.cat([half, -half])).bound[:, 0]
-        return like_given((terms + self.log_prior).logsumexp(1), x)
+
+        def tight(k: int, rows: Tensor) -> Tensor:
+            return Router([self.components[k]]).scores(images[rows], torch.cat([half, -half])).bound[:, 0]
+
+        return like_given(total_bound(scores.bound, self.log_prior, tight), x)
 
     def reconstruct(self, x: Any, *, component: int | None = None) -> Any:
         """Images decoded from their posterior mean by the component that answers for each, in [0, 1].
@@ -218,7 +213,7 @@ class Model(ABC):
         if not isinstance(n, (int, np.integer)) or n < 1:
             raise BadInput(f"n is {n!r}; allowed is a whole number of 1 or more")
         n = int(n)
-        from_prior = self.settings.sampling == "prior"
+        from_prior = self.settings.from_prior
         which = torch.multinomial(self._source(component, label), n, replacement=True, generator=self._draws)
         images, labels = torch.empty(n, *self.shape), no_labels(n)
         for k in which.unique().tolist():

@@ -218,9 +218,9 @@ def save(
         }
         for c in components
     ]
-    tensors = {f"{OTHERS}{name}": tensor for name, tensor in (others or {}).items()}
+    tensors = prefixed(OTHERS, others or {})
     for k, component in enumerate(components):
-        tensors |= {f"components.{k}.{name}": tensor for name, tensor in component.state_dict().items()}
+        tensors |= prefixed(f"components.{k}.", component.state_dict())
         if component.density is not None:
             tensors |= {f"densities.{k}.{f.name}": getattr(component.density, f.name) for f in fields(LatentDensity)}
     write_folder(path, {"kind": kind, **document, "components": outlines}, tensors)
@@ -258,7 +258,7 @@ def load(path: Path, kind: str, look: Callable[[Checkpoint], None]) -> Checkpoin
 
 def _checkpoint(document: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
     states = tuple(_state(outline, k, tensors) for k, outline in enumerate(document["components"]))
-    others = _under(OTHERS, tensors)
+    others = under(OTHERS, tensors)
     known = len(others) + sum(len(state.tensors) for state in states)
     known += sum(len(fields(LatentDensity)) for state in states if state.density is not None)
     if known != len(tensors):
@@ -276,7 +276,7 @@ def _state(outline: Mapping[str, Any], k: int, tensors: Mapping[str, Tensor]) ->
         target_shape=None if target is None else _shape(target),
         classes=_whole_numbers(outline["classes"]),
         supervised=bool(outline["supervised"]),
-        tensors=_under(f"components.{k}.", tensors),
+        tensors=under(f"components.{k}.", tensors),
         density=density,
     )
 
@@ -304,7 +304,13 @@ def _check_density(density: LatentDensity, latent: int) -> None:
             raise BadCheckpoint(f"{TENSORS}: {name} of a density is {tensor.dtype} of shape {tuple(tensor.shape)}")
 
 
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with a prefix before their names."""
+    return {f"{prefix}{name}": tensor for name, tensor in tensors.items()}
+
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that :func:`prefixed` gave this prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 

@@ -102,7 +102,7 @@ def _some(n: int, most: int, seed: int) -> Tensor:
 
 def _drawn(learner: Learner[Any], i: int, task: Task, n: int, draws: torch.Generator) -> Tensor | None:
     """Images ``(n, *shape)`` that stand for task i; ``None`` where the task's images can't be told from others'."""
-    from_prior = learner.settings.sampling == "prior"
+    from_prior = learner.settings.from_prior
     owners = owners_of(learner.steps[i])
     kinds = [
         (learner.components[k], learner.components[k].classes.index(label))
@@ -130,7 +130,7 @@ def _of_classes(kinds: Sequence[tuple[Component, int]], n: int, draws: torch.Gen
 
 def _drawn_of_all(learner: Learner[Any], n: int, draws: torch.Generator) -> Tensor:
     which = torch.multinomial(learner.log_prior.exp(), n, replacement=True, generator=draws)
-    from_prior = learner.settings.sampling == "prior"
+    from_prior = learner.settings.from_prior
     counts = torch.bincount(which, minlength=len(learner.components)).tolist()
     return torch.cat(
         [

@@ -5,7 +5,7 @@ Labels never come near it: a route is a function of images and weights alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -19,6 +19,9 @@ from growmix.data import as_float
 
 ROWS = 1_024
 """Images scored at a time; bounds the memory, and a CPU is at its full speed from far fewer on."""
+
+NEGLIGIBLE = 20.0
+"""Nats behind the best component from which on one is left out of the sum: it would add less than a part in 10^8."""
 
 FEW_ROWS = 32
 """Images up to which a CPU gains from batching over components; with more, one component fills it already."""
@@ -66,6 +69,35 @@ def route_group(bound: Tensor, log_prior: Tensor) -> int:
     The log-prior counts once for the group, so it fades as the group grows: the mean bound is per example.
     """
     return int((bound.double().mean(0) + log_prior / len(bound)).argmax())
+
+
+def total_bound(rough: Tensor, log_prior: Tensor, tight: Callable[[int, Tensor], Tensor]) -> Tensor:
+    """Lower bound of log p(x) under all components, nats, shape ``(n,)``.
+
+    A component that is far behind the best is left out of the sum, which keeps it a bound.
+
+    Parameters
+    ----------
+    rough
+        Bounds that say which components are far behind, shape ``(n, components)``.
+    log_prior
+        Log share of each component, shape ``(components,)``.
+    tight
+        Bounds that are summed: from a component's index and the rows it is near for, ``(m,)``, to shape ``(m,)``.
+
+    Examples
+    --------
+    >>> total_bound(torch.tensor([[0.0, -50.0]]), torch.zeros(2), lambda k, rows: torch.tensor([3.0]))
+    tensor([3.])
+    """
+    joint = rough + log_prior
+    near = joint >= joint.max(1, keepdim=True).values - NEGLIGIBLE
+    terms = torch.full_like(rough, -torch.inf)
+    for k in range(rough.shape[1]):
+        rows = near[:, k].nonzero()[:, 0]
+        if len(rows):
+            terms[rows, k] = tight(k, rows)
+    return (terms + log_prior).logsumexp(1)
 
 
 def combine(

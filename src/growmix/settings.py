@@ -223,6 +223,11 @@ class Settings:
         self._require("supervised", self.supervised in (None, True, False), "true, false, or nothing")
         self._require("seed", self.seed < 2**32, "a whole number below 2**32")
 
+    @property
+    def from_prior(self) -> bool:
+        """Whether replayed codes come from the prior."""
+        return self.sampling == "prior"
+
     def but(self, **changes: Any) -> Settings:
         """The same settings with some changed.
 

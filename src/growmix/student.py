@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from growmix import persistence
 from growmix.component import Component
 from growmix.construction import whole_component
-from growmix.data import Shape, TaskData, label_positions
+from growmix.data import Shape, TaskData
 from growmix.density import no_labels
 from growmix.errors import NotLearnt
+from growmix.learner import task_positions
 from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import DistillationObjective
@@ -155,7 +156,7 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
         lessons = _lessons(teacher, stream)
         student = _new_student(teacher, lessons)
         student.to(fabric.device)
-        positions = _positions(lessons, student)
+        positions = task_positions(lessons, student)
         student.class_counts += torch.bincount(positions[positions >= 0], minlength=len(student.classes)).to(
             student.class_counts
         )
@@ -192,7 +193,7 @@ def _lessons(teacher: Model, stream: torch.Generator) -> TaskData:
     kinds = [(c, k) for c in teacher.components for k in range(max(1, len(c.classes)))]
     total = lessons_for(teacher.settings, teacher.examples, len(teacher.classes_), len(teacher.components))
     each = max(1, total // len(kinds))
-    from_prior = teacher.settings.sampling == "prior"
+    from_prior = teacher.settings.from_prior
     if teacher.components[0].target_shape is not None:
         return _concatenated([_as_bytes(replay(c, each, stream, from_prior=from_prior)) for c in teacher.components])
     drawn = []
@@ -239,11 +240,6 @@ def _objective(
         return TranslationObjective(student), [lessons.target]
     soft = _soft_labels(teacher, lessons, student.classes)
     return DistillationObjective(student, teacher.settings.student_beta), [positions, soft]
-
-
-def _positions(lessons: TaskData, student: Component) -> Tensor:
-    assert lessons.y is not None  # lessons always carry labels, -1 without classes
-    return label_positions(lessons.y, student.classes)
 
 
 def _soft_labels(teacher: Model, lessons: TaskData, classes: Sequence[int]) -> Tensor:

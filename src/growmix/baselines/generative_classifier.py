@@ -98,8 +98,7 @@ class GenerativeClassifier(Learner[None]):
             component = copy.deepcopy(teacher)
             component.thaw()
             size = replay_size(len(data), learnt, self.settings.replay_ratio)
-            from_prior = self.settings.sampling == "prior"
-            replayed = replay(teacher, size, stream, from_prior=from_prior) if size else None
+            replayed = replay(teacher, size, stream, from_prior=self.settings.from_prior) if size else None
         else:
             component = self._new_component(data.shape, supervised=True)
         count_task(component, data, data.classes())

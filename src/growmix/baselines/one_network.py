@@ -21,7 +21,7 @@ from growmix.learner import Learner, Learnt, count_task, task_positions
 from growmix.model import ex_post_density
 from growmix.nets import Blueprint
 from growmix.objectives import TaskObjective
-from growmix.persistence import Checkpoint
+from growmix.persistence import Checkpoint, prefixed, under
 from growmix.settings import Settings
 from growmix.training import Callback, TrainingLog, fit
 
@@ -163,15 +163,11 @@ class OneNetwork(Learner[Past]):
 
     def _pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         rehearsal, penalty = self._memory.rehearsal.pack(), self._memory.penalty.pack()
-        named = {f"rehearsal.{name}": tensor for name, tensor in rehearsal.items()}
-        return {}, named | {f"penalty.{name}": tensor for name, tensor in penalty.items()}
+        return {}, prefixed("rehearsal.", rehearsal) | prefixed("penalty.", penalty)
 
     def _unpack(self, saved: Checkpoint) -> Past:
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {name.removeprefix(prefix): t for name, t in saved.tensors.items() if name.startswith(prefix)}
-
-        rehearsal = self._memory.rehearsal.unpack(under("rehearsal."))
-        return Past(rehearsal, self._memory.penalty.unpack(under("penalty.")))
+        rehearsal = self._memory.rehearsal.unpack(under("rehearsal.", saved.tensors))
+        return Past(rehearsal, self._memory.penalty.unpack(under("penalty.", saved.tensors)))
 
 
 def _single_losses(

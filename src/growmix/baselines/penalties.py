@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from growmix.component import VAE, Component
+from growmix.persistence import prefixed, under
 
 DAMPING = 0.1
 """Of synaptic intelligence, the authors' number: weights that hardly moved must not become infinitely important."""
@@ -158,11 +159,11 @@ class ElasticWeights(Penalty):
 
     def pack(self) -> dict[str, Tensor]:
         """Importance and anchor."""
-        return _prefixed("importance.", self.importance) | _prefixed("anchor.", self.anchor)
+        return prefixed("importance.", self.importance) | prefixed("anchor.", self.anchor)
 
     def unpack(self, tensors: Mapping[str, Tensor]) -> ElasticWeights:
         """With these."""
-        return ElasticWeights(self.strength, _under("importance.", tensors), _under("anchor.", tensors))
+        return ElasticWeights(self.strength, under("importance.", tensors), under("anchor.", tensors))
 
 
 @final
@@ -228,11 +229,11 @@ class SynapticIntelligence(Penalty):
 
     def pack(self) -> dict[str, Tensor]:
         """Importance."""
-        return _prefixed("importance.", self.importance)
+        return prefixed("importance.", self.importance)
 
     def unpack(self, tensors: Mapping[str, Tensor]) -> SynapticIntelligence:
         """With this importance."""
-        return SynapticIntelligence(self.strength, _under("importance.", tensors))
+        return SynapticIntelligence(self.strength, under("importance.", tensors))
 
 
 @final
@@ -395,11 +396,3 @@ def _grown(kept: Weights, now: Weights) -> dict[str, Tensor]:
 def _vae(component: Component) -> VAE:
     assert isinstance(component, VAE)  # pairs are refused before
     return component
-
-
-def _prefixed(prefix: str, weights: Weights) -> dict[str, Tensor]:
-    return {f"{prefix}{name}": weight for name, weight in weights.items()}
-
-
-def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -12,9 +12,7 @@ from torch import Tensor
 from growmix.component import Component
 from growmix.data import as_float
 from growmix.errors import BadInput
-
-NEGLIGIBLE = 20.0
-"""Nats behind the best component from which on one is left out of the sum: it would add less than a part in 10^8."""
+from growmix.routing import Router, total_bound
 
 ROWS = 512
 """Images at a time; all of them are decoded once per draw and class."""
@@ -103,19 +101,10 @@ def log_likelihood(components: Sequence[Component], log_prior: Tensor, x: Tensor
 
 
 def _of_piece(components: Sequence[Component], log_prior: Tensor, x: Tensor, noise: Tensor) -> Tensor:
+    def tight(k: int, rows: Tensor) -> Tensor:
+        device = next(components[k].parameters()).device
+        repeated = noise.expand(-1, len(rows), -1).to(device)
+        return components[k].importance_weighted_bound(x[rows].to(device), repeated).cpu()
+
     at_mean = torch.zeros(1, noise.shape[2])
-    rough = torch.stack([_score(component, x, at_mean) for component in components], dim=1) + log_prior
-    near = rough >= rough.max(1, keepdim=True).values - NEGLIGIBLE
-    terms = torch.full_like(rough, -torch.inf)
-    for k, component in enumerate(components):
-        rows = near[:, k].nonzero()[:, 0]
-        if len(rows):
-            device = next(component.parameters()).device
-            repeated = noise.expand(-1, len(rows), -1).to(device)
-            terms[rows, k] = component.importance_weighted_bound(x[rows].to(device), repeated).cpu()
-    return (terms + log_prior).logsumexp(1)
-
-
-def _score(component: Component, x: Tensor, noise: Tensor) -> Tensor:
-    device = next(component.parameters()).device
-    return component.score(x.to(device), noise.to(device))[0].cpu()
+    return total_bound(Router(components).scores(x, at_mean).bound, log_prior, tight)

@@ -61,8 +61,8 @@ def comparison(rows: Sequence[tuple[str, Estimate, Estimate]], file: Path) -> No
     axes.barh([], [], color=PALETTE[0], label="task_agnostic: nothing but the example is given")
     axes.plot([], [], "D", color=PALETTE[1], label="task_aware: its task is given")
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8)
-    _light_grid(axes, "x")
-    _write(figure, file)
+    light_grid(axes, "x")
+    write_figure(figure, file)
 
 
 def sweep(points: Sequence[Mapping[str, Any]], published: Mapping[int, float], file: Path) -> None:
@@ -107,8 +107,8 @@ def sweep(points: Sequence[Mapping[str, Any]], published: Mapping[int, float], f
     millions.plot(thresholds, [point["parameters"] / 1e6 for point in ordered], "s--", color=PALETTE[1])
     millions.set_ylabel("parameters, millions", color=PALETTE[1])
     millions.set_ylim(bottom=0)
-    _light_grid(left, "both")
-    _write(figure, file)
+    light_grid(left, "both")
+    write_figure(figure, file)
 
 
 def order_study(curves: Mapping[str, Mapping[str, Sequence[float | None]]], file: Path) -> None:
@@ -139,7 +139,7 @@ def order_study(curves: Mapping[str, Mapping[str, Sequence[float | None]]], file
         panel.set_title(order, fontsize=10)
         panel.set_xlabel("tasks learnt")
         panel.set_xticks(range(1, 1 + max((len(risks) for risks in lines.values()), default=0)))
-        _light_grid(panel, "y")
+        light_grid(panel, "y")
     panels[0].set_ylim(bottom=0)  # shared, and fixed from here on: after all lines, or those of later panels are cut
     panels[0].set_ylabel("accumulated target risk\n(squared error per image, summed over tasks)", fontsize=9)
     shown = [kind for kind in kinds if kind in handles]
@@ -151,7 +151,7 @@ def order_study(curves: Mapping[str, Mapping[str, Sequence[float | None]]], file
         frameon=False,
         fontsize=8,
     )
-    _write(figure, file)
+    write_figure(figure, file)
 
 
 def over_time(matrix: Sequence[Sequence[float | None]], tasks: Sequence[str], what: str, file: Path) -> None:
@@ -182,8 +182,8 @@ def over_time(matrix: Sequence[Sequence[float | None]], tasks: Sequence[str], wh
     axes.set_ylabel(what)
     axes.set_xticks(range(1, len(values) + 1))
     figure.legend(loc="outside right upper", frameon=False, fontsize=8)
-    _light_grid(axes, "y")
-    _write(figure, file)
+    light_grid(axes, "y")
+    write_figure(figure, file)
 
 
 def picture_rows(rows: Sequence[tuple[str, np.ndarray[Any, Any]]], file: Path) -> None:
@@ -220,7 +220,7 @@ def picture_rows(rows: Sequence[tuple[str, np.ndarray[Any, Any]]], file: Path) -
             panel.imshow(_pixels(image), cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest")
         lines = [part for text in name.splitlines() for part in textwrap.wrap(text, LABEL_WIDTH)]
         line[0].text(-0.12, 0.5, "\n".join(lines), transform=line[0].transAxes, ha="right", va="center", fontsize=7)
-    _write(figure, file)
+    write_figure(figure, file)
 
 
 def _pixels(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -244,13 +244,21 @@ def _percents(values: Sequence[float | None]) -> list[float]:
     return [np.nan if value is None else 100 * value for value in values]
 
 
-def _light_grid(axes: Axes, along: Any) -> None:
+def light_grid(axes: Axes, along: Any) -> None:
+    """Lines behind what is drawn, and no frame where there is no axis."""
     axes.grid(axis=along, alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _write(figure: Figure, file: Path) -> None:
+def write_figure(figure: Figure, file: Path) -> None:
+    """Write a PNG.
+
+    Raises
+    ------
+    BadInput
+        The file can't be written.
+    """
     try:
         figure.savefig(file, dpi=DPI, metadata={"Software": None})
     except OSError as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import final
 
 from growmix.errors import BadInput
-from growmix.studies.runs import Metrics, Outcome, Trial
+from growmix.studies.runs import Metrics, Outcome
 from growmix.studies.spread import Spread
-from growmix.studies.study import Findings, Request, Study, Variant, by_variant, lay_out, mean, missing, seen, spread
+from growmix.studies.study import Findings, Request, Study, Variant, by_variant, lay_out, mean, seen, spread
 from growmix.studies.tables import Table
 
 ALL = "all"
@@ -74,12 +75,7 @@ class Comparison(Study):
         variants = [Variant(name, METHODS[name].title, {"method": name}) for name in names]
         # a student is no part of what is compared, nor is what only a mixture's density is measured by
         values = {"stream": stream, "student": False, "likelihood_draws": 0, "frechet_examples": 0}
-        self._trials = lay_out(variants, values, request)
-        self.configs = tuple(trial.config for trial in self._trials)
-
-    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """All methods with all seeds."""
-        return missing(self._trials, done)
+        self.planned = lay_out(variants, values, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
         """One table, one figure."""
@@ -90,10 +86,7 @@ class Comparison(Study):
         bars = [
             (self._titles[name], _pair(row["task_agnostic"]), _pair(row["task_aware"])) for name, row in rows.items()
         ]
-        numbers = {
-            name: {figure: {"mean": value.mean, "error": value.error} for figure, value in row.items()}
-            for name, row in rows.items()
-        }
+        numbers = {name: {figure: asdict(value) for figure, value in row.items()} for name, row in rows.items()}
         return Findings(
             (self._table(rows),), {"methods": numbers}, {"comparison.png": partial(figures.comparison, bars)}
         )
@@ -106,9 +99,9 @@ class Comparison(Study):
                 name,
                 *(row[each].text(4) for each in AVERAGES),
                 row["mse"].text(2),
-                _whole(row["parameters"]),
+                row["parameters"].whole(0),
                 row["train_seconds"].text(1),
-                _whole(row["examples_seen"]),
+                row["examples_seen"].whole(0),
                 *((published.get(name, "-"),) if published else ()),
             )
             for name, row in rows.items()
@@ -150,8 +143,3 @@ def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
 
 def _pair(value: Spread) -> tuple[float | None, float | None]:
     return value.mean, value.error
-
-
-def _whole(value: Spread) -> str:
-    """Whole numbers are equal for all seeds unless they grew unlike mixtures; only then there is an error to show."""
-    return "-" if value.mean is None else f"{value.mean:,.0f}" if not value.error else value.text(0)

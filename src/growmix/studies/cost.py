@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from growmix.studies.runs import Metrics, Outcome
-from growmix.studies.spread import Spread
 from growmix.studies.study import spread
 
 COLUMNS = ("components", "parameters", "shared", "per added component", "of a whole one", "train seconds")
@@ -29,9 +28,9 @@ def cells(outcomes: Sequence[Outcome], whole: float | None) -> tuple[str, ...]:
     added = spread(outcomes, _added).mean
     share = "-" if added is None or not whole else f"{added / whole:.1%}"
     return (
-        _whole(spread(outcomes, lambda metrics: float(metrics["components"]))),
-        _whole(spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"]))),
-        _whole(spread(outcomes, lambda metrics: float(metrics["parameters"]["shared"]))),
+        spread(outcomes, lambda metrics: float(metrics["components"])).whole(1),
+        spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"])).whole(1),
+        spread(outcomes, lambda metrics: float(metrics["parameters"]["shared"])).whole(1),
         "-" if added is None else f"{added:,.0f}",
         share,
         spread(outcomes, lambda metrics: metrics["seconds"]["train"]).text(1),
@@ -52,9 +51,3 @@ def _added(metrics: Metrics) -> float | None:
     """What the last component took, beside what is shared; nothing if there was only one."""
     sizes = metrics["parameters"]["per_component"]
     return float(sizes[-1]) if len(sizes) > 1 else None
-
-
-def _whole(value: Spread) -> str:
-    if value.mean is None or value.error:
-        return value.text(1)
-    return f"{value.mean:,.0f}"

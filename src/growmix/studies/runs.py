@@ -12,11 +12,13 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
 from growmix.config import RunConfig, read_values
 from growmix.errors import BadInput, GrowmixError
+from growmix.settings import Settings
 
 Metrics: TypeAlias = dict[str, Any]
 """What ``metrics.json`` of a run holds."""
@@ -104,25 +106,33 @@ def check(trials: Sequence[Trial], *, overwrite: bool = False) -> None:
         A data set is not to be had; the message names all that are missing.
     """
     standings = [standing(trial.config, overwrite=overwrite) for trial in trials]
-    seen = set()
+    unlike: dict[RunConfig, RunConfig] = {}
     for trial, stands in zip(trials, standings, strict=True):
-        # seeds differ in nothing that can be wrong
-        alike = trial.config.but(out=None, settings=trial.config.settings.but(seed=0))
-        if stands != "finished" and alike not in seen:
-            seen.add(alike)
-            _check_one(trial.config)
+        if stands != "finished":
+            # seeds differ in nothing that can be wrong
+            unlike.setdefault(trial.config.but(out=None, settings=trial.config.settings.but(seed=0)), trial.config)
+    for _, configs in groupby(unlike.values(), key=_data_of):
+        _check_on_one_stream(tuple(configs))
 
 
-def _check_one(config: RunConfig) -> None:
+def _data_of(config: RunConfig) -> RunConfig:
+    """What chooses the data of a run, but for the seed: all keys that are not reset here."""
+    return config.but(out=None, method="mixture", student=False, settings=Settings())
+
+
+def _check_on_one_stream(configs: Sequence[RunConfig]) -> None:
     from growmix import baselines, experiment
     from growmix.nets import check_blueprint
     from growmix.training import make_fabric
 
-    make_fabric(config.settings)
-    learner = baselines.make_learner(config.method, config.settings)  # an unknown method shows before data are read
-    stream = experiment.load_stream(config)
-    check_blueprint(learner.blueprint, config.settings.latent, stream.shape)
-    experiment.check_method(config, stream)
+    learners = []
+    for config in configs:  # an unknown method shows before data are read
+        make_fabric(config.settings)
+        learners.append(baselines.make_learner(config.method, config.settings))
+    stream = experiment.load_stream(configs[0])
+    for config, learner in zip(configs, learners, strict=True):
+        check_blueprint(learner.blueprint, config.settings.latent, stream.shape)
+        experiment.check_method(config, stream)
 
 
 def standing(config: RunConfig, *, overwrite: bool = False) -> Literal["open", "unfinished", "finished"]:

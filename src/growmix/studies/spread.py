@@ -51,3 +51,13 @@ class Spread:
             return "-"
         error = "" if self.error is None else f" ± {self.error:,.{digits}f}"  # one seed says nothing of the spread
         return f"{self.mean:,.{digits}f}{error}"
+
+    def whole(self, digits: int) -> str:
+        """As in a table, of a count: equal for all seeds unless they grew unlike mixtures; only then it has digits.
+
+        Examples
+        --------
+        >>> Spread(1200.0, 0.0).whole(1), Spread(2.5, 0.5).whole(1), Spread(None, None).whole(1)
+        ('1,200', '2.5 ± 0.5', '-')
+        """
+        return self.text(digits) if self.mean is None or self.error else f"{self.mean:,.0f}"

@@ -97,16 +97,21 @@ class Study(ABC):
     ----------
     title
         For people.
-    configs
-        What it begins with; their budget is the study's.
+    planned
+        Runs that are wanted whatever comes of them.
     """
 
     title: str
-    configs: tuple[RunConfig, ...]
+    planned: tuple[Trial, ...] = ()
 
-    @abstractmethod
+    @property
+    def configs(self) -> tuple[RunConfig, ...]:
+        """What it begins with; their budget is the study's."""
+        return tuple(trial.config for trial in self.trials(()))
+
     def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
         """Runs that are still wanted, given the outcomes there are; none when the study is over."""
+        return missing(self.planned, done)
 
     @abstractmethod
     def findings(self, done: Sequence[Outcome]) -> Findings:

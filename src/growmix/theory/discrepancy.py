@@ -1,79 +1,346 @@
-"""Discrepancy distance between two sets of images, by the plug-in estimate with autoencoders as hypotheses."""
+r"""Estimates of the discrepancy distance of two distributions, from a sample of each.
+
+.. math:: L_d(P, Q) = \sup_{h, h' \in H} |E_P L(h, h') - E_Q L(h, h')|
+
+``exact``
+    Every pair of a finite class is tried: the distance between the two samples themselves.
+``adversarial``
+    Two networks are trained to make the difference large, several times over; it is then measured on examples that
+    they were not trained on, so that noise is not counted.
+``plug-in``
+    One network is trained on P, the other on P and Q: the choice of the paper's supplement, appendix F.
+
+The last two find one pair of a class that has better ones: they are estimates from below, not bounds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
 
-from torch import Tensor
+import numpy as np
+import torch
+from torch import Tensor, nn
 
-from growmix.data import TaskData, as_float
-from growmix.mixture import GrowingMixture
-from growmix.settings import Settings
+from growmix.data import as_float
+from growmix.errors import BadInput
+from growmix.theory.complexity import finite_sample_term
+from growmix.theory.ensembles import Ensemble, descend
+from growmix.theory.hypotheses import Finite, Trainable
+from growmix.theory.losses import Loss, ZeroOne, bound_of
+from growmix.training import seeded
 
-Hypothesis: TypeAlias = Callable[[Tensor], Tensor]
-"""From images to images of the same shape."""
+Method: TypeAlias = Literal["exact", "adversarial", "plug-in"]
 
-PIECE = 2_048
-"""Images compared at a time."""
+FEWEST = 50
+"""Examples of each distribution: of fewer, a half is no sample."""
+
+FOLDS = 2
+"""Hypotheses are trained on either half of the examples and measured on the other, so that all are measured on."""
+
+PIECE = 1_024
+"""Examples that all networks see at a time when they are measured."""
 
 
-def autoencoder(images: Tensor, settings: Settings) -> Hypothesis:
-    """A hypothesis trained on images alone: what one component reconstructs.
+@dataclass(frozen=True)
+class Discrepancy:
+    """An estimate of the discrepancy distance.
+
+    Attributes
+    ----------
+    estimate
+        In the unit of the loss; where there is nothing but chance it may lie a little below 0.
+    standard_error
+        Of the estimate, from the spread of the loss over the examples that it was measured on.
+    in_sample
+        The difference on the examples that the hypotheses were sought on: what of it exceeds the estimate is noise that
+        they fitted.
+    finite_sample
+        What the theory adds for samples of this size, beside the complexity of the class, see
+        :func:`growmix.theory.finite_sample_term`.
+    method, loss, hypotheses
+        What was estimated, and how.
+    examples
+        Of P and of Q.
+    """
+
+    estimate: float
+    standard_error: float
+    in_sample: float
+    finite_sample: float
+    method: Method
+    loss: str
+    hypotheses: str
+    examples: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Search:
+    """How hypotheses are sought.
+
+    Attributes
+    ----------
+    steps
+        Of gradient descent.
+    batch
+        Examples of each distribution in a step.
+    restarts
+        Pairs of networks of which the best one counts (``adversarial``).
+    learning_rate
+        The peak of one cycle.
+    seed
+        Of everything random.
+    """
+
+    steps: int = 200
+    batch: int = 256
+    restarts: int = 4
+    learning_rate: float = 0.02
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 2), ("batch", 1), ("restarts", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise BadInput(f"{name} is {value!r}; allowed is a whole number of {least} or more")
+        if not 0.0 < self.learning_rate < math.inf:
+            raise BadInput(f"learning_rate is {self.learning_rate!r}; allowed is a number above 0")
+
+
+def discrepancy(
+    p: Any,
+    q: Any,
+    hypotheses: Finite | Trainable,
+    loss: Loss,
+    *,
+    method: Method | None = None,
+    targets: tuple[Any, Any] | None = None,
+    search: Search | None = None,
+) -> Discrepancy:
+    """Estimate the discrepancy distance of two distributions.
 
     Parameters
     ----------
-    images
-        Shape ``(n, channels, height, width)``, bytes or in [0, 1].
-    settings
-        Of the component and its training.
-    """
-    mixture = GrowingMixture(None, settings.but(supervised=False, gate="always", sharing="none"))
-    mixture.learn(TaskData(images))
-    return mixture.reconstruct
+    p, q
+        A sample of each: arrays or tensors ``(n, ...)`` of one shape, at least 50 examples; bytes are taken as images.
+    hypotheses
+        The class; see :mod:`growmix.theory.hypotheses`.
+    loss
+        Between two hypotheses; see :mod:`growmix.theory.losses`.
+    method
+        By default ``exact`` for a finite class and ``adversarial`` for networks.
+    targets
+        What ``plug-in`` trains its hypotheses to answer, for P and for Q: classes, or numbers in [0, 1]; by default the
+        examples themselves, as for a reconstruction.
+    search
+        How hypotheses are sought.
 
-
-def disagreement(h: Hypothesis, other: Hypothesis, images: Tensor) -> float:
-    """Mean squared difference between two hypotheses, summed over an image: the risk of one against the other.
-
-    Examples
-    --------
-    >>> import torch
-    >>> disagreement(lambda x: x, lambda x: x + 1.0, torch.zeros(3, 1, 2, 2))
-    4.0
-    """
-    total = sum(float((h(piece) - other(piece)).double().square().sum()) for piece in as_float(images).split(PIECE))
-    return total / len(images)
-
-
-def plug_in_discrepancy(h: Hypothesis, other: Hypothesis, a: Tensor, b: Tensor) -> float:
-    r"""Estimate the discrepancy distance of two distributions from two hypotheses.
-
-    .. math:: |E_A L(h, h') - E_B L(h, h')|
-
-    Parameters
-    ----------
-    h, other
-        Trained on A, and on A and B together.
-    a, b
-        Images of each that neither was trained on.
-
-    Returns
-    -------
-    float
-        The distance is the largest such value over all pairs of hypotheses: this is an estimate from below, and zero
-        for equal distributions but for chance.
+    Raises
+    ------
+    BadInput
+        Samples of unlike shapes, of fewer than 50 examples or with numbers that are not finite; a loss without a bound;
+        a method that does not fit the class; targets that are missing or do not fit.
 
     References
     ----------
-    Mansour, Mohri, Rostamizadeh (2009), Domain adaptation: learning bounds and algorithms; the choice of hypotheses is
-    that of Ye and Bors (2025), supplement, appendix F.
+    Mansour, Mohri, Rostamizadeh (2009), Domain adaptation: learning bounds and algorithms; Ye and Bors (2025),
+    supplement, appendix F.
 
     Examples
     --------
-    >>> import torch
-    >>> a, b = torch.zeros(3, 1, 2, 2), torch.ones(3, 1, 2, 2)
-    >>> plug_in_discrepancy(lambda x: x, lambda x: 2 * x, a, b)
-    4.0
+    >>> p, q = torch.linspace(0, 1, 100)[:, None], torch.linspace(0.5, 1.5, 100)[:, None]
+    >>> found = discrepancy(p, q, thresholds([i / 10 for i in range(16)]), ZeroOne())
+    >>> round(found.estimate, 2), found.method
+    (0.5, 'exact')
     """
-    return abs(disagreement(h, other, a) - disagreement(h, other, b))
+    method = method or ("exact" if isinstance(hypotheses, Finite) else "adversarial")
+    if method not in get_args(Method):
+        raise BadInput(f"method is {method!r}; allowed are {', '.join(get_args(Method))}")
+    bound = bound_of(loss)
+    a, b = _sample(p, "p"), _sample(q, "q")
+    if a.shape[1:] != b.shape[1:]:
+        raise BadInput(f"q has examples of shape {tuple(b.shape[1:])}, but p of {tuple(a.shape[1:])}; make them alike")
+    search = search or Search()
+    if isinstance(hypotheses, Finite):
+        if method != "exact":
+            raise BadInput(f"method is {method!r}, but a finite class needs no search; allowed is 'exact'")
+        found = _exact(a, b, hypotheses, loss)
+    elif method == "exact":
+        raise BadInput("method is 'exact', but networks can't be enumerated; allowed are 'adversarial', 'plug-in'")
+    else:
+        with seeded(search.seed) as stream:
+            folds = _Folds.of(a, b, stream)
+            if method == "adversarial":
+                found = _adversarial(folds, hypotheses, loss, search, stream)
+            else:
+                found = _plug_in(folds, hypotheses, loss, _targets(targets, (a, b), loss), search, stream)
+    finite = finite_sample_term(len(a), len(b), bound=bound)
+    return Discrepancy(*found, finite, method, loss.name, hypotheses.name, (len(a), len(b)))
+
+
+Found: TypeAlias = tuple[float, float, float]
+"""Estimate, standard error, and the difference in sample."""
+
+
+def _exact(a: Tensor, b: Tensor, hypotheses: Finite, loss: Loss) -> Found:
+    of_a, of_b = hypotheses.answers(a), hypotheses.answers(b)
+    gaps = (loss.means(of_a) - loss.means(of_b)).abs()
+    largest = int(gaps.argmax())
+    h, other = divmod(largest, len(gaps))
+    value = float(gaps.flatten()[largest])
+    losses = loss.between(of_a[h], of_a[other]), loss.between(of_b[h], of_b[other])
+    return value, math.sqrt(_variance(losses[0]) + _variance(losses[1])), value
+
+
+@dataclass(frozen=True)
+class _Folds:
+    """Either half of both samples, and where in a sample each came from; all halves of a sample are of one size."""
+
+    a: Tensor  # (folds, n // folds, *shape)
+    b: Tensor
+    of_a: Tensor  # (folds, n // folds)
+    of_b: Tensor
+
+    @classmethod
+    def of(cls, a: Tensor, b: Tensor, stream: torch.Generator) -> _Folds:
+        # one number per channel, so that any class of networks stays what it is
+        dims = [d for d in range(a.dim()) if d != 1]
+        pooled = torch.cat([a, b])
+        mean, deviation = pooled.mean(dims, keepdim=True), pooled.std(dims, keepdim=True).clamp_min(1e-6)
+        rows = [torch.randperm(len(x), generator=stream)[: len(x) // FOLDS * FOLDS].view(FOLDS, -1) for x in (a, b)]
+        return cls((a[rows[0]] - mean) / deviation, (b[rows[1]] - mean) / deviation, rows[0], rows[1])
+
+    def network(self, hypotheses: Trainable, loss: Loss) -> nn.Module:
+        shape = self.a.shape[2:]
+        return hypotheses.network(shape, loss.outputs(math.prod(shape)))
+
+    @property
+    def others(self) -> tuple[Tensor, Tensor]:
+        """For each fold the examples that are not in it."""
+        return self.a.flip(0), self.b.flip(0)
+
+
+def _adversarial(folds: _Folds, hypotheses: Trainable, loss: Loss, search: Search, stream: torch.Generator) -> Found:
+    members = FOLDS * search.restarts
+    h, other = (Ensemble(lambda: folds.network(hypotheses, loss), members) for _ in range(2))
+    sign = torch.where(torch.arange(members) % 2 == 0, 1.0, -1.0)[:, None]  # the difference may be largest either way
+
+    def gap(step: int) -> Tensor:
+        a, b = (_batch(x, search.batch, stream) for x in (folds.a, folds.b))
+        x = torch.cat([a, b], dim=1).repeat_interleave(search.restarts, dim=0)
+        difference = loss.smooth(h(x), other(x))
+        return -sign[:, 0] * (difference[:, : a.shape[1]].mean(1) - difference[:, a.shape[1] :].mean(1))
+
+    descend([h, other], gap, search.steps, search.learning_rate)
+
+    def losses(x: Tensor) -> Tensor:
+        return _measured(h, other, loss, x.repeat_interleave(search.restarts, dim=0))
+
+    gaps = (sign * losses(folds.a)).mean(1) - (sign * losses(folds.b)).mean(1)
+    best = gaps.view(FOLDS, search.restarts).argmax(1) + torch.arange(FOLDS) * search.restarts
+    held = tuple((sign * losses(x))[best] for x in folds.others)
+    return *_difference(*held), float(gaps[best].mean())
+
+
+def _plug_in(
+    folds: _Folds,
+    hypotheses: Trainable,
+    loss: Loss,
+    targets: tuple[Tensor, Tensor],
+    search: Search,
+    stream: torch.Generator,
+) -> Found:
+    h, other = (Ensemble(lambda: folds.network(hypotheses, loss), FOLDS) for _ in range(2))
+    of_a, of_b = targets[0][folds.of_a], targets[1][folds.of_b]
+    both, of_both = torch.cat([folds.a, folds.b], dim=1), torch.cat([of_a, of_b], dim=1)
+
+    def error(step: int) -> Tensor:
+        total = torch.zeros(FOLDS)
+        for network, x, y in ((h, folds.a, of_a), (other, both, of_both)):
+            index = torch.randint(x.shape[1], (FOLDS, min(2 * search.batch, x.shape[1])), generator=stream)
+            total = total + loss.to_target(network(_rows(x, index)), _rows(y, index)).mean(1)
+        return total
+
+    descend([h, other], error, search.steps, search.learning_rate)
+    in_sample = (_measured(h, other, loss, folds.a).mean(1) - _measured(h, other, loss, folds.b).mean(1)).mean()
+    held = [_measured(h, other, loss, x) for x in folds.others]
+    estimate, standard_error = _difference(*held)
+    return abs(estimate), standard_error, abs(float(in_sample))
+
+
+def _difference(of_a: Tensor, of_b: Tensor) -> tuple[float, float]:
+    """Estimate and standard error from held-out losses ``(folds, n)`` of both samples."""
+    estimate = float((of_a.mean(1) - of_b.mean(1)).mean())
+    variance = sum(_variance(row) for row in (*of_a, *of_b)) / len(of_a) ** 2
+    return estimate, math.sqrt(variance)
+
+
+@torch.no_grad()
+def _measured(h: Ensemble, other: Ensemble, loss: Loss, x: Tensor) -> Tensor:
+    """Loss between two hypotheses, for all members, ``(members, n)``."""
+    pieces = [loss.between(loss.answer(h(part)), loss.answer(other(part))) for part in x.split(PIECE, dim=1)]
+    return torch.cat(pieces, dim=1)
+
+
+def _batch(x: Tensor, size: int, stream: torch.Generator) -> Tensor:
+    """Random rows of each fold."""
+    return _rows(x, torch.randint(x.shape[1], (len(x), min(size, x.shape[1])), generator=stream))
+
+
+def _rows(x: Tensor, index: Tensor) -> Tensor:
+    return x[torch.arange(len(x))[:, None], index]
+
+
+def _variance(losses: Tensor) -> float:
+    """Of their mean."""
+    return float(losses.double().var()) / len(losses)
+
+
+def _sample(given: Any, name: str) -> Tensor:
+    """Examples ``(n, ...)`` in single precision.
+
+    Raises
+    ------
+    BadInput
+        They are none, or too few, or not finite.
+    """
+    x = given.detach().cpu() if isinstance(given, Tensor) else torch.from_numpy(_array(given, name))
+    if x.dim() < 2:
+        raise BadInput(f"{name} has the shape {tuple(x.shape)}; allowed is (examples, ...), two dimensions or more")
+    if len(x) < FEWEST:
+        raise BadInput(f"{name} has {len(x)} examples; at least {FEWEST} are needed")
+    x = as_float(x) if x.dtype == torch.uint8 else x.float()
+    if not bool(torch.isfinite(x).all()):
+        raise BadInput(f"{name} has numbers that are not finite")
+    return x
+
+
+def _array(given: Any, name: str) -> np.ndarray[Any, Any]:
+    try:
+        array = np.array(given)
+    except ValueError as error:
+        raise BadInput(f"{name} is no array: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise BadInput(f"{name} has the type {array.dtype}; allowed are numbers")
+    return array if array.dtype == np.uint8 else array.astype(np.float32)
+
+
+def _targets(given: tuple[Any, Any] | None, examples: tuple[Tensor, Tensor], loss: Loss) -> tuple[Tensor, Tensor]:
+    if given is None:
+        if loss.outputs(2) != 2 or isinstance(loss, ZeroOne):
+            raise BadInput(f"targets are missing; 'plug-in' with the loss {loss.name!r} needs what is to be answered")
+        a, b = (x.flatten(1) for x in examples)
+        low, high = float(min(a.min(), b.min())), float(max(a.max(), b.max()))
+        if low < 0.0 or high > 1.0:
+            raise BadInput(f"p and q lie in [{low:g}, {high:g}], but reconstructions are bounded in [0, 1]; scale them")
+        return a, b
+    a, b = (torch.as_tensor(np.asarray(y)) for y in given)
+    for name, y, x in (("p", a, examples[0]), ("q", b, examples[1])):
+        if y.shape != (len(x),):
+            raise BadInput(f"targets of {name} have the shape {tuple(y.shape)}; allowed is {(len(x),)}")
+        if isinstance(loss, ZeroOne) and (y.is_floating_point() or int(y.min()) < 0 or int(y.max()) >= loss.classes):
+            raise BadInput(f"targets of {name} are not all classes; allowed are whole numbers 0 to {loss.classes - 1}")
+        if not isinstance(loss, ZeroOne) and not bool(((y >= 0) & (y <= 1)).all()):
+            raise BadInput(f"targets of {name} are not all in [0, 1]")
+    return (a.long(), b.long()) if isinstance(loss, ZeroOne) else (a.float(), b.float())

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 from growmix.errors import BadInput
 from growmix.studies.experiments import accuracies, discrepancies, orders, reconstructions, sweeps, translations
-from growmix.studies.experiments.experiment import SEEDS, Experiment, Scale
+from growmix.studies.experiments.experiment import Experiment, Scale
 
-__all__ = ["EXPERIMENTS", "SEEDS", "Experiment", "Scale", "find"]
+__all__ = ["EXPERIMENTS", "Experiment", "Scale", "find"]
 
 _ALL = (
     *reconstructions.EXPERIMENTS[:1],

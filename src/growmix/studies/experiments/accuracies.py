@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, final
 
 from growmix.studies import cost
 from growmix.studies.comparison import AVERAGES, PROTOCOLS, figures_of
 from growmix.studies.experiments.experiment import EPOCHS_MNIST, PAPER, SHARING, UNMEASURED, Experiment
-from growmix.studies.runs import Outcome, Trial
-from growmix.studies.study import Findings, Request, Study, Variant, by_task, by_variant, lay_out, missing
+from growmix.studies.runs import Outcome
+from growmix.studies.study import Findings, Request, Study, Variant, by_task, by_variant, lay_out
 from growmix.studies.tables import Table
 
 VARIANTS = (
@@ -35,12 +36,7 @@ class DomainAccuracy(Study):
     def __init__(self, values: Mapping[str, Any], request: Request) -> None:
         self.title = "Classification, msfirc"
         self._notes = (*NOTES, *request.replaced)
-        self._trials = lay_out(VARIANTS, {**values, "stream": "msfirc"}, request)
-        self.configs = tuple(trial.config for trial in self._trials)
-
-    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """All variants with all seeds."""
-        return missing(self._trials, done)
+        self.planned = lay_out(VARIANTS, {**values, "stream": "msfirc"}, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
         """Averages, accuracies per task, and the cost."""
@@ -54,9 +50,7 @@ class DomainAccuracy(Study):
         whole = cost.whole_component(grouped["vae-per-task"])
         costs = [(variant.title, *cost.cells(grouped[variant.name], whole)) for variant in VARIANTS]
         numbers = {
-            variant.name: {
-                each: {"mean": rows[variant.name][each].mean, "error": rows[variant.name][each].error} for each in names
-            }
+            variant.name: {each: asdict(rows[variant.name][each]) for each in names}
             | dict(cost.numbers(grouped[variant.name]))
             for variant in VARIANTS
         }

@@ -1,78 +1,132 @@
-"""How far MNIST is from each other set, by the plug-in estimate of the discrepancy distance."""
+"""How far MNIST is from other sets: estimates of the discrepancy distance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from growmix.config import RunConfig
-from growmix.studies.experiments.experiment import IMAGES, PAPER_IMAGES, Experiment
-from growmix.studies.runs import Outcome, Trial
+from growmix.studies.experiments.experiment import Experiment, Scale
+from growmix.studies.runs import Outcome
 from growmix.studies.spread import Spread
 from growmix.studies.study import Findings, Request, Study, lay_out_one
 from growmix.studies.tables import Table
 
 if TYPE_CHECKING:
     from growmix.streams import Stream
+    from growmix.theory import Search
 
-STREAM = "msfirc"
+FIRST = "mnist"
+
+SMALL = (
+    "mnist@rotate30",
+    "mnist@rotate90",
+    "mnist@rotate180",
+    "mnist_m",
+    "emnist_letters",
+    "fashion_mnist",
+    "fashion_mnist@invert",
+)
+PAPER = (*SMALL, "svhn", "cifar10")
+
+ITSELF = "mnist, other images"
+
+VALUES: Mapping[Scale, Mapping[str, Any]] = {
+    "small": {
+        "tasks": (FIRST, *SMALL),
+        "train_examples": 2_000,
+        "test_examples": 2_000,
+        "search": {"steps": 120, "batch": 128, "restarts": 2},
+    },
+    "paper": {
+        "tasks": (FIRST, *PAPER),
+        "train_examples": 10_000,
+        "test_examples": 10_000,
+        "search": {"steps": 1_000, "batch": 256, "restarts": 8},
+    },
+}
+"""The paper gives no settings of its search."""
 
 NOTES = (
-    "Plug-in estimate: h is trained on the first set, h' on both together; the difference between how much they "
-    "disagree (squared error summed over an image) on test images of one and of the other. The distance is a supremum, "
-    "so this is an estimate from below; the first row is what chance gives: the first set's test images, cut in two.",
-    "Published as a figure without numbers: MNIST is nearer to rotated MNIST than to Fashion-MNIST.",
+    "plug-in: h, an autoencoder, is trained on MNIST and h' on both sets; the difference between how much they "
+    "disagree (squared error per pixel) on images of one set and of the other that they were not trained on. adversarial: two "
+    "classifiers are trained to make the difference of their disagreements large. The distance is a supremum: both are "
+    "estimates from below. The first row is what chance gives.",
+    "Hypotheses: networks with one hidden layer of 32 units. Published as a figure without numbers: MNIST is nearer to "
+    "rotated MNIST than to Fashion-MNIST.",
 )
 
 
 @final
 class DiscrepancyStudy(Study):
-    """The first set of a stream against each other one. It trains here: jobs and folders of runs are not needed."""
+    """One set against each other one. It trains here: jobs and folders of runs are not needed."""
 
     def __init__(self, values: Mapping[str, Any], request: Request) -> None:
         from growmix import experiment
+        from growmix.theory import Search
 
         self.title = "Discrepancy distance from MNIST"
         self._notes = (*NOTES, *request.replaced)
-        self.configs = lay_out_one({**values, "stream": STREAM}, request)
-        self._streams = [experiment.load_stream(config) for config in self.configs]
+        self._search = Search(**values["search"])
+        keys = {name: value for name, value in values.items() if name != "search"}
+        self._configs = lay_out_one({**keys, "stream": "domains"}, request)
+        experiment.load_stream(self._configs[0])  # what is wrong with the data shows here, and is so with every seed
 
-    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """None."""
-        return ()
+    @property
+    def configs(self) -> tuple[RunConfig, ...]:
+        """One per seed."""
+        return self._configs
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
-        """An estimate for each set."""
-        seeds = [estimates(stream, config) for stream, config in zip(self._streams, self.configs, strict=True)]
-        spreads = {name: Spread.of([each[name] for each in seeds]) for name in seeds[0]}
-        rows = tuple((name, value.text(2)) for name, value in spreads.items())
-        numbers = {name: {"mean": value.mean, "error": value.error} for name, value in spreads.items()}
-        return Findings((Table(self.title, ("set", "estimate"), rows, self._notes),), {"discrepancy": numbers})
+        """An estimate for each set, by either method."""
+        from growmix import experiment
+        from growmix.report import theory_figures
+
+        seeds = [estimates(experiment.load_stream(config), self._search, config.seed) for config in self.configs]
+        spreads = {
+            name: {method: Spread.of([each[name][method] for each in seeds]) for method in seeds[0][name]}
+            for name in seeds[0]
+        }
+        rows = tuple((name, *(value.text(4) for value in each.values())) for name, each in spreads.items())
+        columns = ("set", *(f"{method} ({loss})" for method, loss in _losses()))
+        numbers = {name: {method: asdict(value) for method, value in each.items()} for name, each in spreads.items()}
+        draw = partial(theory_figures.discrepancies, numbers)
+        tables = (Table(self.title, columns, rows, self._notes),)
+        return Findings(tables, {"discrepancy": numbers}, {"discrepancy.png": draw})
 
 
-def estimates(stream: Stream, config: RunConfig) -> dict[str, float]:
-    """Of the first task against itself and each other one, by name."""
-    import torch
+def estimates(stream: Stream, search: Search, seed: int) -> dict[str, dict[str, float]]:
+    """Of the first task's test images against other images of it, and against each other task, by method."""
+    from dataclasses import replace
 
-    from growmix.theory.discrepancy import autoencoder, plug_in_discrepancy
+    from growmix.theory import MLP, discrepancy
+    from growmix.theory.account import BETWEEN
 
-    settings, first = config.settings, stream[0]
-    h = autoencoder(first.train.x, settings)
-    again = autoencoder(first.train.x, settings.but(seed=settings.seed + 1))
-    one, other = first.test.x.tensor_split(2)
-    found = {f"{first.name}, with itself": plug_in_discrepancy(h, again, one, other)}
-    for task in stream[1:]:
-        both = autoencoder(torch.cat([first.train.x, task.train.x]), settings)
-        found[task.name] = plug_in_discrepancy(h, both, first.test.x, task.test.x)
-    return found
+    first = stream[0]
+    others = {ITSELF: first.train.x} | {task.name: task.test.x for task in stream[1:]}
+    return {
+        name: {
+            method: discrepancy(first.test.x, x, MLP(), loss, method=method, search=replace(search, seed=seed)).estimate
+            for method, loss in BETWEEN.items()
+        }
+        for name, x in others.items()
+    }
+
+
+def _losses() -> list[tuple[str, str]]:
+    from growmix.theory.account import BETWEEN
+
+    return [(method, loss.name) for method, loss in BETWEEN.items()]
 
 
 EXPERIMENTS = (
     Experiment(
         "discrepancy",
-        "estimates of the discrepancy distance from MNIST to each other set",
-        (STREAM,),
-        {"small": {**IMAGES, "max_steps": 1_000}, "paper": PAPER_IMAGES},
+        "estimates of the discrepancy distance from MNIST to other sets",
+        ("domains",),
+        VALUES,
         DiscrepancyStudy,
     ),
 )

@@ -80,10 +80,12 @@ class Experiment:
 
     @property
     def data_sets(self) -> tuple[str, ...]:
-        """Data sets that it needs, each once."""
+        """Data sets that it needs, each once; those of tasks of its own as at the small scale."""
         from growmix.streams.catalogue import entry
 
-        return tuple(dict.fromkeys(name for stream in self.streams for name in entry(stream).data_sets))
+        named = [name for stream in self.streams for name in entry(stream).data_sets]
+        tasks = [task.split("@")[0] for task in self.values["small"].get("tasks", ())]
+        return tuple(dict.fromkeys((*named, *tasks)))
 
     def at(self, scale: Scale, request: Request) -> Study:
         """The study at a scale.

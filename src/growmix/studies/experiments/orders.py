@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, final
 
 from growmix.studies.experiments.experiment import IMAGES, PAPER_IMAGES, SHARING, Experiment
-from growmix.studies.runs import Metrics, Outcome, Trial
+from growmix.studies.runs import Metrics, Outcome
 from growmix.studies.spread import Spread
-from growmix.studies.study import Findings, Request, Study, Variant, by_task, by_variant, lay_out, missing
+from growmix.studies.study import Findings, Request, Study, Variant, by_task, by_variant, lay_out
 from growmix.studies.tables import Table
 
 ORDERS = ("msc", "cms")
@@ -36,12 +36,7 @@ class OrderStudy(Study):
             for order in ORDERS
             for kind in KINDS
         ]
-        self._trials = lay_out(variants, values, request)
-        self.configs = tuple(trial.config for trial in self._trials)
-
-    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """Both orders with every kind of sharing and all seeds."""
-        return missing(self._trials, done)
+        self.planned = lay_out(variants, values, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
         """The risks as a table and a figure with a panel for each order."""

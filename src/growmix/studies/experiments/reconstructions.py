@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, final
 
 from growmix.studies import cost
 from growmix.studies.experiments.experiment import IMAGES, PAPER_IMAGES, SHARING, Experiment
-from growmix.studies.runs import Metrics, Outcome, Trial
-from growmix.studies.study import Findings, Request, Study, Variant, by_task, by_variant, lay_out, mean, missing, spread
+from growmix.studies.runs import Metrics, Outcome
+from growmix.studies.study import Findings, Request, Study, Variant, by_task, by_variant, lay_out, mean, spread
 from growmix.studies.tables import Table
 
 VARIANTS = (
@@ -59,12 +60,7 @@ class Reconstruction(Study):
     ) -> None:
         self.title = f"Reconstruction, {stream}"
         self._published, self._notes = published, (PROTOCOL, *notes, *request.replaced)
-        self._trials = lay_out(VARIANTS, {**values, "stream": stream}, request)
-        self.configs = tuple(trial.config for trial in self._trials)
-
-    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """All variants with all seeds."""
-        return missing(self._trials, done)
+        self.planned = lay_out(VARIANTS, {**values, "stream": stream}, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
         """A table for each figure, and one of the cost."""
@@ -86,9 +82,9 @@ class Reconstruction(Study):
         rows = []
         for variant in VARIANTS:
             outcomes = grouped[variant.name]
-            rows.append((variant.title, *_cells(outcomes, name, digits, _of_model)))
+            rows.append((variant.title, *cells(outcomes, name, digits, _of_model)))
             if all(outcome.metrics["student"] for outcome in outcomes):
-                rows.append(("its student", *_cells(outcomes, name, digits, _of_student)))
+                rows.append(("its student", *cells(outcomes, name, digits, _of_student)))
         for method, figures in self._published.items():
             values = figures[name]
             rows.append((f"published: {method}", *("-" if v is None else f"{v:,.{digits}f}" for v in values)))
@@ -123,7 +119,8 @@ def _of_student(metrics: Metrics) -> Mapping[str, Sequence[float | None]]:
     return block
 
 
-def _cells(outcomes: Sequence[Outcome], name: str, digits: int, source: Source) -> tuple[str, ...]:
+def cells(outcomes: Sequence[Outcome], name: str, digits: int, source: Source) -> tuple[str, ...]:
+    """A figure of each task, then of all tasks: ``source`` takes the figures of the tasks from the metrics."""
     each = by_task(outcomes, lambda metrics: source(metrics)[name])
     over_all = spread(outcomes, lambda metrics: mean(source(metrics)[name]))
     return tuple(value.text(digits) for value in (*each, over_all))
@@ -131,7 +128,7 @@ def _cells(outcomes: Sequence[Outcome], name: str, digits: int, source: Source) 
 
 def _values(outcomes: Sequence[Outcome], name: str, source: Source) -> dict[str, Any]:
     whole = spread(outcomes, lambda metrics: mean(source(metrics)[name]))
-    return {"per_task": [source(each.metrics)[name] for each in outcomes], "mean": whole.mean, "error": whole.error}
+    return {"per_task": [source(each.metrics)[name] for each in outcomes], **asdict(whole)}
 
 
 EXPERIMENTS = (

@@ -1,14 +1,12 @@
-"""Accuracy against the number of components: the threshold is found from what the runs measured, never by hand."""
+"""Accuracy against the number of components."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, final
 
-from growmix.config import RunConfig
 from growmix.studies.experiments.experiment import (
     EPOCHS_CIFAR,
     EPOCHS_MNIST,
@@ -16,15 +14,10 @@ from growmix.studies.experiments.experiment import (
     UNMEASURED,
     Experiment,
 )
-from growmix.studies.runs import Metrics, Outcome, Trial, in_folder
-from growmix.studies.study import OWN, Findings, Request, Study, missing, refuse, spread
+from growmix.studies.runs import Outcome, Trial
+from growmix.studies.study import Findings, Request, Study, spread
 from growmix.studies.tables import Table
-
-TRIES = 3
-"""Runs per wanted number of components and seed."""
-
-NOVELTY = "smd"
-"""KS is at most 1 and so can't order tasks that are all very unlike; this can."""
+from growmix.studies.thresholds import ThresholdSearch, threshold_of
 
 NOTES = (
     "grouped: the component is chosen once for a whole test set, here without labels: the published protocol, but for "
@@ -64,43 +57,20 @@ class ThresholdSweep(Study):
 
     def __init__(self, sweep: Sweep, values: Mapping[str, Any], request: Request) -> None:
         self.title = f"Components and accuracy, {sweep.stream}"
-        self._sweep, self._request = sweep, request
-        self._values = {**values, "stream": sweep.stream, "novelty": NOVELTY, "method": "mixture"}
-        refuse({*OWN, "method", "gate", "threshold"} & set(request.given), "the sweep sets it itself")
-        self.configs = tuple(trial.config for trial in self.trials(()))
+        self._sweep = sweep
+        self._search = ThresholdSearch({**values, "stream": sweep.stream, "method": "mixture"}, sweep.wanted, request)
         measure = f"Measure of novelty: {self.configs[0].settings.novelty}."
         self._notes = (*NOTES, measure, *request.replaced)
 
     def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """First the runs that always grow; then, for each number of components that no run has, one more try."""
-        first = [self._trial("always", seed, {"gate": "always"}) for seed in range(self._request.seeds)]
-        if still := missing(first, done):
-            return still
-        return [
-            trial
-            for seed in range(self._request.seeds)
-            for wanted in self._sweep.wanted
-            if (trial := self._next_try(wanted, _of_seed(done, seed), seed))
-        ]
-
-    def _next_try(self, wanted: int, runs: Sequence[Outcome], seed: int) -> Trial | None:
-        if any(run.metrics["components"] == wanted for run in runs):
-            return None
-        tries = tries_for(wanted, runs)
-        if len(tries) >= TRIES:
-            return None
-        threshold = next_threshold(wanted, tries[-1:] or runs[:1], tries)
-        return self._trial(f"want{wanted}-try{len(tries) + 1}", seed, {"gate": "threshold", "threshold": threshold})
-
-    def _trial(self, variant: str, seed: int, gate: Mapping[str, Any]) -> Trial:
-        config = RunConfig.of({**self._values, **self._request.given, **gate, "seed": seed})
-        return in_folder(variant, config, self._request.folder)
+        """See :meth:`ThresholdSearch.trials`."""
+        return self._search.trials(done)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
         """A row for each number of components that runs came to, and a figure."""
         from growmix.report import figures
 
-        groups = self._by_count(done)
+        groups = self._search.by_count(done)
         rows = tuple(self._row(count, outcomes) for count, outcomes in groups.items())
         columns = (
             "components",
@@ -113,16 +83,9 @@ class ThresholdSweep(Study):
             "published",
         )
         points = [_point(count, outcomes) for count, outcomes in groups.items()]
-        notes = (*self._notes, *self._not_reached(done))
+        notes = (*self._notes, *self._search.not_reached(done))
         draw = partial(figures.sweep, points, dict(self._sweep.published))
         return Findings((Table(self.title, columns, rows, notes),), {"sweep": points}, {"sweep.png": draw})
-
-    def _by_count(self, done: Sequence[Outcome]) -> dict[int, list[Outcome]]:
-        """One run per seed for each number of components: the first that came to it; most components first."""
-        groups: dict[int, dict[int, Outcome]] = {}
-        for outcome in done:
-            groups.setdefault(outcome.metrics["components"], {}).setdefault(outcome.trial.config.seed, outcome)
-        return {count: list(groups[count].values()) for count in sorted(groups, reverse=True)}
 
     def _row(self, count: int, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
         thresholds = [threshold_of(outcome) for outcome in outcomes]
@@ -135,80 +98,6 @@ class ThresholdSweep(Study):
             f"{_parameters(outcomes):,.0f}",
             "-" if published is None else f"{published:.4f}",
         )
-
-    def _not_reached(self, done: Sequence[Outcome]) -> list[str]:
-        """Lines on the numbers of components that no threshold tried has led to."""
-        lines = []
-        for seed in range(self._request.seeds):
-            runs = _of_seed(done, seed)
-            for wanted in self._sweep.wanted:
-                if all(run.metrics["components"] != wanted for run in runs):
-                    came = ", ".join(str(run.metrics["components"]) for run in tries_for(wanted, runs))
-                    lines.append(f"Seed {seed}: {wanted} components were not had; {TRIES} thresholds gave {came}.")
-        return lines
-
-
-def novelties(metrics: Metrics) -> list[float]:
-    """Of every task but the first to the nearest component there was, as the run measured it."""
-    nearest = []
-    for decision in metrics["decisions"][1:]:
-        nearest.append(min(math.inf if value is None else value for value in decision["novelty"]))
-    return nearest
-
-
-def threshold_for(wanted: int, measured: Sequence[float]) -> float:
-    """Threshold with which tasks of these novelties grow to so many components, the first task's included.
-
-    Halfway between the largest novelty that must reuse and the smallest that must grow.
-
-    Examples
-    --------
-    >>> threshold_for(4, [1.0, 4.0, 3.0, 2.0])
-    1.5
-    >>> threshold_for(1, [1.0, 4.0])
-    8.0
-    """
-    ranked = sorted(measured)
-    reuse = len(ranked) + 1 - wanted
-    must_reuse = ranked[reuse - 1]
-    must_grow = ranked[reuse] if reuse < len(ranked) else math.inf
-    return 2 * must_reuse if must_grow == math.inf else (must_reuse + must_grow) / 2
-
-
-def next_threshold(wanted: int, last: Sequence[Outcome], tries: Sequence[Outcome]) -> float:
-    """What to try next: what the last run's novelties say, kept between the thresholds that gave too many and too few.
-
-    Parameters
-    ----------
-    wanted
-        Number of components.
-    last
-        The run whose novelties count: the last try, or the run that always grows.
-    tries
-        Runs that were tried for this number; none came to it.
-    """
-    threshold = threshold_for(wanted, novelties(last[0].metrics))
-    known = [(threshold_of(run) or 0.0, run.metrics["components"]) for run in tries]
-    low = max((value for value, count in known if count > wanted), default=0.0)
-    high = min((value for value, count in known if count < wanted), default=math.inf)
-    if low < threshold < high:
-        return threshold
-    return (low + high) / 2 if low < high < math.inf else 2 * low
-
-
-def tries_for(wanted: int, runs: Sequence[Outcome]) -> list[Outcome]:
-    """Those runs that were made to come to this number, in order."""
-    made = [run for run in runs if run.trial.variant.startswith(f"want{wanted}-")]
-    return sorted(made, key=lambda run: run.trial.variant)
-
-
-def threshold_of(outcome: Outcome) -> float | None:
-    """What was tried; ``None`` for a run that always grows."""
-    return outcome.trial.config.settings.threshold
-
-
-def _of_seed(done: Sequence[Outcome], seed: int) -> list[Outcome]:
-    return [outcome for outcome in done if outcome.trial.config.seed == seed]
 
 
 def _average(outcomes: Sequence[Outcome], name: str) -> Any:

@@ -10,10 +10,9 @@ from typing import Any, final
 
 from growmix.studies import cost
 from growmix.studies.experiments.experiment import EPOCHS_UNSUPERVISED, PAPER, SHARING, UNMEASURED, Experiment
-from growmix.studies.experiments.reconstructions import FIGURES
-from growmix.studies.runs import Metrics, Outcome, Trial
-from growmix.studies.spread import Spread
-from growmix.studies.study import Findings, Request, Study, by_variant, lay_out, mean, missing
+from growmix.studies.experiments.reconstructions import FIGURES, cells
+from growmix.studies.runs import Metrics, Outcome
+from growmix.studies.study import Findings, Request, Study, by_variant, lay_out
 from growmix.studies.tables import Table
 
 NOTES = (
@@ -23,8 +22,6 @@ NOTES = (
     "are not among ours, and it gives pictures, no numbers that these could be put beside.",
 )
 
-PICTURE = "translation.png"
-
 
 @final
 class TranslationStudy(Study):
@@ -33,15 +30,12 @@ class TranslationStudy(Study):
     def __init__(self, values: Mapping[str, Any], request: Request) -> None:
         self.title = "Translation"
         self._notes = (*NOTES, *request.replaced)
-        self._trials = lay_out(SHARING, {**values, "stream": "translation"}, request)
-        self.configs = tuple(trial.config for trial in self._trials)
-
-    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """Every kind of sharing with all seeds."""
-        return missing(self._trials, done)
+        self.planned = lay_out(SHARING, {**values, "stream": "translation"}, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
         """A table for each figure, the cost, and the pictures of the first run."""
+        from growmix.experiment import TRANSLATION
+
         grouped = by_variant(done)
         tasks = tuple(done[0].metrics["tasks"])
         tables = [
@@ -56,8 +50,8 @@ class TranslationStudy(Study):
         whole = cost.whole_component(grouped[SHARING[0].name])
         costs = tuple((each.title, *cost.cells(grouped[each.name], whole)) for each in SHARING)
         tables.append(Table(f"{self.title}: cost", ("sharing", *cost.COLUMNS), costs))
-        picture = grouped[SHARING[0].name][0].trial.config.folder / PICTURE
-        figures = {PICTURE: partial(_copy, picture)} if picture.is_file() else {}
+        picture = grouped[SHARING[0].name][0].trial.config.folder / TRANSLATION
+        figures = {TRANSLATION: partial(_copy, picture)} if picture.is_file() else {}
         numbers = {name: [outcome.metrics["translation"] for outcome in each] for name, each in grouped.items()}
         return Findings(tuple(tables), {"translation": numbers}, figures)
 
@@ -67,16 +61,8 @@ def _rows(grouped: Mapping[str, list[Outcome]], name: str, digits: int) -> tuple
     for sharing in SHARING:
         outcomes = grouped[sharing.name]
         for moment, block in (("when learnt", _when_learnt), ("after the last task", _at_last)):
-            rows.append(
-                (f"{sharing.title}, {moment}", *_cells([block(each.metrics)[name] for each in outcomes], digits))
-            )
+            rows.append((f"{sharing.title}, {moment}", *cells(outcomes, name, digits, block)))
     return tuple(rows)
-
-
-def _cells(figures: Sequence[Sequence[float | None]], digits: int) -> list[str]:
-    """From a row of figures per seed: each task's, then their mean."""
-    columns = [Spread.of(column) for column in zip(*figures, strict=True)]
-    return [value.text(digits) for value in (*columns, Spread.of([mean(row) for row in figures]))]
 
 
 def _when_learnt(metrics: Metrics) -> Mapping[str, Sequence[float | None]]:

@@ -1,0 +1,152 @@
+"""Runs with ever fewer components: their thresholds are found from what runs measured, never by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from growmix.config import RunConfig
+from growmix.studies.runs import Metrics, Outcome, Trial, in_folder
+from growmix.studies.study import OWN, Request, missing, refuse
+
+TRIES = 3
+"""Runs per wanted number of components and seed."""
+
+NOVELTY = "smd"
+"""KS is at most 1 and so can't order tasks that are all very unlike; this can."""
+
+
+@dataclass(frozen=True)
+class ThresholdSearch:
+    """Which runs lead to given numbers of components.
+
+    Attributes
+    ----------
+    values
+        Keys of every run.
+    wanted
+        Numbers of components, below that of a run that always grows.
+    request
+        Seeds, folder, and what is given over the values.
+    """
+
+    values: Mapping[str, Any]
+    wanted: tuple[int, ...]
+    request: Request
+
+    def __post_init__(self) -> None:
+        refuse({*OWN, "method", "gate", "threshold"} & set(self.request.given), "the sweep sets it itself")
+
+    @property
+    def first(self) -> tuple[Trial, ...]:
+        """A run for each seed that always grows."""
+        return tuple(self.trial("always", seed, {"gate": "always"}) for seed in range(self.request.seeds))
+
+    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
+        """First the runs that always grow; then, for each number of components that no run has, one more try."""
+        if still := missing(self.first, done):
+            return still
+        return [
+            trial
+            for seed in range(self.request.seeds)
+            for wanted in self.wanted
+            if (trial := self._next_try(wanted, of_seed(done, seed), seed))
+        ]
+
+    def trial(self, variant: str, seed: int, gate: Mapping[str, Any]) -> Trial:
+        """A run with a gate."""
+        config = RunConfig.of({"novelty": NOVELTY, **self.values, **self.request.given, **gate, "seed": seed})
+        return in_folder(variant, config, self.request.folder)
+
+    def by_count(self, done: Sequence[Outcome]) -> dict[int, list[Outcome]]:
+        """One run per seed for each number of components: the first that came to it; most components first."""
+        groups: dict[int, dict[int, Outcome]] = {}
+        for outcome in done:
+            groups.setdefault(outcome.metrics["components"], {}).setdefault(outcome.trial.config.seed, outcome)
+        return {count: list(groups[count].values()) for count in sorted(groups, reverse=True)}
+
+    def not_reached(self, done: Sequence[Outcome]) -> list[str]:
+        """Lines on the numbers of components that no threshold tried has led to."""
+        lines = []
+        for seed in range(self.request.seeds):
+            runs = of_seed(done, seed)
+            for wanted in self.wanted:
+                if all(run.metrics["components"] != wanted for run in runs):
+                    came = ", ".join(str(run.metrics["components"]) for run in tries_for(wanted, runs))
+                    lines.append(f"Seed {seed}: {wanted} components were not had; {TRIES} thresholds gave {came}.")
+        return lines
+
+    def _next_try(self, wanted: int, runs: Sequence[Outcome], seed: int) -> Trial | None:
+        if any(run.metrics["components"] == wanted for run in runs):
+            return None
+        tries = tries_for(wanted, runs)
+        if len(tries) >= TRIES:
+            return None
+        threshold = next_threshold(wanted, tries[-1:] or runs[:1], tries)
+        return self.trial(f"want{wanted}-try{len(tries) + 1}", seed, {"gate": "threshold", "threshold": threshold})
+
+
+def novelties(metrics: Metrics) -> list[float]:
+    """Of every task but the first to the nearest component there was, as the run measured it."""
+    nearest = []
+    for decision in metrics["decisions"][1:]:
+        nearest.append(min(math.inf if value is None else value for value in decision["novelty"]))
+    return nearest
+
+
+def threshold_for(wanted: int, measured: Sequence[float]) -> float:
+    """Threshold with which tasks of these novelties grow to so many components, the first task's included.
+
+    Halfway between the largest novelty that must reuse and the smallest that must grow.
+
+    Examples
+    --------
+    >>> threshold_for(4, [1.0, 4.0, 3.0, 2.0])
+    1.5
+    >>> threshold_for(1, [1.0, 4.0])
+    8.0
+    """
+    ranked = sorted(measured)
+    reuse = len(ranked) + 1 - wanted
+    must_reuse = ranked[reuse - 1]
+    must_grow = ranked[reuse] if reuse < len(ranked) else math.inf
+    return 2 * must_reuse if must_grow == math.inf else (must_reuse + must_grow) / 2
+
+
+def next_threshold(wanted: int, last: Sequence[Outcome], tries: Sequence[Outcome]) -> float:
+    """What to try next: what the last run's novelties say, kept between the thresholds that gave too many and too few.
+
+    Parameters
+    ----------
+    wanted
+        Number of components.
+    last
+        The run whose novelties count: the last try, or the run that always grows.
+    tries
+        Runs that were tried for this number; none came to it.
+    """
+    threshold = threshold_for(wanted, novelties(last[0].metrics))
+    known = [(threshold_of(run) or 0.0, run.metrics["components"]) for run in tries]
+    low = max((value for value, count in known if count > wanted), default=0.0)
+    high = min((value for value, count in known if count < wanted), default=math.inf)
+    if low < threshold < high:
+        return threshold
+    return (low + high) / 2 if low < high < math.inf else 2 * low
+
+
+def tries_for(wanted: int, runs: Sequence[Outcome]) -> list[Outcome]:
+    """Those runs that were made to come to this number, in order."""
+    made = [run for run in runs if run.trial.variant.startswith(f"want{wanted}-")]
+    return sorted(made, key=lambda run: run.trial.variant)
+
+
+def threshold_of(outcome: Outcome) -> float | None:
+    """What was tried; ``None`` for a run that always grows."""
+    return outcome.trial.config.settings.threshold
+
+
+def of_seed(done: Sequence[Outcome], seed: int) -> list[Outcome]:
+    """Outcomes of one seed, in order."""
+    return [outcome for outcome in done if outcome.trial.config.seed == seed]

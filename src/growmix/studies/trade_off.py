@@ -1,0 +1,180 @@
+"""What components buy: accumulated risk and its bound against parameters, from one component to one per task."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, final
+
+from growmix.config import RunConfig
+from growmix.errors import BadCheckpoint
+from growmix.novelty import MEASURES
+from growmix.studies.runs import Outcome, Trial
+from growmix.studies.spread import Spread
+from growmix.studies.study import RESULTS, Findings, Request, Study, missing, spread
+from growmix.studies.tables import Table
+from growmix.studies.thresholds import NOVELTY, ThresholdSearch, novelties
+from growmix.theory import files
+from growmix.theory.account import rank_correlation
+from growmix.theory.statements import statements
+
+TRADE_OFF = "trade-off"
+"""Folder of the sweep, inside that of the run that it explains."""
+
+NOTES = (
+    "Observed: risk on test data by the component that learnt each task, summed over the tasks, after the last one. "
+    "Bound: the computable terms of Lemma 3. The first run always grows; the thresholds of the others lie between the "
+    "novelties that tasks had in a run before.",
+)
+
+
+@final
+class TradeOff(Study):
+    """The stream of a run, learnt with every number of components.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    tasks
+        How many its stream has.
+    request
+        Seeds and folder.
+    """
+
+    def __init__(self, config: RunConfig, tasks: int, request: Request) -> None:
+        self.title = f"Components, risk and bounds, {config.stream}"
+        own = ("seed", "out", "gate", "threshold", "novelty")
+        values = {name: value for name, value in config.to_dict().items() if name not in own}
+        values |= {"theory": True, "student": False, "likelihood_draws": 0, "frechet_examples": 0}
+        self._search = ThresholdSearch(values, tuple(range(tasks - 1, 0, -1)), request)
+        self._request = request
+
+    def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
+        """Those of the search, and for each seed one at the default threshold, unless that would always grow."""
+        if missing(self._search.first, done):
+            return self._search.trials(done)
+        always = [outcome for outcome in done if outcome.trial.variant == "always"]
+        default = [
+            self._search.trial("default", outcome.trial.config.seed, {"gate": "threshold"})
+            for outcome in always
+            if min(novelties(outcome.metrics), default=1.0) < MEASURES[NOVELTY].default_threshold
+        ]
+        return missing(default, done) or self._search.trials(done)
+
+    def findings(self, done: Sequence[Outcome]) -> Findings:
+        """A row for each number of components."""
+        theory = {outcome.trial.label: files.read(outcome.trial.config.folder) for outcome in done}
+        groups = self._search.by_count(done)
+        usual = _default_count(done)
+        points = [_point(count, outcomes, theory, usual) for count, outcomes in groups.items()]
+        columns = ("components", "runs", "parameters", "observed", *(f"bound, {m}" for m in points[0]["bounds"]))
+        rows = tuple(_row(count, outcomes, theory) for count, outcomes in groups.items())
+        single = [theory[outcome.trial.label]["rows"][-1] for outcome in groups.get(1, [])]
+        numbers = {
+            "points": points,
+            "single": [_mean(column) for column in zip(*single, strict=True)],
+            "coverage": _coverage(theory.values()),
+            "forgetting": _forgetting(theory.values()),
+            "seeds": self._request.seeds,
+        }
+        notes = (*NOTES, *_lines(numbers), *self._search.not_reached(done))
+        return Findings((Table(self.title, columns, rows, notes),), {"trade_off": numbers})
+
+
+def with_trade_off(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The account of a run with what its sweep found, written to the run's folder.
+
+    Parameters
+    ----------
+    document
+        What ``theory.json`` of the run holds.
+    folder
+        Of the run.
+
+    Raises
+    ------
+    BadCheckpoint
+        The sweep's results can't be read.
+    """
+    file = folder / TRADE_OFF / RESULTS
+    try:
+        swept = json.loads(file.read_text(encoding="utf-8"))["trade_off"]
+    except (OSError, ValueError, KeyError) as error:
+        raise BadCheckpoint(f"{file} can't be read: {error!r}") from error
+    whole = {**document, "trade_off": swept}
+    whole["statements"] = list(statements(whole))
+    files.write(whole, folder)
+    return whole
+
+
+def _default_count(done: Sequence[Outcome]) -> int:
+    """Number of components that the default threshold gives, with the first seed."""
+    first = [outcome for outcome in done if outcome.trial.config.seed == 0]
+    chosen = [outcome for outcome in first if outcome.trial.variant == "default"] or first[:1]
+    return int(chosen[0].metrics["components"])
+
+
+def _point(
+    count: int, outcomes: Sequence[Outcome], theory: Mapping[str, Mapping[str, Any]], usual: int
+) -> dict[str, Any]:
+    last = [theory[outcome.trial.label]["accumulated"][-1] for outcome in outcomes]
+    observed = Spread.of([each["observed"] for each in last])
+    return {
+        "components": count,
+        "runs": len(outcomes),
+        "parameters": spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"])).mean,
+        "observed": observed.mean,
+        "observed_error": observed.error,
+        "bounds": {method: Spread.of([each["bounds"][method] for each in last]).mean for method in last[0]["bounds"]},
+        "default": count == usual,
+    }
+
+
+def _row(count: int, outcomes: Sequence[Outcome], theory: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    last = [theory[outcome.trial.label]["accumulated"][-1] for outcome in outcomes]
+    parameters = spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"])).mean or 0.0
+    bounds = [Spread.of([each["bounds"][method] for each in last]).text(4) for method in last[0]["bounds"]]
+    observed = Spread.of([each["observed"] for each in last]).text(4)
+    return (str(count), str(len(outcomes)), f"{parameters:,.0f}", observed, *bounds)
+
+
+def _mean(entries: Sequence[Mapping[str, Any]]) -> float | None:
+    return Spread.of([entry["observed"] for entry in entries]).mean
+
+
+def _coverage(documents: Any) -> dict[str, dict[str, int]]:
+    """Over all runs: in how many entries the computable part of the bound lies above the observed risk."""
+    total: dict[str, dict[str, int]] = {}
+    for document in documents:
+        for method, found in document["coverage"].items():
+            kept = total.setdefault(method, {"above": 0, "of": 0})
+            kept["above"] += found["above"]
+            kept["of"] += found["of"]
+    return total
+
+
+def _forgetting(documents: Any) -> dict[str, dict[str, Any]]:
+    """Over all runs: rank correlation of accumulated discrepancy and rise of the risk, among regenerated tasks."""
+    points: dict[str, list[list[float]]] = {}
+    for document in documents:
+        for method, found in document["forgetting"].items():
+            points.setdefault(method, []).extend(found["points"])
+    return {method: {"pairs": len(each), "rank_correlation": rank_correlation(each)} for method, each in points.items()}
+
+
+def _lines(numbers: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{method}: the computable part of the bound lies above the observed risk in {found['above']} of {found['of']} "
+        "cases, over all tasks, times and runs."
+        for method, found in numbers["coverage"].items()
+    ]
+    for method, found in numbers["forgetting"].items():
+        rho = found["rank_correlation"]
+        said = "can't be had" if rho is None else f"is {rho:.2f}"
+        lines.append(
+            f"{method}: the rank correlation of accumulated discrepancy and rise of the risk, over {found['pairs']} "
+            f"regenerations, {said}."
+        )
+    return lines

@@ -1,0 +1,184 @@
+"""What a ledger says, ready for ``theory.json``: bounds beside risks, and how tasks are related."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torchmetrics.functional import spearman_corrcoef
+
+from growmix.data import TaskData
+from growmix.learner import Learner
+from growmix.streams import Stream
+from growmix.theory.bounds import lemma_3
+from growmix.theory.discrepancy import Method, discrepancy
+from growmix.theory.hypotheses import MLP
+from growmix.theory.ledger import EXAMPLES, METHODS, SEARCH, Entry, Link, RiskLedger
+from growmix.theory.losses import Loss, Squared, ZeroOne
+from growmix.theory.statements import statements
+
+BETWEEN: Mapping[Method, Loss] = {"plug-in": Squared(), "adversarial": ZeroOne()}
+"""Losses for the discrepancy between tasks: images alone, for novelty sees no label either."""
+
+UNITS = {"zero-one": "share of wrong answers", "squared": "squared error per pixel"}
+
+
+def account(ledger: RiskLedger, learner: Learner[Any], stream: Stream, *, followed: bool) -> dict[str, Any]:
+    """Everything that the theory says of a run.
+
+    Parameters
+    ----------
+    ledger
+        Of the run.
+    learner
+        That learnt it.
+    stream
+        What it learnt; its test data are compared with each other.
+    followed
+        Whether the ledger was there from the first task on.
+
+    Returns
+    -------
+    dict
+        Plain values, ready for JSON.
+    """
+    learnt = len(learner.steps)
+    loss = "squared" if not learner.supervised else "zero-one"
+    sizes = [sum(part.numel() for part in component.parameters()) for component in learner.components]
+    document: dict[str, Any] = {
+        "loss": loss,
+        "unit": UNITS[loss],
+        "hypotheses": MLP().name,
+        "methods": list(METHODS),
+        "examples": EXAMPLES,
+        "followed": followed,
+        "tasks": [task.name for task in stream][:learnt],
+        "decisions": [
+            {
+                "action": decision.action,
+                "component": decision.component,
+                "novelty": list(decision.novelty),
+                "threshold": decision.threshold,
+            }
+            for decision in learner.decisions
+        ],
+        "parameters": {
+            "mixture": sum(sizes) + learner.shared_parameters,
+            "component": round(sum(sizes) / len(sizes)),
+        },
+        "rows": [[_entry(ledger, entry) for entry in row] for row in ledger.rows],
+        "student": [_entry(ledger, entry) for entry in ledger.student] or None,
+        "chains": [[_link(j, link) for j, link in enumerate(chain)] for chain in ledger.chains],
+        "accumulated": [_accumulated(ledger, row) for row in ledger.rows],
+        "coverage": {method: coverage(ledger, method) for method in METHODS},
+        "forgetting": {method: forgetting(ledger, method) for method in METHODS},
+        "between_tasks": between_tasks([task.test for task in stream[:learnt]], learner),
+    }
+    return document | {"statements": list(statements(document))}
+
+
+def coverage(ledger: RiskLedger, method: Method) -> dict[str, int]:
+    """How many entries there are whose bound is known but for the ideal terms, and in how many it is not exceeded.
+
+    A risk that stayed as it was because its component did is one entry, however many tasks came after.
+    """
+    known = [entry for entry in _distinct(ledger) if _known(ledger, entry, method)]
+    above = [entry for entry in known if ledger.bound(entry, method).computable >= entry.observed]
+    return {"above": len(above), "of": len(known)}
+
+
+def forgetting(ledger: RiskLedger, method: Method) -> dict[str, Any]:
+    """Of every task after every regeneration: accumulated discrepancy and rise of its risk; how these go together."""
+    first = {entry.task: entry.observed for row in ledger.rows for entry in row if entry.generation == 0}
+    points = []
+    for entry in _distinct(ledger):
+        links = [link.value(method) for link in ledger.chains[entry.task][1 : entry.generation + 1]]
+        known = [link for link in links if link is not None]
+        if links and len(known) == len(links) and entry.component is not None and entry.task in first:
+            points.append([math.fsum(known), entry.observed - first[entry.task]])
+    return {"points": points, "rank_correlation": rank_correlation(points)}
+
+
+def rank_correlation(points: Sequence[Sequence[float]]) -> float | None:
+    """Spearman's, of pairs; ``None`` for fewer than three, or where one side does not vary.
+
+    Examples
+    --------
+    >>> rank_correlation([[1, 10], [2, 20], [3, 15]])
+    0.5
+    """
+    if len(points) < 3:
+        return None
+    x, y = torch.tensor(points, dtype=torch.float64).T
+    if bool((x == x[0]).all()) or bool((y == y[0]).all()):
+        return None
+    return round(float(spearman_corrcoef(x, y)), 6)
+
+
+def between_tasks(tests: Sequence[TaskData], learner: Learner[Any]) -> dict[str, Any]:
+    """Discrepancy of each task and those before it, beside the novelty that the gate saw.
+
+    Row t of ``discrepancy`` has the tasks before t, row t of ``novelty`` the components there were; a component counts
+    with the nearest of its tasks when the two are compared.
+    """
+    owners = [step.decision.component for step in learner.steps]
+    samples = [
+        test.x[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:EXAMPLES]] for test in tests
+    ]
+    novelty = [list(decision.novelty) for decision in learner.decisions]
+    found: dict[str, Any] = {"novelty": novelty, "discrepancy": {}, "losses": {}, "rank_correlation": {}}
+    for method, loss in BETWEEN.items():
+        matrix = [
+            [discrepancy(samples[t], samples[i], MLP(), loss, method=method, search=SEARCH).estimate for i in range(t)]
+            for t in range(len(samples))
+        ]
+        pairs = [
+            [min(matrix[t][i] for i in range(t) if owners[i] == k), value]
+            for t, values in enumerate(novelty)
+            for k, value in enumerate(values)
+            if math.isfinite(value)
+        ]
+        found["discrepancy"][method] = matrix
+        found["losses"][method] = loss.name
+        found["rank_correlation"][method] = rank_correlation(pairs)
+    return found
+
+
+def _distinct(ledger: RiskLedger) -> list[Entry]:
+    """Entries of tasks and of the student, without those that only repeat what was before."""
+    return list(dict.fromkeys(entry for row in (*ledger.rows, ledger.student) for entry in row))
+
+
+def _known(ledger: RiskLedger, entry: Entry, method: Method) -> bool:
+    links = ledger.chains[entry.task][: entry.generation + 1]
+    return entry.source is not None and all(link.value(method) is not None for link in links)
+
+
+def _entry(ledger: RiskLedger, entry: Entry) -> dict[str, Any]:
+    bounds = {}
+    for method in METHODS:
+        bound = ledger.bound(entry, method)
+        bounds[method] = {
+            "terms": dict(bound.terms),
+            "computable": bound.computable if _known(ledger, entry, method) else None,
+        }
+    return asdict(entry) | {"bounds": bounds}
+
+
+def _link(j: int, link: Link) -> dict[str, Any]:
+    measured: dict[str, Any] = {
+        method: None if found is None else asdict(found) for method, found in link.estimates.items()
+    }
+    return {"from": j - 1, "to": j, "reason": link.reason, **measured}
+
+
+def _accumulated(ledger: RiskLedger, row: Sequence[Entry]) -> dict[str, Any]:
+    """Sums over the tasks: the mixture's risk, and its bound by Lemma 3."""
+    bounds: dict[str, float | None] = {}
+    for method in METHODS:
+        whole = all(_known(ledger, entry, method) for entry in row)
+        bounds[method] = lemma_3([ledger.bound(entry, method) for entry in row]).computable if whole else None
+    return {"observed": math.fsum(entry.observed for entry in row), "bounds": bounds}

@@ -1,0 +1,73 @@
+"""The files that say what the theory says of a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from growmix.errors import BadCheckpoint, BadInput
+from growmix.report import theory_figures
+
+THEORY = "theory.json"
+BOUNDS = "theory-bounds.png"
+BETWEEN = "theory-tasks.png"
+TRADE_OFF = "theory-trade-off.png"
+MODELS = "theory-models.png"
+
+ALL = (THEORY, BOUNDS, BETWEEN, TRADE_OFF, MODELS)
+
+
+def write(document: Mapping[str, Any], folder: Path) -> None:
+    """Write ``theory.json`` and the figures that it has numbers for.
+
+    Parameters
+    ----------
+    document
+        From :func:`growmix.theory.account.account`, with what a sweep found under ``trade_off``.
+    folder
+        Of the run.
+
+    Raises
+    ------
+    BadInput
+        The folder can't be written.
+    """
+    fresh = folder / f".{THEORY}.new"
+    try:
+        fresh.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        fresh.replace(folder / THEORY)
+    except OSError as error:
+        raise BadInput(f"out is {str(folder)!r}, which can't be written: {error.strerror or error}") from error
+    theory_figures.bounds_over_time(document, folder / BOUNDS)
+    if len(document["tasks"]) > 1:
+        theory_figures.between_tasks(document, folder / BETWEEN)
+    swept = document.get("trade_off")
+    if swept:
+        theory_figures.trade_off(swept["points"], document["unit"], folder / TRADE_OFF)
+    risks = {"mixture": [entry["observed"] for entry in document["rows"][-1]]}
+    if swept and swept["single"]:
+        risks["one component"] = swept["single"]
+    if document["student"]:
+        risks["student"] = [entry["observed"] for entry in document["student"]]
+    if len(risks) > 1:
+        theory_figures.models(risks, document["tasks"], document["unit"], folder / MODELS)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What :func:`write` wrote.
+
+    Raises
+    ------
+    BadCheckpoint
+        It can't be read.
+    """
+    file = folder / THEORY
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadCheckpoint(f"{file} can't be read: {error}") from error
+    if not isinstance(document, dict) or not {"tasks", "rows", "chains", "statements"} <= set(document):
+        raise BadCheckpoint(f"{file} is not the theory of a run")
+    return document

@@ -1,0 +1,160 @@
+"""Classes of hypotheses: finite ones, whose every member can be tried, and networks, which can be trained."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from growmix.errors import BadInput
+
+
+class Finite:
+    """A class that can be enumerated.
+
+    Parameters
+    ----------
+    answers
+        From examples ``(n, ...)`` to the answers of all members, ``(members, n)``.
+    name
+        For reports.
+
+    Examples
+    --------
+    >>> thresholds([0.0, 1.0]).answers(torch.tensor([[-1.0], [0.5], [2.0]]))
+    tensor([[0, 1, 1],
+            [0, 0, 1]])
+    """
+
+    def __init__(self, answers: Callable[[Tensor], Tensor], name: str) -> None:
+        self.answers = answers
+        self.name = name
+
+
+def thresholds(places: Sequence[float]) -> Finite:
+    """Classifiers on a line, class 1 at and above a place; examples are ``(n, 1)``."""
+    cuts = torch.as_tensor(places, dtype=torch.float32)
+    return Finite(lambda x: (x[:, 0][None] >= cuts[:, None]).long(), f"{len(cuts)} thresholds")
+
+
+def half_planes(directions: int, offsets: Sequence[float]) -> Finite:
+    """Linear classifiers in the plane on a grid; examples are ``(n, 2)``.
+
+    Parameters
+    ----------
+    directions
+        Normals, evenly over half a turn (the other half gives the same disagreements).
+    offsets
+        Along each normal.
+
+    Examples
+    --------
+    >>> half_planes(2, [0.0]).answers(torch.tensor([[1.0, -1.0]]))
+    tensor([[1],
+            [0]])
+    """
+    angles = torch.arange(directions) * (math.pi / directions)
+    normals = torch.stack([angles.cos(), angles.sin()])
+    cuts = torch.as_tensor(offsets, dtype=torch.float32)
+
+    def answers(x: Tensor) -> Tensor:
+        along = (x @ normals).T  # (directions, n)
+        return (along[:, None] >= cuts[None, :, None]).long().flatten(0, 1)
+
+    return Finite(answers, f"{directions} x {len(cuts)} half-planes")
+
+
+class Trainable(ABC):
+    """Interface: a class of networks.
+
+    Attributes
+    ----------
+    name
+        For reports.
+    """
+
+    name: str
+
+    @abstractmethod
+    def network(self, shape: Sequence[int], outputs: int) -> nn.Module:
+        """A member with random weights: from ``(n, *shape)`` to ``(n, outputs)``."""
+
+
+@final
+class Linear(Trainable):
+    """One linear layer.
+
+    Examples
+    --------
+    >>> Linear().network((1, 4, 4), 3)(torch.zeros(5, 1, 4, 4)).shape
+    torch.Size([5, 3])
+    """
+
+    name = "linear"
+
+    def network(self, shape: Sequence[int], outputs: int) -> nn.Module:
+        """See :meth:`Trainable.network`."""
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), outputs))
+
+
+@final
+class MLP(Trainable):
+    """One hidden layer; with as many outputs as inputs an autoencoder with a code of that length.
+
+    Parameters
+    ----------
+    hidden
+        Its units.
+    """
+
+    def __init__(self, hidden: int = 32) -> None:
+        self.hidden = _whole("hidden", hidden)
+        self.name = f"mlp of {hidden}"
+
+    def network(self, shape: Sequence[int], outputs: int) -> nn.Module:
+        """See :meth:`Trainable.network`."""
+        inputs = math.prod(shape)
+        return nn.Sequential(nn.Flatten(), nn.Linear(inputs, self.hidden), nn.GELU(), nn.Linear(self.hidden, outputs))
+
+
+@final
+class Conv(Trainable):
+    """Two strided convolutions and a linear layer, for images.
+
+    Parameters
+    ----------
+    channels
+        Of the first; the second has twice as many.
+    """
+
+    def __init__(self, channels: int = 8) -> None:
+        self.channels = _whole("channels", channels)
+        self.name = f"convolutions of {channels}"
+
+    def network(self, shape: Sequence[int], outputs: int) -> nn.Module:
+        """See :meth:`Trainable.network`."""
+        if len(shape) != 3 or min(shape[1:]) < 4:
+            raise BadInput(
+                f"examples have the shape {tuple(shape)}; hypotheses of convolutions take (channels, height, width), "
+                "each side 4 or more"
+            )
+        channels, height, width = shape
+        places = math.ceil(height / 4) * math.ceil(width / 4)
+        return nn.Sequential(
+            nn.Conv2d(channels, self.channels, 3, stride=2, padding=1),
+            nn.GELU(),
+            nn.Conv2d(self.channels, 2 * self.channels, 3, stride=2, padding=1),
+            nn.GELU(),
+            nn.Flatten(),
+            nn.Linear(2 * self.channels * places, outputs),
+        )
+
+
+def _whole(name: str, value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise BadInput(f"{name} is {value!r}; allowed is a whole number of 1 or more")
+    return value
