@@ -20,6 +20,7 @@ from growmix import BadCheckpoint, BadInput, GrowingMixture, GrowmixError, Stude
 from growmix.density import LatentDensity
 from growmix.nets import OwnModules
 from growmix.persistence import DOCUMENT, TENSORS
+from growmix.sealing import SEAL, seal
 
 TINY: dict[str, Any] = {
     "hidden": 16,
@@ -77,6 +78,12 @@ def kind(request: pytest.FixtureRequest) -> str:
 def saved(tmp_path: Path) -> Path:
     make().save(tmp_path / "mixture")
     return tmp_path / "mixture"
+
+
+def rewrite(folder: Path, document: Any) -> None:
+    """Another document in a checkpoint, as a stranger would write it: with the right checksums."""
+    (folder / DOCUMENT).write_text(json.dumps(document))
+    seal(folder)
 
 
 def state(model: Any) -> Any:
@@ -155,7 +162,7 @@ def test_a_mixture_that_learnt_nothing_comes_back_empty_and_learns(tmp_path: Pat
 
 
 def test_a_checkpoint_is_safetensors_and_json_and_nothing_else(saved: Path) -> None:
-    assert sorted(file.name for file in saved.rglob("*")) == [DOCUMENT, TENSORS]
+    assert sorted(file.name for file in saved.rglob("*")) == [SEAL, DOCUMENT, TENSORS]
     json.loads((saved / DOCUMENT).read_text(encoding="utf-8"))
     with safe_open(saved / TENSORS, framework="pt") as tensors:
         assert any(name.startswith("components.1.") for name in tensors.keys())  # noqa: SIM118 not a dictionary
@@ -254,7 +261,7 @@ def test_a_file_that_is_missing_or_broken_is_named(saved: Path, name: str, damag
         GrowingMixture.load(saved)
 
 
-WRONG = (None, 3, "text", [], {}, [{}], [3])
+WRONG = (None, -3, "text", [], {}, [{}], [3])
 
 
 @pytest.mark.parametrize("key", ["schema", "kind", "settings", "memory", "steps", "sampling", "components"])
@@ -262,7 +269,7 @@ def test_a_document_of_another_form_is_named(saved: Path, key: str) -> None:
     document = json.loads((saved / DOCUMENT).read_text())
     without = {name: value for name, value in document.items() if name != key}
     for changed in (without, *({**document, key: value} for value in WRONG)):
-        (saved / DOCUMENT).write_text(json.dumps(changed))
+        rewrite(saved, changed)
         with pytest.raises(BadCheckpoint, match=f"{DOCUMENT}|{TENSORS}"):
             GrowingMixture.load(saved)
 
@@ -270,7 +277,7 @@ def test_a_document_of_another_form_is_named(saved: Path, key: str) -> None:
 def test_a_document_that_names_no_blueprint_is_refused(saved: Path) -> None:
     document = json.loads((saved / DOCUMENT).read_text())
     for changed in ({k: v for k, v in document.items() if k != "blueprint"}, {**document, "blueprint": 3}):
-        (saved / DOCUMENT).write_text(json.dumps(changed))
+        rewrite(saved, changed)
         with pytest.raises(GrowmixError, match="blueprint"):
             GrowingMixture.load(saved)
 
@@ -281,7 +288,7 @@ def test_a_students_document_of_another_form_is_named(tmp_path: Path, key: str) 
     file = tmp_path / "student" / DOCUMENT
     document = json.loads(file.read_text())
     for changed in ({k: v for k, v in document.items() if k != key}, {**document, key: []}, {**document, key: 3}):
-        file.write_text(json.dumps(changed))
+        rewrite(file.parent, changed)
         with pytest.raises(BadCheckpoint, match=DOCUMENT):
             Student.load(tmp_path / "student")
 
@@ -290,7 +297,7 @@ def test_a_students_document_of_another_form_is_named(tmp_path: Path, key: str) 
 def test_settings_that_this_version_does_not_know_are_named(saved: Path, change: dict[str, Any]) -> None:
     document = json.loads((saved / DOCUMENT).read_text())
     document["settings"] |= change
-    (saved / DOCUMENT).write_text(json.dumps(document))
+    rewrite(saved, document)
     with pytest.raises(BadCheckpoint, match=next(iter(change))):
         GrowingMixture.load(saved)
 
@@ -300,6 +307,7 @@ def test_tensors_of_other_networks_are_named(saved: Path, tmp_path: Path) -> Non
     other.learn(images(0))
     other.save(tmp_path / "other")
     shutil.copy(tmp_path / "other" / TENSORS, saved / TENSORS)
+    seal(saved)
     with pytest.raises(BadCheckpoint, match=TENSORS):
         GrowingMixture.load(saved)
 
@@ -314,7 +322,7 @@ def test_a_checkpoint_of_the_other_kind_is_refused(saved: Path, tmp_path: Path) 
 
 def test_a_newer_schema_is_refused(saved: Path) -> None:
     document = json.loads((saved / DOCUMENT).read_text())
-    (saved / DOCUMENT).write_text(json.dumps({**document, "schema": 99}))
+    rewrite(saved, {**document, "schema": 99})
     with pytest.raises(BadCheckpoint, match="99"):
         GrowingMixture.load(saved)
 

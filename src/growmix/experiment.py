@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from growmix.quality import frechet_scores, likelihood_scores
 from growmix.report.events import EventLog, finite
 from growmix.report.figures import picture_rows
 from growmix.report.reporter import Reporter, RunPlan, TaskResult
+from growmix.sealing import remove_folder
 from growmix.streams import Stream
 from growmix.student import Student, lessons_for
 from growmix.theory import files as theory_files
@@ -350,7 +350,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             for name in (METRICS, SAMPLES, INTERPOLATION, TRANSLATION, *theory_files.ALL, CONFIG, EVENTS):
                 (self.path / name).unlink(missing_ok=True)
-            shutil.rmtree(self.path / CHECKPOINT, ignore_errors=True)
+            remove_folder(self.path / CHECKPOINT)
             config.write(self.path / CONFIG)
 
     def config(self) -> RunConfig:

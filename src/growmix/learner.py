@@ -21,11 +21,11 @@ from growmix.density import no_labels
 from growmix.errors import BadInput
 from growmix.gating import Decision
 from growmix.model import Model
-from growmix.nets import Blueprint
+from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import TaskObjective
 from growmix.routing import Router, route_examples, route_group
 from growmix.settings import Settings
-from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, seeded
+from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, place_of, seeded
 from growmix.translation import Translation, TranslationObjective
 
 Memory = TypeVar("Memory")
@@ -305,6 +305,7 @@ class Learner(Model, Generic[Memory]):
     def _fabric(self) -> Fabric:
         if self._cached_fabric is None:
             self._cached_fabric = make_fabric(self.settings)
+            self._place(self._cached_fabric.device)
         return self._cached_fabric
 
     def _router(self) -> Router:
@@ -324,17 +325,30 @@ class Learner(Model, Generic[Memory]):
         entropy = [self.settings.seed, what + 1, len(self._steps)]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
-    def _restore(self, saved: persistence.Checkpoint) -> None:
-        """Become what was saved; this object is new."""
-        document = saved.document
+    def _rebuild(self, saved: persistence.Checkpoint) -> None:
+        """Take over the tensors of what was saved, as far as they fit; this object is new."""
         self._memory = self._unpack(saved)
         for state in saved.components:
             empty = self._new_component(state.shape, supervised=state.supervised, target_shape=state.target_shape)
-            self._components.append(state.fill(empty).to(self._fabric.device))
+            self._components.append(state.fill(empty))
+        if self._pack()[1].keys() != saved.tensors.keys():
+            raise ValueError(f"tensors {sorted(saved.tensors)} are not those that {self.method!r} keeps")
+
+    def _restore(self, saved: persistence.Checkpoint) -> None:
+        """Become what was saved; this object is new."""
+        self._rebuild(saved)
+        self._place(place_of(self.settings))
+        document = saved.document
         self._steps = [_step_from(step) for step in document["steps"]]
         self._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
         if len(self.versions) != len(self._components):
             raise ValueError(f"{len(self._components)} components, but {len(self.versions)} were trained")
+
+    def _place(self, device: torch.device) -> None:
+        """Bring what answers to a device."""
+        for component in self._components:
+            component.to(device)
+        self._cached_router = None
 
 
 L = TypeVar("L", bound=Learner[Any])
@@ -361,12 +375,23 @@ def load_learner(path: Path, kind: str, make: Callable[[Settings], L], device: s
     BadInput
         If the learner's blueprint is not the one that it was made with.
     """
-    saved = persistence.load(path, kind)
-    with persistence.understanding(path):
-        settings, name = Settings(**saved.document["settings"]), saved.document["blueprint"]
-    learner = make(settings if device is None else settings.but(device=device))
-    if learner.blueprint.name != name:
-        raise BadInput(f"blueprint is {learner.blueprint.name!r}, but this {kind} was made with {name!r}")
+
+    def empty(document: dict[str, Any]) -> L:
+        with persistence.understanding(path):
+            settings, name = Settings(**document["settings"]), document["blueprint"]
+        learner = make(settings if device is None else settings.but(device=device))
+        if learner.blueprint.name != name:
+            raise BadInput(f"blueprint is {learner.blueprint.name!r}, but this {kind} was made with {name!r}")
+        return learner
+
+    def look(outline: persistence.Checkpoint) -> None:
+        learner = empty(outline.document)
+        if isinstance(learner.blueprint, (MLP, Conv)):  # a user's own modules may not know how to be without memory
+            with persistence.without_memory(path):
+                learner._rebuild(outline)
+
+    saved = persistence.load(path, kind, look)
+    learner = empty(saved.document)
     with persistence.understanding(path), torch.random.fork_rng(devices=[]):
         learner._restore(saved)
     return learner

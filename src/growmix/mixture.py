@@ -343,7 +343,12 @@ class GrowingMixture(Learner[MixtureMemory]):
         )
         foundation = Foundation.of(whole, self.settings.sharing, self.settings.adapter_rank)
         foundation.load_state_dict(saved.tensors)
-        return MixtureMemory(records, foundation.to(self._fabric.device))
+        return MixtureMemory(records, foundation)
+
+    def _place(self, device: torch.device) -> None:
+        if self._memory.foundation is not None:
+            self._memory.foundation.to(device)
+        super()._place(device)
 
 
 def make_gate(settings: Settings) -> Gate:

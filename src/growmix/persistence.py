@@ -3,29 +3,43 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
+import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
+from growmix import __version__
 from growmix.component import Component
 from growmix.data import Shape
 from growmix.density import LatentDensity
 from growmix.errors import BadCheckpoint, BadInput
+from growmix.migration import SCHEMA, migrated
+from growmix.sealing import SEAL, check_seal, moment, replace_folder, standing
 from growmix.training import TrainingLog
+from growmix.untrusted import DTYPES, OpenFile, Slot, open_files, outlines, read_slots, read_tensors, strict_json
 
-SCHEMA = 2
 DOCUMENT = "state.json"
 TENSORS = "tensors.safetensors"
 OTHERS = "others."
 """Before the names of tensors that are no component's."""
+
+FIRST_SEALED = 3
+"""Schema from which on checkpoints have checksums."""
+
+MOST_PIXELS = 2**24
+"""Of an image, times its channels: a user's own modules are made for a shape before anything can be compared."""
+
+MOST_JSON = 64 * 2**20
+"""Bytes of a document beside few tensors; beside many it may be four times as large as they are."""
+
+Look: TypeAlias = Callable[[dict[str, Any], dict[str, Tensor]], None]
+"""Looks at a document and at tensors that have shape and type but no memory (on the device ``meta``)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +66,11 @@ class ComponentState:
             component.load_state_dict(self.tensors)
         except RuntimeError as error:
             raise BadCheckpoint(f"{TENSORS}: tensors do not fit the networks of this model: {error}") from error
+        for name, tensor in component.state_dict().items():
+            if self.tensors[name].dtype != tensor.dtype:
+                raise BadCheckpoint(f"{TENSORS}: {name} is of {self.tensors[name].dtype}, needed {tensor.dtype}")
+        if self.density is not None:
+            _check_density(self.density, component.latent)
         component.density = self.density
         component.freeze()
         return component
@@ -66,6 +85,102 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
+def write_folder(path: Path, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write a document and tensors to a new folder, with checksums, then put it in the place of the old one.
+
+    At every instant one whole folder exists; whatever fails, the old one is what is read. Folders inside the old one
+    go with it.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    document
+        What is no tensor, ready for JSON; the schema and the version of growmix are added.
+    tensors
+        By name.
+
+    Raises
+    ------
+    BadInput
+        The place can't be written, or what is there is no checkpoint.
+    """
+    path = path.absolute()
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    of = {"schema": SCHEMA, "growmix": __version__}
+    content = json.dumps({**of, **document, **of}, indent=1, allow_nan=False).encode()
+    _check_readable(path, content, own)
+
+    def fill(folder: Path) -> None:
+        (folder / DOCUMENT).write_bytes(content)
+        save_file(own, folder / TENSORS)
+        # safetensors makes it for its owner alone; whoever may read the document may read the numbers
+        (folder / TENSORS).chmod((folder / DOCUMENT).stat().st_mode & 0o777)
+
+    try:
+        if path.is_symlink():
+            raise BadInput(f"path {str(path)!r} is a symbolic link; give the folder that it leads to")
+        if path.exists() and not any((path / name).is_file() for name in (DOCUMENT, SEAL)):
+            raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
+        replace_folder(path, fill, is_whole)
+    except (OSError, SafetensorError) as error:
+        raise BadInput(f"path {str(path)!r} can't be written: {error}") from error
+
+
+def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read back what :func:`write_folder` wrote, of this schema or an older one.
+
+    Nothing is executed, and before tensors are read, checksums and sizes are checked.
+
+    Parameters
+    ----------
+    path
+        The folder. Where it is missing because a process was ended while it replaced it, what that left is read.
+    look
+        Called before any tensor is read, with the document and the tensors' outlines; raises if they do not fit.
+
+    Raises
+    ------
+    BadCheckpoint
+        A file is missing, is not what was written, or is of a newer schema; the message names it.
+    """
+    path = path.absolute()
+    while True:
+        folder = standing(path, is_whole)
+        met = moment(folder)
+        try:
+            with _opened(folder) as (document, slots, file):
+                if look is not None:
+                    look(document, outlines(slots))
+                return document, read_tensors(file, slots)
+        except BadCheckpoint:
+            if moment(standing(path, is_whole)) == met:
+                raise  # otherwise it was replaced under our eyes: read the new one
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder can be read: one that an interrupted process left may be unfinished."""
+    try:
+        with _opened(folder):
+            return True
+    except BadCheckpoint:
+        return False
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Slot], OpenFile]]:
+    """The document of a folder of which everything was checked, and where its tensors lie in the open file."""
+    with open_files(folder, (DOCUMENT, TENSORS), optional=SEAL) as files:
+        sealed = files.pop(SEAL, None)
+        if sealed is not None:
+            check_seal(sealed, files)
+        slots = read_slots(files[TENSORS])
+        document = _read_document(files[DOCUMENT], files[TENSORS].size, sealed=sealed is not None)
+        with understanding(folder):
+            document = migrated(document)
+        yield document, slots, files[TENSORS]
+
+
 def save(
     path: Path,
     kind: str,
@@ -73,7 +188,7 @@ def save(
     components: Sequence[Component],
     others: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a checkpoint to a new folder, then put it in the place of the old one.
+    """Write a model's checkpoint.
 
     Parameters
     ----------
@@ -103,63 +218,52 @@ def save(
         }
         for c in components
     ]
-    tensors = {f"{OTHERS}{name}": t.detach().cpu().contiguous().clone() for name, t in (others or {}).items()}
+    tensors = prefixed(OTHERS, others or {})
     for k, component in enumerate(components):
-        tensors |= {
-            f"components.{k}.{name}": t.detach().cpu().contiguous().clone()
-            for name, t in component.state_dict().items()
-        }
+        tensors |= prefixed(f"components.{k}.", component.state_dict())
         if component.density is not None:
             tensors |= {f"densities.{k}.{f.name}": getattr(component.density, f.name) for f in fields(LatentDensity)}
-    whole = {"schema": SCHEMA, "kind": kind, **document, "components": outlines}
-    try:
-        _replace(path.absolute(), lambda folder: _write(folder, whole, tensors))
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"path {str(path)!r} can't be written: {error}") from error
+    write_folder(path, {"kind": kind, **document, "components": outlines}, tensors)
 
 
-def _write(folder: Path, document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    (folder / DOCUMENT).write_text(json.dumps(document, indent=1, allow_nan=False), encoding="utf-8")
-    save_file(tensors, folder / TENSORS)
+def load(path: Path, kind: str, look: Callable[[Checkpoint], None]) -> Checkpoint:
+    """Read a model's checkpoint.
 
-
-def _replace(path: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a new folder, then put it where an older checkpoint may lie; if that fails, the older one is back."""
-    if path.exists() and not (path / DOCUMENT).is_file():
-        raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
-    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
-    stale = path.with_name(f".{path.name}.old-{os.getpid()}")
-    try:
-        fresh.mkdir(parents=True)
-        fill(fresh)
-        if path.exists():
-            path.rename(stale)
-        fresh.rename(path)
-    finally:
-        if fresh.parent.exists() and not path.exists() and stale.exists():
-            stale.rename(path)
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(stale, ignore_errors=True)
-
-
-def load(path: Path, kind: str) -> Checkpoint:
-    """Read a checkpoint.
+    Parameters
+    ----------
+    path
+        The folder.
+    kind
+        Of model.
+    look
+        Given the checkpoint before its tensors are read: they have shapes and types, but no memory. Raises if they
+        are not those of the model that the document tells of; otherwise they are read.
 
     Raises
     ------
     BadCheckpoint
-        A file is missing, can't be read, or is of another kind or schema.
+        A file is missing, can't be read, or is of another kind or a newer schema.
     """
-    document = _read_document(path / DOCUMENT, kind)
-    try:
-        tensors = load_file(path / TENSORS)
-    except (OSError, SafetensorError) as error:
-        raise BadCheckpoint(f"{path / TENSORS} can't be read: {error}") from error
-    try:
-        states = tuple(_state(outline, k, tensors) for k, outline in enumerate(document["components"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadCheckpoint(f"{path / DOCUMENT} does not fit {TENSORS}: {error!r}") from error
-    return Checkpoint(document, states, under(OTHERS, tensors))
+
+    def look_at(document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        if document.get("kind") != kind:
+            raise BadCheckpoint(f"{path / DOCUMENT} is not the checkpoint of a {kind}")
+        with understanding(path):
+            outline = _checkpoint(document, tensors)
+        look(outline)
+
+    document, tensors = read_folder(path, look_at)
+    return _checkpoint(document, tensors)
+
+
+def _checkpoint(document: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
+    states = tuple(_state(outline, k, tensors) for k, outline in enumerate(document["components"]))
+    others = under(OTHERS, tensors)
+    known = len(others) + sum(len(state.tensors) for state in states)
+    known += sum(len(fields(LatentDensity)) for state in states if state.density is not None)
+    if known != len(tensors):
+        raise BadCheckpoint(f"{TENSORS} holds {len(tensors)} tensors, but {DOCUMENT} tells of {known}")
+    return Checkpoint(document, states, others)
 
 
 def _state(outline: Mapping[str, Any], k: int, tensors: Mapping[str, Tensor]) -> ComponentState:
@@ -170,16 +274,34 @@ def _state(outline: Mapping[str, Any], k: int, tensors: Mapping[str, Tensor]) ->
     return ComponentState(
         shape=_shape(outline["shape"]),
         target_shape=None if target is None else _shape(target),
-        classes=tuple(int(label) for label in outline["classes"]),
+        classes=_whole_numbers(outline["classes"]),
         supervised=bool(outline["supervised"]),
         tensors=under(f"components.{k}.", tensors),
         density=density,
     )
 
 
-def _shape(numbers: Sequence[int]) -> Shape:
-    channels, height, width = numbers
+def _shape(numbers: Any) -> Shape:
+    channels, height, width = _whole_numbers(numbers)
+    if min(channels, height, width) < 1 or channels * height * width > MOST_PIXELS:
+        raise ValueError(f"an image of shape {numbers}")
     return channels, height, width
+
+
+def _whole_numbers(numbers: Any) -> tuple[int, ...]:
+    if not isinstance(numbers, list) or not all(type(n) is int and -(2**63) <= n < 2**63 for n in numbers):
+        raise TypeError("no list of whole numbers")
+    return tuple(numbers)
+
+
+def _check_density(density: LatentDensity, latent: int) -> None:
+    gaussians = len(density.weight)
+    needed = {"weight": (gaussians,), "mean": (gaussians, latent), "scale": (gaussians, latent, latent)}
+    needed |= {"owner": (gaussians,)}
+    for name, shape in needed.items():
+        tensor = getattr(density, name)
+        if tensor.shape != shape or tensor.is_floating_point() == (name == "owner"):
+            raise BadCheckpoint(f"{TENSORS}: {name} of a density is {tensor.dtype} of shape {tuple(tensor.shape)}")
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -197,22 +319,48 @@ def understanding(path: Path) -> Iterator[None]:
     """What is read from a document may be anything: all that does not fit is a bad checkpoint."""
     try:
         yield
-    except (BadInput, KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
-        if isinstance(error, BadCheckpoint):
-            raise
-        raise BadCheckpoint(f"{path / DOCUMENT} can't be understood: {error!r}") from error
+    except BadCheckpoint:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise BadCheckpoint(f"{path / DOCUMENT} can't be understood, or does not fit {TENSORS}: {error!r}") from error
 
 
-def _read_document(file: Path, kind: str) -> dict[str, Any]:
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadCheckpoint(f"{file} can't be read: {error}") from error
-    if not isinstance(document, dict) or document.get("kind") != kind:
-        raise BadCheckpoint(f"{file} is not the checkpoint of a {kind}")
-    if document.get("schema") != SCHEMA:
-        raise BadCheckpoint(f"{file} has schema {document.get('schema')}; this version of growmix reads {SCHEMA}")
-    return document
+@contextmanager
+def without_memory(path: Path) -> Iterator[None]:
+    """Networks built within have shapes but no memory: to see what tensors a document needs before they are read."""
+    with understanding(path), torch.random.fork_rng(devices=[]), torch.device("meta"):
+        yield
+
+
+def _read_document(file: OpenFile, beside: int, *, sealed: bool) -> dict[str, Any]:
+    """What the document says, as this schema says it."""
+    if file.size > _most_json(beside):
+        raise BadCheckpoint(f"{file.path} has {file.size} bytes; this many tensors take less")
+    document: Any = strict_json(file.read(file.size), file.path)
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if type(schema) is not int or schema < 1:
+        raise BadCheckpoint(f"{file.path} is not the document of a checkpoint")
+    if schema > SCHEMA:
+        raise BadCheckpoint(
+            f"{file.path} has schema {schema}, of growmix {document.get('growmix')}; "
+            f"this is growmix {__version__}, which reads schemas up to {SCHEMA}: update it"
+        )
+    if schema >= FIRST_SEALED and not sealed:
+        raise BadCheckpoint(f"{file.path.with_name(SEAL)} is missing")
+    return dict(document)
+
+
+def _most_json(beside: int) -> int:
+    return MOST_JSON + 4 * beside
+
+
+def _check_readable(path: Path, content: bytes, tensors: Mapping[str, Tensor]) -> None:
+    """What could not be read back must not take the place of what can."""
+    if len(content) > _most_json(sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())):
+        raise BadInput(f"path {str(path)!r}: a document of {len(content)} bytes is too large for a checkpoint")
+    for name, tensor in tensors.items():
+        if tensor.dtype not in DTYPES.values():
+            raise BadInput(f"path {str(path)!r}: tensor {name!r} is of {tensor.dtype}, which no checkpoint holds")
 
 
 def log_to_json(log: TrainingLog) -> dict[str, Any]:

@@ -21,6 +21,9 @@ SharingName = Literal["none", "trunk", "adapter", "rank-one"]
 MOST_UNITS = 65_536
 """Of anything that is a size of a network: beyond it a slip of the finger is likelier than a wish."""
 
+MOST_LAYERS = 1_000
+MOST_DEVICES = 1_024
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -188,9 +191,11 @@ class Settings:
         choices |= {"schedule": ScheduleName, "sharing": SharingName}
         for name, kind in choices.items():
             self._require(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
-        for name in ("novelty_examples", "density_components", "devices", "student_epochs", "buffer_size"):
+        self._require_whole("devices", 1, MOST_DEVICES)
+        for name in ("novelty_examples", "density_components", "student_epochs", "buffer_size"):
             self._require_whole(name, 1)
-        for name in ("depth", "width", "latent", "student_hidden", "student_latent"):
+        self._require_whole("depth", 1, MOST_LAYERS)
+        for name in ("width", "latent", "student_hidden", "student_latent"):
             self._require_whole(name, 1, MOST_UNITS)
         if self.hidden is not None:
             self._require_whole("hidden", 1, MOST_UNITS)

@@ -23,7 +23,7 @@ from growmix.objectives import DistillationObjective
 from growmix.replay import as_bytes, generate, replay
 from growmix.routing import Router, combine, log_responsibilities
 from growmix.settings import Settings
-from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, seeded
+from growmix.training import Budget, Callback, TrainingLog, fit, place_of, seeded
 from growmix.translation import Translation, TranslationObjective
 
 FEWEST, MOST = 4_000, 6_000
@@ -92,15 +92,27 @@ class Student(Model):
     @classmethod
     def load(cls, path: str | Path, *, device: str | None = None) -> Student:
         """Read a student back, to where it was made or to another device."""
-        saved = persistence.load(Path(path), "student")
-        document = saved.document
-        with persistence.understanding(Path(path)), torch.random.fork_rng(devices=[]):
-            settings = Settings(**document["settings"])
-            state = saved.components[0]
+        path = Path(path)
+
+        def network(saved: persistence.Checkpoint) -> Component:
+            (state,) = saved.components
+            if saved.tensors:
+                raise ValueError(f"tensors {sorted(saved.tensors)} are not a student's")
+            settings = Settings(**saved.document["settings"])
             empty = _empty(settings, state.shape, supervised=state.supervised, target_shape=state.target_shape)
-            student = cls(state.fill(empty), settings, persistence.log_from_json(document["log"]))
+            return state.fill(empty)
+
+        def look(outline: persistence.Checkpoint) -> None:
+            with persistence.without_memory(path):
+                network(outline)
+
+        saved = persistence.load(path, "student", look)
+        document = saved.document
+        with persistence.understanding(path), torch.random.fork_rng(devices=[]):
+            settings = Settings(**document["settings"])
+            student = cls(network(saved), settings, persistence.log_from_json(document["log"]))
             student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
-        student.component.to(make_fabric(settings if device is None else settings.but(device=device)).device)
+        student.component.to(place_of(settings if device is None else settings.but(device=device)))
         return student
 
 

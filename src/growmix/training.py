@@ -169,6 +169,22 @@ def make_fabric(settings: Settings) -> Fabric:
         raise BadInput(f"{given}, precision {settings.precision!r} can't be used here: {reason}") from error
 
 
+def place_of(settings: Settings) -> torch.device:
+    """Where to put a model that was read: a stranger's settings may ask for other processes, and none is started.
+
+    Raises
+    ------
+    BadInput
+        A device that is not there.
+
+    Examples
+    --------
+    >>> place_of(Settings(device="cpu", devices=2))
+    device(type='cpu')
+    """
+    return make_fabric(settings.but(devices=1, strategy="auto")).device
+
+
 @final
 class _MixedOperations(MixedPrecision):
     """Mixed precision of the operations alone: the images that a likelihood compares with keep all their digits."""

@@ -1,0 +1,210 @@
+"""Folders that are written whole or not at all, and whose files say so: each has its checksum in ``checksums.json``.
+
+A new folder ``.NAME.new-PID`` is filled beside the old one and put to the disk; the old one is renamed to
+``.NAME.old-PID`` and the new one to NAME. Whoever stops between the two renames leaves no NAME, but two whole folders
+beside it: :func:`standing` finds them, and the next to write puts one back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from growmix.errors import BadCheckpoint
+from growmix.untrusted import OpenFile, strict_json
+
+SEAL = "checksums.json"
+
+MOST_SEAL = 64 * 2**10
+"""Bytes of a file of checksums."""
+
+_CHUNK = 2**20
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums of all files of a folder, and put them and the folder to the disk."""
+    files = [file for file in folder.iterdir() if file.is_file() and file.name != SEAL]
+    (folder / SEAL).write_bytes(sealed_text({file.name: _digest_of(file) for file in files}))
+    for place in (*files, folder / SEAL, folder):
+        _to_disk(place)
+
+
+def check_seal(sealed: OpenFile, files: Mapping[str, OpenFile]) -> None:
+    """See whether files are as they were written; sizes first, and no more in memory than a piece.
+
+    Raises
+    ------
+    BadCheckpoint
+        One of them is not, or the checksums are not themselves.
+    """
+    recorded = _read_seal(sealed)
+    if recorded.keys() != files.keys():
+        raise BadCheckpoint(f"{sealed.path} is of {sorted(recorded)}, needed {sorted(files)}: it is another folder's")
+    for name, file in files.items():
+        if file.size != recorded[name]["bytes"]:
+            raise BadCheckpoint(
+                f"{file.path} is not what was written: it has {file.size} bytes, by {SEAL} {recorded[name]['bytes']}"
+            )
+    for name, file in files.items():
+        if _digest(file) != recorded[name]["sha256"]:
+            raise BadCheckpoint(f"{file.path} is not what was written: its checksum is not the one in {SEAL}")
+
+
+def replace_folder(path: Path, fill: Callable[[Path], None], is_whole: Callable[[Path], bool]) -> None:
+    """Fill a new folder, then put it where an older one may lie; if that fails, the older one is back.
+
+    Parameters
+    ----------
+    path
+        Absolute.
+    fill
+        Writes into the new folder.
+    is_whole
+        Whether a folder that an interrupted process left may take the place of a missing one.
+    """
+    recover(path, is_whole)
+    fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
+    stale = path.with_name(f".{path.name}.old-{os.getpid()}")
+    try:
+        fresh.mkdir(parents=True)
+        fill(fresh)
+        seal(fresh)
+        if path.exists():
+            path.rename(stale)
+        fresh.rename(path)
+        _to_disk(path.parent)
+    finally:
+        if fresh.parent.exists() and not path.exists() and stale.exists():
+            stale.rename(path)
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.rmtree(stale, ignore_errors=True)
+
+
+def standing(path: Path, is_whole: Callable[[Path], bool]) -> Path:
+    """The folder, or where it is missing the whole one that an interrupted process left beside it.
+
+    The folder that holds it may be what is missing.
+    """
+    if os.path.lexists(path):
+        return path
+    for left in _leftovers(path):
+        if is_whole(left):
+            return left
+    if path.parent != path and not path.parent.exists():
+        return standing(path.parent, is_whole) / path.name
+    return path
+
+
+def moment(folder: Path) -> tuple[int, int] | None:
+    """What tells a folder from one that took its place; ``None`` where there is none."""
+    try:
+        found = os.lstat(folder)
+    except OSError:
+        return None
+    return found.st_ino, found.st_ctime_ns
+
+
+def recover(path: Path, is_whole: Callable[[Path], bool]) -> None:
+    """Put back what an interrupted process left beside a missing folder, and clear the rest of what it left."""
+    if path.parent != path and not path.parent.exists():
+        recover(path.parent, is_whole)
+    whole = standing(path, is_whole)
+    if whole.parent == path.parent and whole != path and not _is_alive(whole):
+        whole.rename(path)
+    for left in _leftovers(path):
+        if path.exists() and not _is_alive(left):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder with all that interrupted processes left beside it; nothing, where there is none."""
+    for left in (path, *_leftovers(path)):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _leftovers(path: Path) -> list[Path]:
+    """Folders of interrupted or running processes: new before old, later before earlier."""
+    kinds = (f".{path.name}.old-", f".{path.name}.new-")
+    with suppress(OSError):
+        left = [place for place in path.parent.iterdir() if place.name.startswith(kinds) and not place.is_symlink()]
+        return sorted(left, key=lambda place: (place.name.startswith(kinds[1]), _changed(place)), reverse=True)
+    return []
+
+
+def _changed(place: Path) -> float:
+    with suppress(OSError):
+        return place.stat().st_mtime
+    return 0.0
+
+
+def _is_alive(left: Path) -> bool:
+    """Whether the process that a folder is named for may be writing it."""
+    number = left.name.rpartition("-")[2]
+    if not number.isdecimal() or int(number) == os.getpid():
+        return False
+    if os.name != "posix":  # asking would end the process there
+        return True
+    try:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def sealed_text(files: Mapping[str, Any]) -> bytes:
+    """The only form that checksums may have, so that no byte of it can change unseen."""
+    own = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({"files": files, "sha256": own}, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _read_seal(sealed: OpenFile) -> dict[str, Any]:
+    if sealed.size > MOST_SEAL:
+        raise BadCheckpoint(f"{sealed.path} has {sealed.size} bytes; checksums take less")
+    content = sealed.read(sealed.size)
+    document = strict_json(content, sealed.path)
+    files = document.get("files") if isinstance(document, dict) else None
+    if not isinstance(files, dict) or sealed_text(files) != content:
+        raise BadCheckpoint(f"{sealed.path} is not what was written: its checksum is not its own")
+    if not all(isinstance(entry, dict) and entry.keys() == {"bytes", "sha256"} for entry in files.values()):
+        raise BadCheckpoint(f"{sealed.path} can't be understood")
+    return files
+
+
+def _digest_of(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        file = OpenFile(path, stream, path.stat().st_size)
+        return {"bytes": file.size, "sha256": _digest(file)}
+
+
+def _digest(file: OpenFile) -> str:
+    """SHA-256 of a whole file, which is then at its beginning again."""
+    digest = hashlib.sha256()
+    for piece in _pieces(file):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _pieces(file: OpenFile) -> Iterator[bytes]:
+    file.stream.seek(0)
+    for start in range(0, file.size, _CHUNK):
+        yield file.read(min(_CHUNK, file.size - start))
+    file.stream.seek(0)
+
+
+def _to_disk(place: Path) -> None:
+    """Wait until a file or the names in a folder are on the disk."""
+    if place.is_dir() and os.name != "posix":  # has no handles of folders
+        return
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,271 @@
+"""Files that a stranger may have written: nothing in them is executed, and no size in them is believed unchecked."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from growmix.errors import BadCheckpoint
+
+MOST_HEADER = 16 * 2**20
+"""Bytes of a header of tensors: a hundred thousand of them."""
+
+MOST_DIGITS = 20
+"""Of a whole number: what does not fit into 64 bits is nothing that growmix wrote."""
+
+MOST_DIMENSIONS = 16
+MOST_NUMBERS = 2**48
+"""Of a tensor. Of one without elements too: torch multiplies its other sides."""
+
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+"""Types of numbers that a checkpoint may hold, by their name in safetensors."""
+
+
+@dataclass(frozen=True, eq=False)
+class OpenFile:
+    """A regular file, open for reading."""
+
+    path: Path
+    stream: BinaryIO
+    size: int
+
+    def read(self, size: int) -> bytes:
+        """The next so many bytes.
+
+        Raises
+        ------
+        BadCheckpoint
+            There are fewer.
+        """
+        content = bytearray(min(size, self.size))
+        self.fill(memoryview(content))
+        if size > self.size:
+            raise BadCheckpoint(f"{self.path} has {self.size} bytes, but {size} were to be read")
+        return bytes(content)
+
+    def fill(self, room: memoryview) -> None:
+        """Read the next bytes to where there is room for them.
+
+        Raises
+        ------
+        BadCheckpoint
+            There are fewer.
+        """
+        try:
+            read = self.stream.readinto(room)  # type: ignore[attr-defined] # a BufferedReader has it
+        except OSError as error:
+            raise BadCheckpoint(f"{self.path} can't be read: {error}") from error
+        if read != len(room):
+            raise BadCheckpoint(f"{self.path} ends too early")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a tensor lies in a file, and what it is."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@contextmanager
+def open_files(folder: Path, names: tuple[str, ...], optional: str) -> Iterator[dict[str, OpenFile]]:
+    """Regular files of a folder by name, all opened before any is read: whoever replaces the folder then is late.
+
+    Parameters
+    ----------
+    folder
+        No symbolic link.
+    names
+        All must be there, and be no symbolic links, devices or pipes.
+    optional
+        Likewise, but may be missing.
+
+    Raises
+    ------
+    BadCheckpoint
+        One of them is missing, can't be read or is no regular file.
+    """
+    streams: dict[str, OpenFile] = {}
+    place = None
+    try:
+        place = _open_folder(folder, names[0])
+        for name in (optional, *names):
+            if name != optional or _is_there(folder / name, place):
+                streams[name] = _open_file(folder / name, place)
+        yield streams
+    finally:
+        for file in streams.values():
+            file.stream.close()
+        if place is not None:
+            os.close(place)
+
+
+def strict_json(content: bytes, path: Path) -> Any:
+    """What a JSON file says, where it is within bounds: nesting, size of whole numbers, finite, no name twice.
+
+    Raises
+    ------
+    BadCheckpoint
+        It is not, or no JSON.
+
+    Examples
+    --------
+    >>> strict_json(b'{"latent": 1e999}', Path("state.json"))
+    Traceback (most recent call last):
+    growmix.errors.BadCheckpoint: state.json can't be read: 1e999 is not finite
+    """
+    try:
+        return json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_object,
+            parse_int=_whole,
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
+    except (ValueError, RecursionError) as error:
+        raise BadCheckpoint(f"{path} can't be read: {error}") from error
+
+
+def read_slots(file: OpenFile) -> dict[str, Slot]:
+    """What tensors a safetensors file holds, by name, none of them read: they fill the file without gap or overlap.
+
+    Raises
+    ------
+    BadCheckpoint
+        The header is none, or says something else than the file's size allows.
+    """
+    length = int.from_bytes(file.read(8), "little")
+    if not 2 <= length <= min(MOST_HEADER, file.size - 8):
+        raise BadCheckpoint(f"{file.path} is no safetensors file: a header of {length} bytes in {file.size}")
+    header = strict_json(file.read(length), file.path)
+    if not isinstance(header, dict):
+        raise BadCheckpoint(f"{file.path} is no safetensors file: its header is no object")
+    slots = {name: _slot(name, entry, file.path) for name, entry in header.items() if name != "__metadata__"}
+    end = 0
+    for name, slot in sorted(slots.items(), key=lambda item: (item[1].begin, item[1].end)):
+        if slot.begin != end:
+            raise BadCheckpoint(f"{file.path}: tensor {name!r} begins at byte {slot.begin} where {end} is free")
+        end = slot.end
+    if 8 + length + end != file.size:
+        raise BadCheckpoint(f"{file.path} has {file.size} bytes, but its header tells of {8 + length + end}")
+    return slots
+
+
+def outlines(slots: Mapping[str, Slot]) -> dict[str, Tensor]:
+    """Tensors of the same shapes and types without memory: on the device ``meta``."""
+    return {name: torch.empty(slot.shape, dtype=slot.dtype, device="meta") for name, slot in slots.items()}
+
+
+def read_tensors(file: OpenFile, slots: Mapping[str, Slot]) -> dict[str, Tensor]:
+    """All tensors of a file of which the header was read just before.
+
+    Raises
+    ------
+    BadCheckpoint
+        The file changed meanwhile, or does not fit into memory.
+    """
+    tensors = {}
+    for name, slot in sorted(slots.items(), key=lambda item: item[1].begin):
+        try:
+            tensor = torch.empty(slot.shape, dtype=slot.dtype)
+        except (RuntimeError, MemoryError) as error:
+            raise BadCheckpoint(f"{file.path}: no memory for tensor {name!r} of shape {slot.shape}") from error
+        if slot.end > slot.begin:
+            file.fill(memoryview(tensor.view(-1).view(torch.uint8).numpy()))  # type: ignore[arg-type] # an array is a buffer
+        tensors[name] = tensor
+    return tensors
+
+
+def _open_folder(folder: Path, first: str) -> int | None:
+    """A handle of the folder, where the system has such: files are then opened in it, wherever it is moved to."""
+    if folder.is_symlink():
+        raise BadCheckpoint(f"{folder} is a symbolic link; give the folder that it leads to")
+    try:
+        if os.open in os.supports_dir_fd:
+            return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise BadCheckpoint(f"{folder / first} can't be read: {error}") from error
+    return None
+
+
+def _is_there(path: Path, place: int | None) -> bool:
+    try:
+        os.lstat(path if place is None else path.name, dir_fd=place)
+    except OSError:
+        return False
+    return True
+
+
+def _open_file(path: Path, place: int | None) -> OpenFile:
+    # without waiting, or a pipe without a writer would hang
+    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+    where = path if place is None else path.name
+    try:
+        kind = os.lstat(where, dir_fd=place).st_mode
+        if not stat.S_ISREG(kind):
+            raise BadCheckpoint(f"{path} is {_kind(kind)}; a checkpoint holds regular files only")
+        handle = os.open(where, flags, dir_fd=place)
+    except OSError as error:
+        raise BadCheckpoint(f"{path} can't be read: {error}") from error
+    return OpenFile(path, os.fdopen(handle, "rb"), os.fstat(handle).st_size)
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISLNK(mode):
+        return "a symbolic link"
+    return "a folder" if stat.S_ISDIR(mode) else "a device, a socket or a pipe"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("an object has a name twice")
+    return found
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a whole number has {len(digits)} digits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:MOST_DIGITS]} is not finite")
+    return number
+
+
+def _slot(name: str, entry: Any, path: Path) -> Slot:
+    try:
+        dtype, shape, (begin, end) = DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+        whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+        fits = len(shape) <= MOST_DIMENSIONS and math.prod(max(1, n) for n in shape) <= MOST_NUMBERS
+        if whole and fits and end - begin == math.prod(shape) * dtype.itemsize:
+            return Slot(dtype, tuple(shape), begin, end)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadCheckpoint(f"{path}: tensor {name!r} can't be understood: {error!r}") from error
+    raise BadCheckpoint(f"{path}: tensor {name!r} has shape {shape!r} and bytes {begin!r} to {end!r}")
