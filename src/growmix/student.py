@@ -16,6 +16,7 @@ from growmix.construction import whole_component
 from growmix.data import Shape, TaskData, label_positions
 from growmix.density import no_labels
 from growmix.errors import NotLearnt
+from growmix.labels import Names, check_names
 from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import DistillationObjective
@@ -41,6 +42,8 @@ class Student(Model):
         Those of its teacher.
     log
         Of its training.
+    names
+        Names of the labels, if they are not numbers.
 
     Examples
     --------
@@ -49,8 +52,9 @@ class Student(Model):
     (3,)
     """
 
-    def __init__(self, component: Component, settings: Settings, log: TrainingLog) -> None:
+    def __init__(self, component: Component, settings: Settings, log: TrainingLog, names: Names = ()) -> None:
         self.settings = settings
+        self._names = names
         self.component = component
         self.component.freeze()
         self.training_log = log
@@ -85,6 +89,7 @@ class Student(Model):
             "settings": self.settings.to_dict(),
             "log": persistence.log_to_json(self.training_log),
             "sampling": self._sampling.get_state().tolist(),
+            "names": list(self._names),
         }
         persistence.save(Path(path), "student", document, [self.component])
 
@@ -98,6 +103,7 @@ class Student(Model):
             state = saved.components[0]
             empty = _empty(settings, state.shape, supervised=state.supervised, target_shape=state.target_shape)
             student = cls(state.fill(empty), settings, persistence.log_from_json(document["log"]))
+            student._names = check_names(document.get("names", []), student._labels)
             student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
         student.component.to(make_fabric(settings if device is None else settings.but(device=device)).device)
         return student
@@ -160,7 +166,7 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
             callbacks=callbacks,
         )
         student.density = ex_post_density(student, lessons.x, positions, torch.ones(len(lessons)), settings, stream)
-    return Student(student, settings, log)
+    return Student(student, settings, log, teacher._names)
 
 
 def lessons_for(settings: Settings, learnt: int, classes: int, components: int) -> int:
@@ -178,7 +184,7 @@ def lessons_for(settings: Settings, learnt: int, classes: int, components: int) 
 def _lessons(teacher: Model, stream: torch.Generator) -> TaskData:
     """Generated images with the labels asked for: as many of every class of every component, kept as bytes."""
     kinds = [(c, k) for c in teacher.components for k in range(max(1, len(c.classes)))]
-    total = lessons_for(teacher.settings, teacher.examples, len(teacher.classes_), len(teacher.components))
+    total = lessons_for(teacher.settings, teacher.examples, len(teacher._labels), len(teacher.components))
     each = max(1, total // len(kinds))
     from_prior = teacher.settings.sampling == "prior"
     if teacher.components[0].target_shape is not None:
@@ -202,9 +208,9 @@ def _concatenated(parts: Sequence[TaskData]) -> TaskData:
 
 
 def _new_student(teacher: Model, lessons: TaskData) -> Component:
-    supervised = len(teacher.classes_) > 0
+    supervised = len(teacher._labels) > 0
     student = _empty(teacher.settings, lessons.shape, supervised=supervised, target_shape=lessons.target_shape)
-    student.add_classes(teacher.classes_.tolist())
+    student.add_classes(teacher._labels)
     return student
 
 
