@@ -202,11 +202,7 @@ def check_images(x: Any, shape: Shape | None = None) -> Tensor:
     BadInput
         See the message: it names the argument, what was given and what is allowed.
     """
-    if isinstance(x, TaskData):
-        x = x.x
-    elif is_pieces(x):
-        x, _ = gather(x, seconds=False)
-    tensor = as_tensor(x, "x")
+    tensor = read_images(x)
     if tensor.ndim == 0 or tensor.shape[0] == 0:
         raise BadInput(f"x is empty (shape {tuple(tensor.shape)}); at least one image is needed")
     if 0 in tensor.shape:
@@ -218,6 +214,13 @@ def check_images(x: Any, shape: Shape | None = None) -> Tensor:
             "was learnt; resize them (stream transforms 'size28', 'gray') or start a new mixture"
         )
     return _in_range(tensor)
+
+
+def read_images(x: Any, name: str = "x") -> Tensor:
+    """What :func:`check_images` takes as one tensor; whether that is images is not asked yet."""
+    if isinstance(x, TaskData):
+        return as_tensor(x.x, name)
+    return gather(x, seconds=False)[0] if is_pieces(x) else as_tensor(x, name)
 
 
 def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:

@@ -69,7 +69,7 @@ def number_names(names: Sequence[str | None]) -> tuple[Tensor, Names]:
     return torch.tensor(numbers, dtype=torch.int64), tuple(place)
 
 
-def check_names(names: Sequence[Any], labels: Sequence[int]) -> Names:
+def check_names(names: Any, labels: Sequence[int]) -> Names:
     """Names as a checkpoint has them, of these labels.
 
     Raises
@@ -77,7 +77,7 @@ def check_names(names: Sequence[Any], labels: Sequence[int]) -> Names:
     ValueError
         They are not different strings, or not one for each label.
     """
-    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
         raise ValueError(f"names are {names}, needed are different strings")
     if names and list(labels) != list(range(len(names))):
         raise ValueError(f"{len(names)} names do not fit the labels {list(labels)}")

@@ -284,7 +284,7 @@ class Learner(Model, Generic[Memory]):
         array or tensor of shape ``(n,)``, or int
             Indices of components.
         """
-        if per not in ("example", "group"):
+        if not isinstance(per, str) or per not in ("example", "group"):
             raise BadInput(f"per is {per!r}; allowed are 'example' and 'group'")
         bound = self.component_scores(x).bound
         if per == "group":

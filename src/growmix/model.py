@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.collecting import as_tensor
 from growmix.component import Component, most_likely
-from growmix.data import UNLABELLED, Shape, as_float, check_images, like_given
+from growmix.data import UNLABELLED, Shape, as_float, check_images, like_given, read_images
 from growmix.density import LatentDensity, no_labels
 from growmix.errors import BadInput, NonFiniteLoss, NotLearnt
 from growmix.labels import Names, names_of
@@ -343,7 +342,7 @@ class Model(ABC):
         return check_images(x, self._learnt()[0].shape)
 
     def _one(self, image: Any, name: str) -> Tensor:
-        given = as_tensor(image, name)
+        given = read_images(image, name)
         batch = given if given.ndim in (0, 4) else given[None]
         if given.ndim and len(batch) != 1:
             raise BadInput(f"{name} has {len(batch)} images; interpolation goes between one and one")
@@ -416,7 +415,7 @@ def _listed(values: Any) -> list[Any]:
     """What was given as several values, as a list."""
     try:
         return list(values.tolist() if isinstance(values, (np.ndarray, Tensor)) else values)
-    except TypeError as error:
+    except Exception as error:  # a foreign object's own code runs here, which may raise anything
         raise BadInput(f"{values!r} was given where several values are needed; allowed is a list of them") from error
 
 
