@@ -226,11 +226,31 @@ def test_a_table_is_images_row_by_row() -> None:
     assert check_task((pixels, Table(LABELS))).classes() == (0, 1, 2, 5)
 
 
+class TableWithGaps(Table):
+    def isna(self) -> np.ndarray:
+        return np.array([value is None or value != value for value in self.values])
+
+
+def test_what_a_table_calls_missing_is_no_label() -> None:
+    gaps = np.array([name or float("nan") for name in NAMES], dtype=object)
+    assert check_task((FLOATS, TableWithGaps(gaps))).names == ("dog", "cat", "ant", "a b")
+    assert check_task((FLOATS, TableWithGaps(LABELS.astype(object)))).classes() == (0, 1, 2, 5)
+    numbers = LABELS.astype(object)
+    numbers[3] = None
+    with pytest.raises(BadInput, match="numbers are needed"):
+        check_task((FLOATS, TableWithGaps(numbers)))
+
+
 def test_tables_of_pandas_are_taken() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(BYTES.reshape(11, -1)[:, :16])
     assert check_task((frame, pandas.Series(LABELS))).classes() == (0, 1, 2, 5)
     assert check_task((frame, pandas.Series(NAMES))).names == ("dog", "cat", "ant", "a b")
+    assert check_task((frame, pandas.Series(NAMES, dtype="string"))).names == ("dog", "cat", "ant", "a b")
+    assert check_task((frame, pandas.Series(LABELS, dtype="Int64"))).classes() == (0, 1, 2, 5)
+    assert torch.equal(check_images((frame / 255).astype("Float32")), check_images((frame / 255).astype("float32")))
+    with pytest.raises(BadInput, match="numbers are needed"):
+        check_images((frame / 255).astype("Float32").where(frame > 3))
     assert check_task((frame, pandas.Series(NAMES[:3] * 3 + NAMES[:2], dtype="category"))).names == ("dog", "cat")
 
 

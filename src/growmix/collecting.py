@@ -75,7 +75,7 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
     """
     try:
         if callable(getattr(value, "to_numpy", None)) and not isinstance(value, type):
-            value = value.to_numpy()
+            value = _table_values(value)
         if not isinstance(value, np.ma.MaskedArray):
             return np.asarray(value)
     except Exception as error:  # a foreign object's own code runs here, which may raise anything
@@ -83,6 +83,19 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
     if np.ma.is_masked(value):
         raise BadInput(f"{name} has {int(np.ma.getmaskarray(value).sum())} masked values; fill them, or leave them out")
     return np.ma.getdata(value)
+
+
+def _table_values(table: Any) -> Any:
+    """Values of a table; what it calls missing among objects is ``None``, and its own types of number are numpy's."""
+    values = table.to_numpy()
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "O":
+        return values
+    missing = np.asarray(table.isna(), dtype=bool) if hasattr(table, "isna") else np.equal(values, None)
+    if missing.any():
+        values = values.copy()
+        values[missing] = None
+        return values
+    return values if any(isinstance(value, str) for value in values.flat) else np.array(values.tolist())
 
 
 def _from_tensor(value: Tensor, name: str) -> Tensor:

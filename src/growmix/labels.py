@@ -18,7 +18,8 @@ Names: TypeAlias = tuple[str, ...]
 def as_names(y: Any) -> list[str | None] | None:
     """Labels as a list of names, ``None`` for an example without one; ``None`` if they are no names at all.
 
-    Only ``None`` says that an example has no label: neither the empty string nor NaN does.
+    Only ``None`` says that an example has no label: neither the empty string nor NaN does. (What a table calls missing
+    is ``None`` when it comes here.)
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from growmix import GrowingMixture, GrowmixError
+from growmix import GrowingMixture, GrowmixError, memory
 from growmix.data import TaskData
 from growmix.model import Model
 from growmix.routing import ComponentScores
@@ -407,8 +407,9 @@ def test_what_is_no_images_is_refused(state_hash: Callable[..., str], name: str,
 anything = st.one_of(
     st.none(),
     st.booleans(),
-    st.integers(),
     st.integers(-3, 5),
+    st.integers(min_value=10**15),  # nothing in between: what fits into memory would be made
+    st.integers(max_value=-4),
     st.floats(),
     st.text(max_size=3),
     st.sampled_from(["0", "1", "both", "example", "group", "cat"]),
@@ -604,6 +605,32 @@ def test_what_is_no_task_is_refused(state_hash: Callable[..., str], name: str, c
         task = WRONG_TASKS[what](x)
     refuses(lambda: model.learn(task))
     assert state_hash(model) == state_hash(model_of(name))
+
+
+def test_what_can_not_fit_is_refused_with_the_number(
+    monkeypatch: pytest.MonkeyPatch, state_hash: Callable[..., str]
+) -> None:
+    mixture = GrowingMixture(**{**TINY, "hidden": 65_536})
+    with pytest.raises(
+        GrowmixError, match=r"training 8,5\d\d,\d\d\d,\d\d\d weights .* needs about 128\.\d GiB .* available"
+    ):
+        monkeypatch.setattr(memory, "available", lambda: 2**36)
+        mixture.learn(noisy())
+    with pytest.raises(GrowmixError, match=r"1000000000000000 images of shape \(1, 4, 4\) needs about 56\.8 PiB"):
+        made("numbers").sample(10**15)
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "available", lambda: 10)
+    before = state_hash(made("numbers"))
+    for act in (
+        lambda: made("numbers").learn((torch.from_numpy(noisy()), [0] * 12)),
+        lambda: made("numbers").reconstruct(torch.from_numpy(noisy())),
+        lambda: made("pairs").translate(torch.from_numpy(noisy())),
+        lambda: made("numbers").sample(1),
+        lambda: made("numbers").distill(),
+    ):
+        with pytest.raises(GrowmixError, match=r"needs about .* of memory, but 10 bytes are available"):
+            act()
+    assert state_hash(made("numbers")) == before
 
 
 def test_labels_of_the_other_kind_are_refused(state_hash: Callable[..., str]) -> None:
