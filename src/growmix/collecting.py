@@ -90,7 +90,11 @@ def _table_values(table: Any) -> Any:
     values = table.to_numpy()
     if not isinstance(values, np.ndarray) or values.dtype.kind != "O":
         return values
-    missing = np.asarray(table.isna(), dtype=bool) if hasattr(table, "isna") else np.equal(values, None)
+    missing = (
+        np.asarray(table.isna(), dtype=bool)
+        if hasattr(table, "isna")
+        else np.array([value is None for value in values.flat]).reshape(values.shape)
+    )
     if missing.any():
         values = values.copy()
         values[missing] = None

@@ -299,7 +299,8 @@ class Model(ABC):
         Parameters
         ----------
         a, b
-            One image each, shape ``(channels, height, width)`` or ``(1, channels, height, width)``.
+            One image each, shape ``(channels, height, width)`` or ``(1, channels, height, width)``; one channel may be
+            left out.
         steps
             Number of images, both ends included.
         component

@@ -259,7 +259,8 @@ def pixel_faults() -> st.SearchStrategy[Any]:
 @st.composite
 def wrong_shapes(draw: st.DrawFn) -> Any:
     shape = tuple(draw(st.lists(st.integers(0, 6), max_size=6)))
-    if shape[1:] == SHAPE or shape[1:] == SHAPE[1:] or shape[1:] == (16,):
+    # the last is one image without its channel, which interpolation takes
+    if shape[1:] in (SHAPE, SHAPE[1:], (16,)) or shape == SHAPE[1:]:
         shape = (*shape[:-1], shape[-1] + 1)
     x = np.zeros(shape, dtype=draw(st.sampled_from([np.float32, np.uint8, np.float64])))
     return draw(st.sampled_from([x, torch.from_numpy(x), x.tolist()]))
