@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -185,14 +186,12 @@ def locked(x: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _folder() -> Path:
-    import tempfile
-
-    return Path(tempfile.mkdtemp(prefix="growmix-test-"))
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="growmix-test-")  # removed when Python ends
 
 
 def mapped(x: np.ndarray) -> np.ndarray:
-    file = _folder() / f"{len(x)}-{abs(hash(x.tobytes()))}.npy"
+    file = Path(_folder().name) / f"{len(x)}-{abs(hash(x.tobytes()))}.npy"
     np.save(file, x)
     read: np.ndarray = np.load(file, mmap_mode="r")
     return read
