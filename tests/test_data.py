@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
+from growmix import collecting, memory
 from growmix.data import TaskData, as_float, check_images, check_labels, check_task, label_positions, like_given
 from growmix.errors import BadInput
 
@@ -33,9 +36,46 @@ class Items(Dataset[Any]):
         return row if len(row) > 1 else row[0]
 
 
+class Table:
+    """What is known of a table of pandas or the like: it gives itself as an array when asked."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values, self.shape, self.ndim = values, values.shape, values.ndim
+
+    def __iter__(self) -> Iterator[str]:
+        yield from "columns"
+
+    def to_numpy(self) -> np.ndarray:
+        return self.values
+
+
+class Named(Items):
+    def __init__(self, keys: tuple[str, ...], *columns: Any) -> None:
+        super().__init__(*columns)
+        self.keys = keys
+
+    def __getitem__(self, i: int) -> Any:
+        return {key: column[i] for key, column in zip(self.keys, self.columns, strict=True)}
+
+
+def batches(size: int = 4) -> Iterator[Any]:
+    for start in range(0, 11, size):
+        yield FLOATS[start : start + size], LABELS[start : start + size]
+
+
 class Flow(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         yield from zip(FLOATS, LABELS, strict=True)
+
+
+class Batches(IterableDataset[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        yield from batches()
+
+
+class OwnIterable:
+    def __iter__(self) -> Iterator[Any]:
+        return batches(3)
 
 
 LABELLED: dict[str, Callable[[], Any]] = {
@@ -51,6 +91,17 @@ LABELLED: dict[str, Callable[[], Any]] = {
     "iterable-dataset": Flow,
     "loader-with-a-partial-batch": lambda: DataLoader(Items(FLOATS, LABELS), batch_size=4),
     "loader-of-an-iterable": lambda: DataLoader(Flow(), batch_size=3),
+    "other-byte-order": lambda: (FLOATS.astype(FLOATS.dtype.newbyteorder()), LABELS.astype(">i4")),
+    "lists-of-tensors": lambda: (list(torch.tensor(FLOATS).requires_grad_()), list(torch.tensor(LABELS))),
+    "expanded-tensor": lambda: (torch.tensor(FLOATS[:, :, None]).expand(-1, -1, 1, -1, -1)[:, :, 0], LABELS),
+    "masked-without-a-mask": lambda: (np.ma.MaskedArray(FLOATS), np.ma.MaskedArray(LABELS)),
+    "table-of-labels": lambda: (FLOATS, Table(LABELS)),
+    "dictionaries": lambda: Named(("image", "label"), FLOATS, LABELS),
+    "loader-of-dictionaries": lambda: DataLoader(Named(("x", "y"), FLOATS, LABELS), batch_size=4),
+    "loader-that-makes-no-batches": lambda: DataLoader(Items(FLOATS, LABELS), batch_size=None),
+    "loader-of-ready-batches": lambda: DataLoader(Batches(), batch_size=None),
+    "generator-of-batches": batches,
+    "own-iterable": lambda: OwnIterable(),
     "list-of-batches": lambda: DataLoader(TensorDataset(torch.tensor(FLOATS), torch.tensor(LABELS)), batch_size=11),
 }
 
@@ -63,13 +114,65 @@ UNLABELLED: dict[str, Callable[[], Any]] = {
     "dataset": lambda: Items(FLOATS),
     "loader": lambda: DataLoader(Items(FLOATS), batch_size=4),
     "loader-of-tuples": lambda: DataLoader(TensorDataset(torch.tensor(FLOATS)), batch_size=4),
+    "dictionaries": lambda: Named(("pixel_values",), FLOATS),
+    "generator-of-images": lambda: (x for x, _ in batches()),
+    "pairs-with-none": lambda: Items(FLOATS, [None] * 11),
 }
+
+NAMES = ["dog", "cat", "dog", None, "ant", "cat", "ant", None, "dog", "", ""]
+NAMES[9] = NAMES[10] = "a b"
+
+
+def name_loader() -> DataLoader[Any]:
+    return DataLoader(Items(FLOATS, NAMES), batch_size=5, collate_fn=lambda rows: tuple(zip(*rows, strict=True)))
+
+
+NAMED: dict[str, Callable[[], Any]] = {
+    "list": lambda: (FLOATS, NAMES),
+    "tuple": lambda: (FLOATS, tuple(NAMES)),
+    "objects": lambda: (FLOATS, np.array(NAMES, dtype=object)),
+    "table": lambda: (FLOATS, Table(np.array(NAMES, dtype=object))),
+    "dataset": lambda: Items(FLOATS, NAMES),
+    "dictionaries": lambda: Named(("img", "label"), FLOATS, NAMES),
+    "batches": lambda: ((FLOATS[k : k + 3], NAMES[k : k + 3]) for k in range(0, 11, 3)),
+    "batches-one-of-which-has-no-name": lambda: ((FLOATS[i:j], NAMES[i:j]) for i, j in ((0, 3), (3, 4), (4, 11))),
+    "task-data": lambda: check_task((FLOATS, NAMES)),
+}
+
+
+@pytest.mark.parametrize("make", NAMED.values(), ids=NAMED)
+def test_names_are_numbered_in_the_order_in_which_they_appear(make: Callable[[], Any]) -> None:
+    task = check_task(make())
+    assert task.names == ("dog", "cat", "ant", "a b")
+    assert task.y is not None
+    assert task.y.tolist() == [0, 1, 0, -1, 2, 1, 2, -1, 0, 3, 3]
+    assert torch.equal(task.x, torch.tensor(FLOATS))
+
+
+@pytest.mark.parametrize("dtype", ["U5", object])
+def test_arrays_of_strings_are_names(dtype: Any) -> None:
+    labels, names = check_labels(np.array(["dog", "cat", "dog"], dtype=dtype), 3)
+    assert (labels.tolist(), names) == ([0, 1, 0], ("dog", "cat"))
+
+
+@given(st.lists(st.sampled_from("abcdef") | st.none(), min_size=4, max_size=9), st.permutations("abcdef"))
+def test_names_keep_the_numbers_that_they_have(given: list[str | None], known: list[str]) -> None:
+    x = torch.rand(len(given), 1, 2, 2)
+    if not any(given):
+        return
+    task = check_task((x, given)).numbered_after(tuple(known[:3]))
+    assert task.names[:3] == tuple(known[:3])
+    assert set(task.names[3:]) == set(filter(None, given)) - set(known[:3])
+    assert task.y is not None
+    assert [None if k < 0 else task.names[k] for k in task.y.tolist()] == given
 
 
 @pytest.mark.parametrize("make", LABELLED.values(), ids=LABELLED)
 def test_every_kind_of_labelled_data_is_the_same_task(make: Callable[[], Any]) -> None:
     task = check_task(make(), (3, 5, 4))
     assert task.x.dtype == torch.float32
+    assert task.x.is_contiguous()
+    assert not task.x.requires_grad
     assert torch.equal(task.x, torch.tensor(FLOATS))
     assert task.y is not None
     assert task.y.dtype == torch.int64
@@ -117,6 +220,146 @@ def test_one_channel_may_be_left_out_and_pixels_may_be_flat() -> None:
     assert torch.equal(check_images(flat, (3, 5, 4)), torch.tensor(FLOATS))
 
 
+def test_a_table_is_images_row_by_row() -> None:
+    pixels = Table(BYTES[:, :, :4].reshape(11, -1)[:, :16])
+    assert torch.equal(check_images(pixels)[:, 0], torch.tensor(pixels.values.reshape(11, 4, 4)))
+    assert check_task((pixels, Table(LABELS))).classes() == (0, 1, 2, 5)
+
+
+class TableWithGaps(Table):
+    def isna(self) -> np.ndarray:
+        return np.array([value is None or value != value for value in self.values])
+
+
+def test_what_a_table_calls_missing_is_no_label() -> None:
+    gaps = np.array([name or float("nan") for name in NAMES], dtype=object)
+    assert check_task((FLOATS, TableWithGaps(gaps))).names == ("dog", "cat", "ant", "a b")
+    assert check_task((FLOATS, TableWithGaps(LABELS.astype(object)))).classes() == (0, 1, 2, 5)
+    numbers = LABELS.astype(object)
+    numbers[3] = None
+    with pytest.raises(BadInput, match="numbers are needed"):
+        check_task((FLOATS, TableWithGaps(numbers)))
+
+
+def test_tables_of_pandas_are_taken() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(BYTES.reshape(11, -1)[:, :16])
+    assert check_task((frame, pandas.Series(LABELS))).classes() == (0, 1, 2, 5)
+    assert check_task((frame, pandas.Series(NAMES))).names == ("dog", "cat", "ant", "a b")
+    assert check_task((frame, pandas.Series(NAMES, dtype="string"))).names == ("dog", "cat", "ant", "a b")
+    assert check_task((frame, pandas.Series(LABELS, dtype="Int64"))).classes() == (0, 1, 2, 5)
+    assert torch.equal(check_images((frame / 255).astype("Float32")), check_images((frame / 255).astype("float32")))
+    with pytest.raises(BadInput, match="numbers are needed"):
+        check_images((frame / 255).astype("Float32").where(frame > 3))
+    assert check_task((frame, pandas.Series(NAMES[:3] * 3 + NAMES[:2], dtype="category"))).names == ("dog", "cat")
+
+
+def test_memory_maps_are_read_and_left_alone(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", FLOATS.astype(np.float64))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert torch.equal(check_images(mapped), torch.tensor(FLOATS))
+    assert np.array_equal(np.load(tmp_path / "x.npy"), FLOATS.astype(np.float64))
+
+
+def test_lists_and_pieces_of_images_are_targets_too() -> None:
+    source, target = FLOATS[:, :1], FLOATS
+    kinds = [
+        (source, target.tolist()),
+        TensorDataset(torch.tensor(source), torch.tensor(target)),
+        ((source[k : k + 4], target[k : k + 4]) for k in range(0, 11, 4)),
+        Named(("image", "target"), source, target),
+    ]
+    for kind in kinds:
+        task = check_task(kind)
+        assert task.y is None
+        assert task.target is not None
+        assert torch.equal(task.target, torch.tensor(target))
+
+
+def test_labels_that_come_with_images_are_not_even_looked_at() -> None:
+    junk = [object()] * 11
+    assert torch.equal(check_images(Items(FLOATS, junk)), torch.tensor(FLOATS))
+    assert torch.equal(check_images(TaskData(torch.tensor(FLOATS), None)), torch.tensor(FLOATS))
+
+
+class Torn(Exception):
+    """The user's own."""
+
+
+def torn(after: int, error: BaseException) -> Iterator[Any]:
+    yield from list(batches())[:after]
+    raise error
+
+
+class TornItems(Items):
+    def __getitem__(self, i: int) -> Any:
+        if i == 7:
+            raise Torn("the file is gone\nand its folder")
+        return super().__getitem__(i)
+
+
+class TornFlow(IterableDataset[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        raise Torn("no file at all")
+
+
+@pytest.mark.parametrize(
+    ("make", "place"),
+    [
+        (lambda: torn(2, Torn("the file is gone")), "batch 2"),
+        (lambda: torn(0, StopAsyncIteration()), "batch 0"),
+        (lambda: torn(1, RuntimeError("a tensor that is none")), "batch 1"),
+        (lambda: TornItems(FLOATS, LABELS), "example 7"),
+        (lambda: DataLoader(TornItems(FLOATS, LABELS), batch_size=4), "batch 1"),
+        (lambda: DataLoader(TornItems(FLOATS, LABELS), batch_size=4, num_workers=1), "batch 1"),
+        (TornFlow, "example 0"),
+    ],
+)
+def test_an_exception_of_the_users_own_data_is_the_cause_of_one_that_says_where(
+    make: Callable[[], Any], place: str
+) -> None:
+    for check in (check_task, check_images):
+        with pytest.raises(BadInput, match=f"data failed at {place}: ") as caught:
+            check(make())
+        assert "\n" not in str(caught.value)
+        assert isinstance(caught.value.__cause__, (Torn, StopAsyncIteration, RuntimeError))
+
+
+def test_an_interruption_passes_as_it_is() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        check_task(torn(2, KeyboardInterrupt()))
+
+
+def test_what_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SMALL", 0)
+    needed = FLOATS.nbytes
+    for have, fits in ((needed, True), (needed - 1, False)):
+        monkeypatch.setattr(memory, "available", lambda have=have: have)
+        monkeypatch.setattr(collecting, "available", lambda have=have: have)
+        copied = [FLOATS, FLOATS.astype(np.float64), torch.tensor(FLOATS).double(), DataLoader(Items(FLOATS))]
+        for x in copied:
+            if fits:
+                check_images(x)
+            else:
+                with pytest.raises(BadInput, match=r"2\.6 KiB of memory, but 2\.6 KiB are available"):
+                    check_images(x)
+        check_images(torch.tensor(FLOATS))  # nothing is made of it
+
+
+def test_an_endless_iterable_ends_where_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(collecting, "available", lambda: 10**5)
+    with pytest.raises(BadInput, match=r"data up to batch \d+ needs about 97\.. KiB"):
+        check_task(itertools.repeat(FLOATS[:1]))
+
+
+def test_the_system_says_how_much_memory_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = memory.available()
+    assert told is None or told > 2**20
+    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "none")
+    assert memory.available() is None or memory.available() > 2**20
+
+
 def test_the_users_memory_is_neither_kept_nor_changed_by_numpy_input() -> None:
     mine = BYTES.copy()
     task = check_task((mine, LABELS))
@@ -161,6 +404,19 @@ BAD_IMAGES: dict[str, tuple[Any, str]] = {
     "no-channels": (np.zeros((4, 0, 2, 2)), "without any pixel"),
     "no-pixels": (np.zeros((4, 1, 0, 2)), "without any pixel"),
     "no-flat-pixels": (np.zeros((4, 0)), "pixel|values"),
+    "beyond-single-precision": (with_pixel(1e300), "NaN or infinite"),
+    "masked": (np.ma.MaskedArray(FLOATS, FLOATS > 0.5), "masked"),
+    "dates": (np.zeros((4, 2, 2), dtype="M8[D]"), "datetime64"),
+    "records": (np.zeros(4, dtype=[("a", "f4"), ("b", "i4")]), "numbers are needed"),
+    "terabytes": (np.broadcast_to(np.float32(0.5), (10**6, 1, 10**3, 10**3)), r"3\.6 TiB.*available"),
+    "terabytes-of-a-tensor": (torch.zeros(1).expand(10**6, 1, 10**3, 10**3), r"3\.6 TiB.*available"),
+    "tensors-of-unlike-shape": ([torch.zeros(1, 2, 2), torch.zeros(1, 3, 3)], r"\(1, 2, 2\), \(1, 3, 3\)"),
+    "gradients-in-a-ragged-list": ([torch.zeros(2, requires_grad=True), 1.0], "one array"),
+    "an-iterator-of-nothing": (iter(()), "empty"),
+    "a-class": (np.ndarray, "numbers are needed"),
+    "a-function": (len, "numbers are needed"),
+    "none": (None, "numbers are needed"),
+    "a-set": ({0.5}, "numbers are needed"),
 }
 
 
@@ -169,6 +425,28 @@ def test_images_that_are_none_are_refused_in_one_line_that_names_them(x: Any, sa
     with pytest.raises(BadInput, match=says) as caught:
         check_images(x)
     assert "\n" not in str(caught.value)
+
+
+ODD_TENSORS: dict[str, tuple[Callable[[], Tensor], str]] = {
+    "sparse": (lambda: torch.tensor(FLOATS).to_sparse(), r"sparse_coo.*to_dense"),
+    "compressed": (lambda: torch.rand(4, 16).to_sparse_csr(), r"sparse_csr.*to_dense"),
+    "nested": (lambda: torch.nested.nested_tensor([torch.rand(2, 2), torch.rand(3, 3)]), "nested"),
+    "quantised": (lambda: torch.quantize_per_tensor(torch.rand(4, 1, 2, 2), 0.1, 0, torch.quint8), "dequantize"),
+    "meta": (lambda: torch.rand(4, 1, 2, 2, device="meta"), "meta"),
+    "eight-bit-floats": (lambda: torch.rand(4, 1, 2, 2).to(torch.float8_e4m3fn), "float8"),
+}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # some of these kinds are called young, or old
+@pytest.mark.parametrize(("make", "says"), ODD_TENSORS.values(), ids=ODD_TENSORS)
+def test_tensors_that_hold_no_plain_numbers_are_refused_with_the_way_out(make: Callable[[], Tensor], says: str) -> None:
+    try:
+        x = make()
+    except (AttributeError, RuntimeError) as error:
+        pytest.skip(f"this torch makes none: {error}")
+    for kind in (x, [x] if x.device.type == "meta" else x):
+        with pytest.raises(BadInput, match=says):
+            check_images(kind)
 
 
 def test_channels_last_are_refused_with_the_way_out() -> None:
@@ -203,7 +481,14 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "halves": (torch.full((11,), 0.5), "float32"),
     "nan": (np.full(11, np.nan), "float"),
     "below-minus-1": (LABELS - 1, "-2"),
-    "text": (np.array(["cat"] * 11), "numbers are needed"),
+    "too-few-names": (["cat"] * 10, r"\(10,\).*11 images"),
+    "one-name": ("cat", r"\(\)"),
+    "a-column-of-names": (np.array([["cat"]] * 11), r"\(11, 1\)"),
+    "names-and-numbers": ([*["cat"] * 10, 3], "names and 3"),
+    "names-and-nan": (np.array([*["cat"] * 10, float("nan")], dtype=object), "names and nan.*None"),
+    "an-empty-name": ([*["cat"] * 10, ""], "empty name.*None"),
+    "bytes": (np.array([b"cat"] * 11), "numbers are needed"),
+    "a-set": ({1, 2, 3}, "numbers are needed"),
     "objects": (np.array([None] * 11), "numbers are needed"),
     "ragged": ([[0], [0, 1]] + [[0]] * 9, "one array"),
     "complex": (torch.ones(11, dtype=torch.complex64), "complex"),
@@ -221,9 +506,9 @@ def test_labels_that_are_none_are_refused_in_one_line_that_names_them(y: Any, sa
 
 def test_labels_may_be_of_any_integer_type() -> None:
     for dtype in (np.int8, np.int16, np.int32, np.int64, np.uint8, np.uint16, np.uint64):
-        assert check_labels(np.arange(4, dtype=dtype), 4).tolist() == [0, 1, 2, 3]
-    for kind in (torch.uint8, torch.int16, torch.int32):
-        assert check_labels(torch.arange(4).to(kind), 4).dtype == torch.int64
+        assert check_labels(np.arange(4, dtype=dtype), 4)[0].tolist() == [0, 1, 2, 3]
+    for kind in (torch.uint8, torch.int16, torch.int32, torch.uint16, torch.uint64):
+        assert check_labels(torch.arange(4).to(kind), 4)[0].dtype == torch.int64
 
 
 def test_truth_values_are_labels_or_not_whatever_they_come_in() -> None:
@@ -231,7 +516,7 @@ def test_truth_values_are_labels_or_not_whatever_they_come_in() -> None:
     outcomes = []
     for labels in (truth, torch.tensor(truth)):
         try:
-            outcomes.append(check_labels(labels, 3).tolist())
+            outcomes.append(check_labels(labels, 3)[0].tolist())
         except BadInput:
             outcomes.append(["refused"])
     assert outcomes[0] == outcomes[1]
@@ -250,6 +535,14 @@ BAD_TASKS: dict[str, tuple[Any, str]] = {
     "empty-dataset": (Items(FLOATS[:0]), "empty"),
     "empty-loader": (DataLoader(Items(FLOATS[:1]), batch_size=4, drop_last=True), "empty"),
     "list-of-pair": ([FLOATS, LABELS], "one array"),
+    "mapping-without-images": (Named(("pictures", "label"), FLOATS, LABELS), r"\['label', 'pictures'\].*pixel_values"),
+    "mapping-with-two-labels": (Named(("x", "y", "label"), FLOATS, LABELS, LABELS), "at most one of y, label"),
+    "labels-of-two-kinds": (Items(FLOATS, ["cat"] * 10 + [3]), "names and 3"),
+    "batches-of-two-kinds": (iter([(FLOATS[:5], ["cat"] * 5), (FLOATS[5:], LABELS[5:])]), "names"),
+    "bytes-and-floats": (iter([BYTES[:5], FLOATS[5:]]), "whole numbers and floats"),
+    "batches-of-one-number": (iter([0.5, 0.25]), "unlike shape|empty"),
+    "text-in-pieces": (iter(["mnist"] * 4), "numbers are needed"),
+    "names-of-pairs": (TaskData(torch.tensor(FLOATS), torch.tensor(LABELS), names=("cat",)), "label 5.*names for 1"),
     "triples": (Items(FLOATS, LABELS, LABELS), "tuples of 3"),
     "unlike-items": (Items([FLOATS[0], FLOATS[1][:, :4]] * 2), "unlike shape"),
     "half-labelled-items": (Items([(FLOATS[0], 1), FLOATS[1], FLOATS[2], FLOATS[3]]), "label for 1 of 4"),

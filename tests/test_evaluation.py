@@ -17,7 +17,7 @@ from growmix.data import TaskData
 from growmix.evaluation import Evaluator, Scores, evaluate, evaluate_student
 from growmix.learner import Part, Step
 from growmix.routing import ComponentScores
-from growmix.streams import Task
+from growmix.streams import Task, from_arrays
 from growmix.training import TrainingLog
 
 
@@ -241,13 +241,57 @@ def test_a_group_goes_to_one_component_whose_classes_alone_compete() -> None:
 
 def test_every_version_of_a_component_sees_every_test_set_once() -> None:
     mixture: Any = FakeMixture((0, 1), (2, 3))
-    stream = [*two_tasks(), task(2, (4,), says=[0] * 4, best=[0] * 4, labels=[4] * 4)]
+    last = task(2, (4,), says=[0] * 4, best=[0] * 4, labels=[4] * 4)
+    stream = [*two_tasks(), replace(last, train=TaskData(last.test.x))]  # learnt without its label
     evaluator = followed(mixture, stream, 0, 1, 0)
     evaluator.scores()
     evaluator.scores()
     evaluator.after_task(mixture)
     expected = [(0, 1, 0), (1, 1, 0), (0, 1, 1), (1, 1, 1), (0, 2, 0), (0, 2, 1), (0, 2, 2), (1, 1, 2)]
     assert sorted(mixture.scored) == sorted(expected)
+
+
+def test_labels_that_the_mixture_never_met_are_refused_unless_the_training_data_kept_them_back() -> None:
+    mixture = learnt(FakeMixture((0, 1)), 0)
+    stream = [task(0, (0, 7), says=[0] * 4, best=[0] * 4, labels=[0, 0, 7, 7])]
+    with pytest.raises(BadInput, match=r"'task 0'.*\[7\].*allowed are \[0, 1\]"):
+        evaluate(mixture, stream)
+    partly = TaskData(stream[0].test.x, torch.tensor([0, 0, -1, -1]))
+    scores = evaluate(mixture, [Task("partly", partly, stream[0].test, (0, 7))])
+    assert scores.task_agnostic == ((0.5,),)
+
+
+def test_a_mixture_that_learnt_names_is_compared_with_a_stream_by_name() -> None:
+    x = [np.random.default_rng(k).random((20, 1, 4, 4)) for k in range(3)]
+    as_names = [np.array(names)[np.arange(20) % 2] for names in (["b", "a"], ["d", "c"], ["f", "e"])]
+    named = from_arrays([(a, y, a, y) for a, y in zip(x, as_names, strict=True)], class_names=list("abcdef"))
+    mixture = GrowingMixture("mlp", hidden=4, latent=2, epochs=2, device="cpu", student_examples=9, student_epochs=1)
+    for kind in (1, 0):  # in another order than the stream's
+        mixture.learn((x[kind], as_names[kind]))
+    assert mixture.classes_.tolist() == ["d", "c", "b", "a"]
+    other_way = from_arrays([(x[k], as_names[k], x[k], as_names[k]) for k in (1, 0, 2)], class_names=list("abcdef"))
+    numbers = [np.array(["abcdef".index(name) for name in y]) for y in as_names]
+    numbered = from_arrays([(x[k], numbers[k], x[k], numbers[k]) for k in (1, 0, 2)], class_names=list("abcdef"))
+    for stream in (other_way, numbered):
+        assert stream.class_names == tuple("abcdef")
+        scores = evaluate(mixture, stream)
+        assert scores.task_agnostic is not None
+        for column, k in enumerate((1, 0)):
+            right = float((mixture.predict(x[k]) == as_names[k]).mean())
+            assert scores.task_agnostic[-1][column] == pytest.approx(right)
+        assert scores.chance == (None, None)
+    student = mixture.distill()
+    assert evaluate_student(student, other_way, tasks=2).task_agnostic is not None
+    with pytest.raises(BadInput, match="never learnt; allowed are"):
+        evaluate_student(student, other_way)
+    with pytest.raises(BadInput, match="class_names"):
+        evaluate(mixture, list(numbered))
+    again = GrowingMixture("mlp", hidden=4, latent=2, epochs=1, device="cpu")
+    for each in named:
+        again.learn(each.train)
+        assert set(again.predict(each.test.x)) <= set(again.classes_)
+    assert again.classes_.tolist() == list("abcdef")
+    assert evaluate(again, named).task_agnostic is not None
 
 
 def test_scores_of_versions_that_are_gone_are_dropped() -> None:

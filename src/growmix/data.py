@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from growmix.collecting import as_numpy, as_tensor, gather, is_array, is_pieces
 from growmix.errors import BadInput
+from growmix.labels import Names, as_names, number_names
 
 Shape: TypeAlias = tuple[int, int, int]
 """Channels, height, width of one image."""
@@ -37,18 +38,21 @@ class TaskData:
     target
         Images that ``x`` is to be translated to, as ``x`` but with channels of their own, shape
         ``(n, target channels, height, width)``; ``None`` when the data are no pairs.
+    names
+        Name of the label 0, 1, 2, ... where labels were given as strings; else empty.
     """
 
     x: Tensor
     y: Tensor | None = None
     target: Tensor | None = None
+    names: Names = ()
 
     def __len__(self) -> int:
         return self.x.shape[0]
 
     def __getitem__(self, index: Tensor | slice) -> TaskData:
-        parts = (None if part is None else part[index] for part in (self.y, self.target))
-        return TaskData(self.x[index], *parts)
+        y, target = (None if part is None else part[index] for part in (self.y, self.target))
+        return TaskData(self.x[index], y, target, self.names)
 
     @property
     def shape(self) -> Shape:
@@ -74,6 +78,29 @@ class TaskData:
             return ()
         return tuple(label for label in torch.unique(self.y).tolist() if label != UNLABELLED)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its images."""
+        return self.x.nbytes + (0 if self.target is None else self.target.nbytes)
+
+    def numbered_after(self, known: Names) -> TaskData:
+        """The same with known names under their known numbers; those that are new get the numbers after them.
+
+        Examples
+        --------
+        >>> task = check_task((np.random.default_rng(0).random((4, 8, 8)), ["dog", "cat", "dog", None]))
+        >>> task.names, task.y.tolist()
+        (('dog', 'cat'), [0, 1, 0, -1])
+        >>> again = task.numbered_after(("cow", "cat"))
+        >>> again.names, again.y.tolist()
+        (('cow', 'cat', 'dog'), [2, 1, 2, -1])
+        """
+        if not self.names or self.y is None:
+            return self
+        names = (*known, *(self.names[k] for k in self.classes() if self.names[k] not in known))
+        numbers = [names.index(name) if name in names else UNLABELLED for name in self.names]
+        return replace(self, y=torch.tensor([*numbers, UNLABELLED])[self.y], names=names)
+
 
 def as_float(x: Tensor) -> Tensor:
     """Pixels as ``float32`` in [0, 1]: bytes are divided by 255, floats are left alone."""
@@ -86,22 +113,26 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
     Parameters
     ----------
     data
-        ``x`` alone; an ``(x, y)`` pair of arrays or tensors; a :class:`TaskData`; a torch ``Dataset`` of
-        images or ``(image, label)`` pairs; a ``DataLoader`` of batches of these. Where the second of a pair has three
-        or more dimensions, it is the image that the first is to be translated to.
+        Images alone, or a pair ``(x, y)`` of images and labels, as arrays: numpy (any layout, ``float16`` to
+        ``float64``, whole numbers as bytes, memory maps), tensors of any device, lists, tables such as those of pandas.
+        Or pieces of these: a torch ``Dataset`` or ``IterableDataset`` of examples, a ``DataLoader`` or any other
+        iterable of batches, each images, a pair, or a dictionary (see :func:`growmix.collecting.gather`). Or a
+        :class:`TaskData`. Where the second of a pair has three or more dimensions, it is the image that the first is
+        to be translated to.
     shape
         Channels, height and width that the images must have; ``None`` takes any.
 
     Returns
     -------
     TaskData
-        At least four examples, not all alike.
+        At least four examples, not all alike. Labels that are strings are numbered in the order in which they appear.
 
     Raises
     ------
     BadInput
-        Not images, unlike ``shape``, not finite, out of range, too few, all alike; labels of another
-        length, not integers or below -1; a pair of images of unlike size.
+        Not images, unlike ``shape``, not finite, out of range, too few, all alike, or too many for the memory; labels
+        of another length, neither whole numbers from -1 on nor strings; a pair of images of unlike size. An exception
+        that a data set or loader raised is the cause of a BadInput that says at which piece.
 
     Examples
     --------
@@ -109,10 +140,14 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
     >>> task.x.shape, task.classes()
     (torch.Size([6, 1, 8, 8]), (0, 1))
     """
-    x, y, target = _parts(data)
+    x, y, target, names = _parts(data)
     images = check_images(x, shape)
     n = images.shape[0]
-    labels = None if y is None else check_labels(y, n)
+    labels = None
+    if y is None:
+        names = ()
+    else:
+        labels, names = (_check_numbers(y, n, len(names)), names) if names else check_labels(y, n)
     targets = None if target is None else check_targets(target, images)
     if labels is not None and targets is not None:
         raise BadInput("data has labels and targets; pairs of images are learnt without labels: leave y out")
@@ -120,7 +155,7 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
         raise BadInput(f"data has {n} example{'s' * (n != 1)}; learning needs at least {MIN_EXAMPLES}")
     if bool((images == images[:1]).all()):
         raise BadInput(f"all {n} images in data are alike; there is nothing to learn from one image")
-    return TaskData(images, labels, targets)
+    return TaskData(images, labels, targets, names)
 
 
 def check_targets(target: Any, source: Tensor) -> Tensor:
@@ -156,10 +191,9 @@ def check_images(x: Any, shape: Shape | None = None) -> Tensor:
     Parameters
     ----------
     x
-        Array, tensor or nested sequence: ``(n, channels, height, width)``, ``(n, height, width)`` for one
-        channel, or ``(n, pixels)`` for one channel when ``shape`` or a square number tells the rest.
-        Floats in [0, 1], bytes in 0..255; integers of another width count as bytes. A ``Dataset`` or ``DataLoader``
-        is gathered; its labels are left alone.
+        Anything that :func:`check_task` takes; labels that come along are left alone. Shape ``(n, channels, height,
+        width)``, ``(n, height, width)`` for one channel, or ``(n, pixels)`` for one channel when ``shape`` or a square
+        number tells the rest. Floats in [0, 1], bytes in 0..255; integers of another width count as bytes.
     shape
         What every image must have; ``None`` takes any.
 
@@ -168,9 +202,7 @@ def check_images(x: Any, shape: Shape | None = None) -> Tensor:
     BadInput
         See the message: it names the argument, what was given and what is allowed.
     """
-    if isinstance(x, (Dataset, DataLoader)):
-        x, _ = _pair(x)  # labels that come along are not asked for
-    tensor = _tensor(x, "x")
+    tensor = read_images(x)
     if tensor.ndim == 0 or tensor.shape[0] == 0:
         raise BadInput(f"x is empty (shape {tuple(tensor.shape)}); at least one image is needed")
     if 0 in tensor.shape:
@@ -184,95 +216,84 @@ def check_images(x: Any, shape: Shape | None = None) -> Tensor:
     return _in_range(tensor)
 
 
-def check_labels(y: Any, n: int) -> Tensor:
-    """Labels as ``int64`` of shape ``(n,)``, each -1 (unlabelled) or a class number.
+def read_images(x: Any, name: str = "x") -> Tensor:
+    """What :func:`check_images` takes as one tensor; whether that is images is not asked yet."""
+    if isinstance(x, TaskData):
+        return as_tensor(x.x, name)
+    return gather(x, seconds=False)[0] if is_pieces(x) else as_tensor(x, name)
+
+
+def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
+    """Labels as ``int64`` of shape ``(n,)``, each -1 (unlabelled) or a class number; and names, if they were strings.
+
+    Parameters
+    ----------
+    y
+        Whole numbers, -1 for unlabelled; or strings, ``None`` for unlabelled.
+    n
+        How many there must be.
 
     Raises
     ------
     BadInput
-        If there are not ``n``, if they are not whole numbers, or one is below -1.
+        If there are not ``n``, if they are neither whole numbers nor strings, or one is below -1.
+
+    Examples
+    --------
+    >>> check_labels([0, -1], 2), check_labels(["cat", None], 2)
+    ((tensor([ 0, -1]), ()), (tensor([ 0, -1]), ('cat',)))
     """
-    labels = _tensor(y, "y")
+    if not isinstance(y, (list, tuple, Tensor)):
+        y = as_numpy(y, "y")
+    named = as_names(y)
+    if named is None:
+        return _check_numbers(y, n), ()
+    numbers, names = number_names(named)
+    return _check_numbers(numbers, n), names
+
+
+def _check_numbers(y: Any, n: int, most: int | None = None) -> Tensor:
+    """Labels that are whole numbers; below ``most``, if that is known."""
+    labels = as_tensor(y, "y")
     if labels.ndim != 1 or labels.shape[0] != n:
         raise BadInput(f"y has shape {tuple(labels.shape)}, but x has {n} images; y must have shape ({n},)")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+    if labels.is_floating_point() or labels.dtype == torch.bool:
         raise BadInput(f"y is of type {labels.dtype}; labels are integers, with -1 for unlabelled")
     labels = labels.to(torch.int64)
     if int(labels.min()) < UNLABELLED:
         raise BadInput(f"y has the label {int(labels.min())}; labels are 0 or above, or -1 for unlabelled")
+    if most is not None and int(labels.max()) >= most:
+        raise BadInput(f"y has the label {int(labels.max())}, but there are names for {most} labels, from 0 on")
     return labels
 
 
-def _parts(data: Any) -> tuple[Any, Any, Any]:
-    """Images, labels and targets, the last two ``None`` where there are none."""
+def _parts(data: Any) -> tuple[Any, Any, Any, Names]:
+    """Images, labels and targets, the last two ``None`` where there are none; names of labels that are numbered."""
     if isinstance(data, TaskData):
-        return data.x, data.y, data.target
-    x, second = _pair(data)
-    if second is not None and getattr(second, "ndim", 0) >= 3:
-        return x, None, second
-    return x, second, None
+        return data.x, data.y, data.target, data.names
+    if is_pieces(data):
+        x, second = gather(data)
+    elif isinstance(data, tuple) and len(data) == 2:
+        x, second = data
+    elif is_array(data):
+        x, second = data, None
+    else:
+        raise BadInput(
+            f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset, a DataLoader and an "
+            "iterable of batches"
+        )
+    if _dimensions(second) >= 3:
+        return x, None, second, ()
+    return x, second, None, ()
 
 
-def _pair(data: Any) -> tuple[Any, Any]:
-    if isinstance(data, TaskData):
-        return data.x, data.y
-    if isinstance(data, DataLoader):
-        return _gather(data, batched=True)
-    if isinstance(data, IterableDataset):
-        return _gather(data, batched=False)
-    if isinstance(data, Dataset):
-        if not hasattr(data, "__len__"):
-            raise BadInput(f"data is a {type(data).__name__} without a length; give it one, or an IterableDataset")
-        length: int = len(data)
-        return _gather((data[i] for i in range(length)), batched=False)
-    if isinstance(data, tuple) and len(data) == 2:
-        return data
-    if isinstance(data, (np.ndarray, Tensor, list)):
-        return data, None
-    raise BadInput(f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset and a DataLoader")
-
-
-def _gather(items: Iterable[Any], *, batched: bool) -> tuple[Tensor, Tensor | None]:
-    """Collect a data set that is given in pieces, all of them, the last partial batch included."""
-    xs: list[Tensor] = []
-    ys: list[Tensor] = []
-    for item in items:
-        pair = tuple(item) if isinstance(item, (tuple, list)) else (item,)
-        if len(pair) > 2:
-            raise BadInput(f"data yields tuples of {len(pair)}; allowed are images, or pairs of image and label")
-        xs.append(_tensor(pair[0], "x"))
-        ys.extend(_tensor(second, "y") for second in pair[1:])
-    if not xs:
-        raise BadInput("data is empty; at least one example is needed")
-    if ys and len(ys) != len(xs):
-        raise BadInput(f"data has a label for {len(ys)} of {len(xs)} items; label all, with -1 for unlabelled, or none")
-    join = torch.cat if batched else torch.stack
-    try:
-        return join(xs), join(ys) if ys else None
-    except (RuntimeError, TypeError) as error:
-        shapes = sorted({tuple(x.shape[batched:]) for x in xs})
-        raise BadInput(f"data has items of unlike shape or type (images of {shapes}); all must be alike") from error
-
-
-def _tensor(value: Any, name: str) -> Tensor:
-    if isinstance(value, Tensor):
-        return value.detach().cpu()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise BadInput(f"{name} can't be read as one array: {error}") from error
-    if array.dtype == np.bool_:
-        return torch.from_numpy(np.ascontiguousarray(array)).float()
-    if array.dtype.kind == "f":
-        return torch.from_numpy(np.array(array, dtype=np.float32))
-    if array.dtype == np.uint64 and array.size and int(array.max()) > np.iinfo(np.int64).max:
-        raise BadInput(f"{name} has the number {int(array.max())}, which is out of range")
-    if array.dtype.kind in "iu" and array.dtype != np.uint8:
-        return torch.from_numpy(np.array(array, dtype=np.int64))
-    if array.dtype == np.uint8:
-        # copied: torch warns of read-only memory, and the caller's array may change under us
-        return torch.from_numpy(np.array(array))
-    raise BadInput(f"{name} has the type {array.dtype}; numbers are needed")
+def _dimensions(value: Any) -> int:
+    """How many dimensions an array has, or lists in lists, as far as it matters here."""
+    depth = 0
+    while isinstance(value, (list, tuple)) and value and depth < 3:
+        value, depth = value[0], depth + 1
+    own = getattr(value, "ndim", 0)
+    return depth + (own if isinstance(own, int) else 0)
 
 
 def _image_shaped(x: Tensor, shape: Shape | None) -> Tensor:
@@ -299,10 +320,8 @@ def _image_shaped(x: Tensor, shape: Shape | None) -> Tensor:
 
 
 def _in_range(x: Tensor) -> Tensor:
-    if x.is_complex():
-        raise BadInput(f"x is of type {x.dtype}; images are floats in [0, 1] or bytes in 0..255")
     if x.dtype == torch.uint8:
-        return x.contiguous()
+        return x
     if x.dtype == torch.bool:
         return x.float()
     low, high = float(x.min()), float(x.max())
@@ -311,12 +330,12 @@ def _in_range(x: Tensor) -> Tensor:
             raise BadInput(f"x has whole numbers from {low:g} to {high:g}; bytes in 0..255 are allowed")
         if high == 1:
             raise BadInput("x has the whole numbers 0 and 1; give floats in [0, 1], or bytes in 0..255 as uint8")
-        return x.to(torch.uint8).contiguous()
-    if not (np.isfinite(low) and np.isfinite(high)):
+        return x.to(torch.uint8)
+    if not (math.isfinite(low) and math.isfinite(high)):
         raise BadInput("x has NaN or infinite pixels; all must be finite, in [0, 1]")
     if low < 0.0 or high > 1.0:
         raise BadInput(f"x has pixels from {low:g} to {high:g}; floats must be in [0, 1] (or give bytes in 0..255)")
-    return x.to(torch.float32).contiguous()
+    return x
 
 
 def like_given(values: Tensor, given: Any) -> Any:

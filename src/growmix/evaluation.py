@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from growmix.data import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput, NotLearnt
+from growmix.labels import Names
 from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
 from growmix.metrics.images import ImageScores, PictureScores, ReconstructionScores, image_scores
 from growmix.routing import ComponentScores, combine, log_responsibilities, route_examples, route_group
@@ -195,7 +196,7 @@ def evaluate(mixture: Learner[Any], stream: Sequence[Task]) -> Scores:
     NotLearnt
         The mixture has learnt nothing.
     BadInput
-        It has learnt more tasks than the stream has.
+        It has learnt more tasks than the stream has, or never met labels of a task that it should have learnt.
 
     Examples
     --------
@@ -231,7 +232,7 @@ def evaluate_student(student: Student, stream: Sequence[Task], *, tasks: int | N
     Raises
     ------
     BadInput
-        ``tasks`` is not a number of tasks that the stream has.
+        ``tasks`` is not a number of tasks that the stream has, or the student does not know their labels.
 
     Examples
     --------
@@ -250,6 +251,7 @@ def evaluate_student(student: Student, stream: Sequence[Task], *, tasks: int | N
         tasks = len(stream)
     if not 1 <= tasks <= len(stream):
         raise BadInput(f"tasks is {tasks}; allowed are 1 to {len(stream)}, the tasks of the stream")
+    stream = in_labels_of(student, stream, tasks)
     accuracies, reconstructions, translations = [], [], []
     for i in range(tasks):
         test, classes = stream[i].test, stream[i].classes
@@ -298,7 +300,7 @@ class Evaluator:
     """
 
     def __init__(self, stream: Sequence[Task]) -> None:
-        self._stream = stream
+        self._given = self._stream = stream
         self._learner: Learner[Any] | None = None
         self._steps: tuple[Step, ...] = ()
         self._versions: tuple[int, ...] = ()
@@ -316,7 +318,8 @@ class Evaluator:
         NotLearnt
             The learner has learnt nothing.
         BadInput
-            It has learnt more tasks than the stream has, or is not the one that was followed so far.
+            It has learnt more tasks than the stream has, is not the one that was followed so far, or never met labels
+            of a task that it should have learnt.
         """
         self._follow(learner)
         learnt = len(self._steps)
@@ -374,6 +377,7 @@ class Evaluator:
             )
         if steps[: len(self._steps)] != self._steps:
             raise BadInput("this evaluator has followed another mixture; make a new Evaluator(stream)")
+        self._stream = in_labels_of(learner, self._given, len(steps))
         if learner.versions != self._versions:
             self._bounds.clear()
         self._learner, self._steps, self._versions = learner, steps, learner.versions
@@ -430,6 +434,54 @@ class Evaluator:
             scores = self._scores(learner, i, len(learner.components))
             self._bounds[i] = learner.score_samples(self._stream[i].test.x, scores=scores)
         return ReconstructionScores.with_bound(self._reconstructed.of(i), self._bounds[i])
+
+
+def in_labels_of(model: Model, stream: Sequence[Task], learnt: int) -> Sequence[Task]:
+    """A stream with the numbers that a model gives its labels.
+
+    Parameters
+    ----------
+    model
+        Has learnt numbers, which are those of the stream, or names.
+    stream
+        Its labels have names, if those that the model learnt have.
+    learnt
+        Tasks at the beginning that the model must know the labels of. A label that occurs in the test data alone may be
+        unknown where training examples had no label.
+
+    Raises
+    ------
+    BadInput
+        The model does not know a label.
+    """
+    known = model.classes_.tolist()
+    if not known:
+        return stream
+    class_names: Names = getattr(stream, "class_names", ())
+    by_name = isinstance(known[0], str)
+    if by_name and not class_names:
+        raise BadInput("the mixture learnt labels that are names, and stream has no class_names to tell its own apart")
+    for task in stream[:learnt]:
+        whole = task.train.y is not None and bool((task.train.y != UNLABELLED).all())
+        wanted = task.classes if whole else task.train.classes()
+        named = by_name or task.train.names
+        unknown = {class_names[label] if named else label for label in wanted}.difference(known)
+        if unknown:
+            raise BadInput(
+                f"task {task.name!r} has the labels {sorted(unknown)}, which were never learnt; allowed are {known}"
+            )
+    return [_numbered(task, class_names, known) for task in stream] if by_name else stream
+
+
+def _numbered(task: Task, class_names: Names, known: list[str]) -> Task:
+    """A task with its labels' positions among the names known; a name that is not known yet gets one behind."""
+    table = [known.index(name) if name in known else len(known) + k for k, name in enumerate(class_names)]
+
+    def renumbered(data: TaskData) -> TaskData:
+        return data if data.y is None else replace(data, y=torch.tensor([*table, UNLABELLED])[data.y])
+
+    train, test = renumbered(task.train), renumbered(task.test)
+    return replace(task, train=train, test=test, classes=tuple(sorted(table[label] for label in task.classes)))
 
 
 def owners_of(step: Step) -> tuple[int, ...]:

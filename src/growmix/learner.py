@@ -20,6 +20,8 @@ from growmix.data import Shape, TaskData, check_task, label_positions, like_give
 from growmix.density import no_labels
 from growmix.errors import BadInput
 from growmix.gating import Decision
+from growmix.labels import Names, check_names
+from growmix.memory import require_room
 from growmix.model import Model
 from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import TaskObjective
@@ -176,9 +178,11 @@ class Learner(Model, Generic[Memory]):
         Parameters
         ----------
         data
-            ``(x, y)`` of arrays or tensors, ``x`` alone, a torch ``Dataset`` or a ``DataLoader``. Images are
-            ``(n, channels, height, width)`` in [0, 1] (or bytes); labels are whole numbers, -1 for unlabelled. A second
-            array of images makes pairs, for translation.
+            ``(x, y)`` of arrays, tensors, lists or tables, ``x`` alone, a torch ``Dataset``, a ``DataLoader``, or any
+            iterable of batches; see :func:`growmix.data.check_task`. Images are ``(n, channels, height, width)`` in
+            [0, 1] (or bytes). Labels are whole numbers, -1 for unlabelled, or strings, ``None`` for unlabelled; one
+            kind in all tasks. New labels are welcome at any time. A second array of images makes pairs, for
+            translation.
         callbacks
             Told of the training as it goes.
 
@@ -190,7 +194,7 @@ class Learner(Model, Generic[Memory]):
         Raises
         ------
         BadInput
-            Something is wrong with ``data``.
+            Something is wrong with ``data``, or it does not fit into memory.
         NonFiniteLoss
             Training failed.
 
@@ -199,9 +203,10 @@ class Learner(Model, Generic[Memory]):
         Whatever is raised, the model stays as it was: work is done on new components or on copies.
         """
         task = self._check_task(data)
+        require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
         with seeded(self._seed(len(self._steps))) as stream:
             learnt = self._learn(task, stream, callbacks)
-        self._commit(learnt)
+        self._commit(learnt, task.names or self._names)
         return learnt.decision
 
     @abstractmethod
@@ -221,7 +226,7 @@ class Learner(Model, Generic[Memory]):
         """The memory again, from what :meth:`_pack` gave: ``saved.document["memory"]`` and ``saved.tensors``."""
 
     def _check_task(self, data: Any) -> TaskData:
-        task = check_task(data, self.shape if self._components else None)
+        task = self._numbered(check_task(data, self.shape if self._components else None))
         known = self._components[0].target_shape if self._components else task.target_shape
         if task.target_shape != known:
             raise BadInput(
@@ -240,20 +245,27 @@ class Learner(Model, Generic[Memory]):
             return replace(task, y=torch.full((len(task),), -1))
         return task
 
-    def _commit(self, learnt: Learnt[Memory]) -> None:
+    def _numbered(self, task: TaskData) -> TaskData:
+        """The task with the numbers that its labels have here, where they are names."""
+        if task.names and self._labels and not self._names:
+            raise BadInput(f"y has names such as {task.names[0]!r}, but the labels learnt are numbers: {self._labels}")
+        if task.classes() and self._names and not task.names:
+            raise BadInput(f"y has numbers such as {task.classes()[0]}, but the labels learnt are names: {self._names}")
+        return task.numbered_after(self._names)
+
+    def _commit(self, learnt: Learnt[Memory], names: Names) -> None:
         """The only place where a learner changes."""
         versions = dict(enumerate(self.versions))
+        components = list(self._components)
         for k in sorted(learnt.components):
-            component = learnt.components[k]
-            component.freeze()
-            if k < len(self._components):
-                self._components[k] = component
-            else:
-                self._components.append(component)
+            learnt.components[k].freeze()
+            components[k : k + 1] = [learnt.components[k]]
         parts = tuple(Part(k, n, versions.get(k, 0) + 1) for k, n in sorted(learnt.examples.items()))
-        self._memory = learnt.memory
-        self._steps.append(Step(learnt.decision, parts, learnt.log))
-        self._cached_router = None
+        steps = [*self._steps, Step(learnt.decision, parts, learnt.log)]
+        # one call that runs no Python: not even Ctrl-C can fall between two of these
+        vars(self).update(
+            _components=components, _steps=steps, _memory=learnt.memory, _names=names, _cached_router=None
+        )
 
     # Answers ---------------------------------------------------------------------------------------------------
 
@@ -272,7 +284,7 @@ class Learner(Model, Generic[Memory]):
         array or tensor of shape ``(n,)``, or int
             Indices of components.
         """
-        if per not in ("example", "group"):
+        if not isinstance(per, str) or per not in ("example", "group"):
             raise BadInput(f"per is {per!r}; allowed are 'example' and 'group'")
         bound = self.component_scores(x).bound
         if per == "group":
@@ -295,6 +307,7 @@ class Learner(Model, Generic[Memory]):
             "blueprint": self.blueprint.name,
             "steps": [asdict(step) for step in self._steps],
             "sampling": self._sampling.get_state().tolist(),
+            "names": list(self._names),
             "memory": memory,
         }
         persistence.save(Path(path), self.method, document, self._components, tensors)
@@ -341,6 +354,7 @@ class Learner(Model, Generic[Memory]):
         document = saved.document
         self._steps = [_step_from(step) for step in document["steps"]]
         self._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
+        self._names = check_names(document.get("names", []), self._labels)
         if len(self.versions) != len(self._components):
             raise ValueError(f"{len(self._components)} components, but {len(self.versions)} were trained")
 

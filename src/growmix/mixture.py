@@ -107,7 +107,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         One per learnt task, in order.
     components : tuple of Component
     records : tuple of Record
-    classes_ : array of int64
+    classes_ : array of int64, or of strings
         All labels learnt.
 
     Examples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -11,9 +12,11 @@ import torch
 from torch import Tensor
 
 from growmix.component import Component, most_likely
-from growmix.data import Shape, as_float, check_images, like_given
+from growmix.data import UNLABELLED, Shape, as_float, check_images, like_given, read_images
 from growmix.density import LatentDensity, no_labels
 from growmix.errors import BadInput, NonFiniteLoss, NotLearnt
+from growmix.labels import Names, names_of
+from growmix.memory import require_room
 from growmix.replay import generate, replay
 from growmix.routing import ComponentScores, Router, combine, log_responsibilities, route_examples, total_bound
 from growmix.settings import Settings
@@ -27,10 +30,12 @@ class Model(ABC):
     """Interface of everything that answers for images: what it must know, and the verbs that follow from it.
 
     All verbs take ``x`` as arrays (numpy in, numpy out) or tensors (tensors out): shape ``(n, channels, height,
-    width)``, ``float`` in [0, 1] or bytes; wrong images raise :class:`growmix.errors.BadInput`.
+    width)``, ``float`` in [0, 1] or bytes; and as all else that :func:`growmix.data.check_images` takes. Wrong images
+    raise :class:`growmix.errors.BadInput`.
     """
 
     settings: Settings
+    _names: Names = ()
 
     @property
     @abstractmethod
@@ -63,9 +68,17 @@ class Model(ABC):
 
     @property
     def classes_(self) -> np.ndarray:
-        """All labels learnt, ascending, ``int64``; empty when there were none."""
-        labels = {label for component in self.components for label in component.classes}
-        return np.array(sorted(labels), dtype=np.int64)
+        """All labels learnt; empty when there were none.
+
+        Numbers ascending, ``int64``; names in the order in which they were first met, as strings.
+        """
+        labels = torch.tensor(self._labels, dtype=torch.int64)
+        return names_of(labels, self._names) if self._names else labels.numpy()
+
+    @property
+    def _labels(self) -> list[int]:
+        """Numbers of all labels learnt, ascending."""
+        return sorted({label for component in self.components for label in component.classes})
 
     def component_scores(self, x: Any, components: Sequence[int] | None = None) -> ComponentScores:
         """Bounds and class log-probabilities under every component, or under some.
@@ -78,11 +91,11 @@ class Model(ABC):
         """
         images = self._check(x)
         everything = components is None
-        chosen = range(len(self.components)) if components is None else [self._index(k) for k in components]
+        chosen = range(len(self.components)) if components is None else [self._index(k) for k in _listed(components)]
         router = self._router() if everything else Router([self.components[k] for k in chosen])
         return router.scores(images, self._routing_noise())
 
-    def predict_proba(self, x: Any, *, component: int | None = None, classes: Sequence[int] | None = None) -> Any:
+    def predict_proba(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
         """Class probabilities, summed over components by p(k|x).
 
         Parameters
@@ -116,8 +129,10 @@ class Model(ABC):
         labels = [c.classes for c in asked]
         return like_given(combine(weights, scores.class_log_proba, labels, competing), x)
 
-    def predict(self, x: Any, *, component: int | None = None, classes: Sequence[int] | None = None) -> Any:
+    def predict(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
         """Most probable label of each image, shape ``(n,)``; parameters as :meth:`predict_proba`.
+
+        Labels that were learnt as names are predicted as names: an array of strings, whatever ``x`` is.
 
         Examples
         --------
@@ -126,7 +141,8 @@ class Model(ABC):
         """
         competing = torch.tensor(self._competing(classes), dtype=torch.int64)
         proba = torch.as_tensor(self.predict_proba(x, component=component, classes=classes))
-        return like_given(competing[proba.argmax(1)], x)
+        chosen = competing[proba.argmax(1)]
+        return names_of(chosen, self._names) if self._names else like_given(chosen, x)
 
     def score_samples(self, x: Any, *, scores: ComponentScores | None = None) -> Any:
         """Lower bound of log p(x) under the whole model, nats per example, shape ``(n,)``; estimated by draws.
@@ -148,6 +164,10 @@ class Model(ABC):
         (3,)
         """
         images = self._check(x)
+        if scores is not None and (
+            not isinstance(scores, ComponentScores) or scores.bound.shape != (len(images), len(self.components))
+        ):
+            raise BadInput("scores are not those of x; give what component_scores(x) returned, or nothing")
         stream = torch.Generator().manual_seed(_BOUND_SEED)
         half = torch.randn(_BOUND_DRAWS // 2, self._learnt()[0].latent, generator=stream)
         scores = scores or self._router().scores(images, self._routing_noise())
@@ -166,6 +186,7 @@ class Model(ABC):
         (3, 1, 8, 8)
         """
         images = self._check(x)
+        self._require_room(len(images), self.shape, "reconstructing")
         output = torch.empty(images.shape, dtype=torch.float32)
         for k, rows in self._shares(images, component):
             output[rows] = in_pieces(self.components[k], "reconstruct", images[rows])
@@ -185,7 +206,7 @@ class Model(ABC):
             output[rows] = in_pieces(self.components[k], "code", images[rows])
         return like_given(output, x)
 
-    def sample(self, n: int, component: int | None = None, label: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def sample(self, n: int, component: int | None = None, label: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Generate images.
 
         Parameters
@@ -195,14 +216,14 @@ class Model(ABC):
         component
             From this one; by default from all, in proportion to the examples that they learnt.
         label
-            Of this class; by default of all.
+            Of this class, a number or a name as it was learnt; by default of all.
 
         Returns
         -------
         images
             ``float32`` in [0, 1], shape ``(n, channels, height, width)``.
         labels
-            Asked for when generating, ``int64``, -1 without classes, shape ``(n,)``.
+            Asked for when generating, shape ``(n,)``: ``int64``, -1 without a class; or names, ``None`` without one.
 
         Examples
         --------
@@ -210,23 +231,26 @@ class Model(ABC):
         >>> images.shape, labels
         ((5, 1, 8, 8), array([2, 2, 2, 2, 2]))
         """
-        if not isinstance(n, (int, np.integer)) or n < 1:
+        if not _is_whole(n) or n < 1:
             raise BadInput(f"n is {n!r}; allowed is a whole number of 1 or more")
         n = int(n)
+        number = None if label is None else self._competing([label])[0]
+        chances = self._source(component, number)
+        self._require_room(n, self.shape, "generating")
         from_prior = self.settings.from_prior
-        which = torch.multinomial(self._source(component, label), n, replacement=True, generator=self._draws)
+        which = torch.multinomial(chances, n, replacement=True, generator=self._draws)
         images, labels = torch.empty(n, *self.shape), no_labels(n)
         for k in which.unique().tolist():
             rows = (which == k).nonzero()[:, 0]
             source = self.components[k]
-            if label is None:
+            if number is None:
                 drawn = replay(source, len(rows), self._draws, from_prior=from_prior)
             else:
-                positions = torch.full((len(rows),), source.classes.index(label))
+                positions = torch.full((len(rows),), source.classes.index(number))
                 drawn = generate(source, positions, self._draws, from_prior=from_prior)
             images[rows] = drawn.x
             labels[rows] = labels[rows] if drawn.y is None else drawn.y
-        return images.numpy(), labels.numpy()
+        return images.numpy(), names_of(labels, self._names) if self._names else labels.numpy()
 
     def translate(self, x: Any, *, component: int | None = None) -> Any:
         """What each source image becomes, by the component that answers for it, in [0, 1].
@@ -254,6 +278,7 @@ class Model(ABC):
             raise BadInput(
                 "this model learnt no pairs of images and can't translate; learn((source, target)) teaches it"
             )
+        self._require_room(len(images), shape, "translating to")
         output = torch.empty(len(images), *shape)
         for k, rows in self._shares(images, component):
             output[rows] = in_pieces(self.components[k], "translate", images[rows])
@@ -269,7 +294,8 @@ class Model(ABC):
         Parameters
         ----------
         a, b
-            One image each, shape ``(channels, height, width)`` or ``(1, channels, height, width)``.
+            One image each, shape ``(channels, height, width)`` or ``(1, channels, height, width)``; one channel may be
+            left out.
         steps
             Number of images, both ends included.
         component
@@ -289,8 +315,9 @@ class Model(ABC):
         >>> mixture.interpolate(np.zeros((1, 8, 8)), np.ones((1, 8, 8)), component=(0, 1)).shape
         (8, 1, 8, 8)
         """
-        if not isinstance(steps, int) or steps < 2:
+        if not _is_whole(steps) or steps < 2:
             raise BadInput(f"steps is {steps!r}; allowed is a whole number of 2 or more")
+        self._require_room(steps, self.shape, "interpolating with")
         ends = torch.cat([as_float(self._one(a, "a")), as_float(self._one(b, "b"))])
         if component is None:
             bound = self._router().scores(ends, self._routing_noise()).bound
@@ -311,26 +338,43 @@ class Model(ABC):
         return check_images(x, self._learnt()[0].shape)
 
     def _one(self, image: Any, name: str) -> Tensor:
-        image = image if isinstance(image, Tensor) else np.asarray(image)
-        batch = image if image.ndim == 4 else image[None]
-        if len(batch) != 1:
+        given = read_images(image, name)
+        batch = given if given.ndim in (0, 4) else given[None]
+        if given.ndim and len(batch) != 1:
             raise BadInput(f"{name} has {len(batch)} images; interpolation goes between one and one")
         return self._check(batch)
 
-    def _index(self, component: int) -> int:
-        if not isinstance(component, (int, np.integer)) or not 0 <= component < len(self._learnt()):
+    def _index(self, component: Any) -> int:
+        if not _is_whole(component) or not 0 <= component < len(self._learnt()):
             raise BadInput(f"component is {component!r}; allowed are 0 to {len(self.components) - 1}")
         return int(component)
 
-    def _competing(self, classes: Sequence[int] | None) -> list[int]:
-        known = self.classes_.tolist()
+    def _competing(self, classes: Any) -> list[int]:
+        """Numbers of the labels asked for, by default of all."""
+        known = self._labels
         if not known:
             self._learnt()
             raise BadInput("this model learnt without labels and can't predict classes; route(x) tells components")
-        asked = known if classes is None else list(classes)
-        if not asked or len(set(asked)) < len(asked) or not set(asked) <= set(known):
-            raise BadInput(f"classes is {asked}; allowed are different labels among {known}")
-        return [int(label) for label in asked]
+        if classes is None:
+            return known
+        asked = _listed(classes)
+        numbers = [self._number(label) for label in asked]
+        if not asked or len(set(numbers)) < len(asked) or not set(numbers) <= set(known):
+            raise BadInput(f"classes is {asked}; allowed are different labels among {self.classes_.tolist()}")
+        return numbers
+
+    def _number(self, label: Any) -> int:
+        """Number of one label as the user calls it, -1 if there is none such."""
+        if self._names:
+            return self._names.index(label) if isinstance(label, str) and label in self._names else UNLABELLED
+        return int(label) if _is_whole(label) else UNLABELLED
+
+    def _called(self, number: int) -> str | int:
+        """A label as the user calls it."""
+        return self._names[number] if self._names else number
+
+    def _require_room(self, n: int, shape: Shape, what: str) -> None:
+        require_room(4 * int(n) * math.prod(shape), f"{what} {n} images of shape {shape}")
 
     def _routing_noise(self) -> Tensor:
         return routing_noise(self.settings.routing_draws, self._learnt()[0].latent)
@@ -350,12 +394,25 @@ class Model(ABC):
         if component is not None:
             chance = torch.nn.functional.one_hot(torch.tensor(self._index(component)), len(self.components)).float()
         if label is not None:
-            self._competing([label])
             chance = chance * torch.tensor([float(label in c.classes) for c in self.components])
             if not bool(chance.any()):
-                known = self.components[0 if component is None else component].classes
-                raise BadInput(f"label is {label}; component {component} knows {sorted(known)}")
+                known = sorted(self.components[0 if component is None else component].classes)
+                raise BadInput(
+                    f"label is {self._called(label)!r}; component {component} knows {list(map(self._called, known))}"
+                )
         return chance
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _listed(values: Any) -> list[Any]:
+    """What was given as several values, as a list."""
+    try:
+        return list(values.tolist() if isinstance(values, (np.ndarray, Tensor)) else values)
+    except Exception as error:  # a foreign object's own code runs here, which may raise anything
+        raise BadInput(f"{values!r} was given where several values are needed; allowed is a list of them") from error
 
 
 @torch.no_grad()

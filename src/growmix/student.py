@@ -16,6 +16,7 @@ from growmix.construction import whole_component
 from growmix.data import Shape, TaskData
 from growmix.density import no_labels
 from growmix.errors import NotLearnt
+from growmix.labels import Names, check_names
 from growmix.learner import task_positions
 from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv
@@ -42,6 +43,8 @@ class Student(Model):
         Those of its teacher.
     log
         Of its training.
+    names
+        Names of the labels, if they are not numbers.
 
     Examples
     --------
@@ -50,8 +53,9 @@ class Student(Model):
     (3,)
     """
 
-    def __init__(self, component: Component, settings: Settings, log: TrainingLog) -> None:
+    def __init__(self, component: Component, settings: Settings, log: TrainingLog, names: Names = ()) -> None:
         self.settings = settings
+        self._names = names
         self.component = component
         self.component.freeze()
         self.training_log = log
@@ -86,6 +90,7 @@ class Student(Model):
             "settings": self.settings.to_dict(),
             "log": persistence.log_to_json(self.training_log),
             "sampling": self._sampling.get_state().tolist(),
+            "names": list(self._names),
         }
         persistence.save(Path(path), "student", document, [self.component])
 
@@ -111,6 +116,7 @@ class Student(Model):
         with persistence.understanding(path), torch.random.fork_rng(devices=[]):
             settings = Settings(**document["settings"])
             student = cls(network(saved), settings, persistence.log_from_json(document["log"]))
+            student._names = check_names(document.get("names", []), student._labels)
             student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
         student.component.to(place_of(settings if device is None else settings.but(device=device)))
         return student
@@ -173,7 +179,7 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
             callbacks=callbacks,
         )
         student.density = ex_post_density(student, lessons.x, positions, torch.ones(len(lessons)), settings, stream)
-    return Student(student, settings, log)
+    return Student(student, settings, log, teacher._names)
 
 
 def lessons_for(settings: Settings, learnt: int, classes: int, components: int) -> int:
@@ -191,7 +197,7 @@ def lessons_for(settings: Settings, learnt: int, classes: int, components: int) 
 def _lessons(teacher: Model, stream: torch.Generator) -> TaskData:
     """Generated images with the labels asked for: as many of every class of every component, kept as bytes."""
     kinds = [(c, k) for c in teacher.components for k in range(max(1, len(c.classes)))]
-    total = lessons_for(teacher.settings, teacher.examples, len(teacher.classes_), len(teacher.components))
+    total = lessons_for(teacher.settings, teacher.examples, len(teacher._labels), len(teacher.components))
     each = max(1, total // len(kinds))
     from_prior = teacher.settings.from_prior
     if teacher.components[0].target_shape is not None:
@@ -215,9 +221,9 @@ def _concatenated(parts: Sequence[TaskData]) -> TaskData:
 
 
 def _new_student(teacher: Model, lessons: TaskData) -> Component:
-    supervised = len(teacher.classes_) > 0
+    supervised = len(teacher._labels) > 0
     student = _empty(teacher.settings, lessons.shape, supervised=supervised, target_shape=lessons.target_shape)
-    student.add_classes(teacher.classes_.tolist())
+    student.add_classes(teacher._labels)
     return student
 
 

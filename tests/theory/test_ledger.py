@@ -198,3 +198,19 @@ def test_streams_that_can_not_be_measured_are_refused() -> None:
         RiskLedger(replace(stream, tasks=(pairs,)))
     with pytest.raises(BadInput, match="examples is 10"):
         RiskLedger(make_stream(labelled=True), examples=10)
+
+
+def test_labels_that_are_names_are_followed_whatever_numbers_the_mixture_gives_them() -> None:
+    numbers = make_stream(labelled=True)
+    names = np.array(["f", "e", "d", "c", "b", "a"])
+
+    def named(y: object) -> object:
+        return names[np.asarray(y)].tolist()
+
+    in_names = streams.from_arrays(
+        [(t.train.x.numpy(), named(t.train.y), t.test.x.numpy(), named(t.test.y)) for t in numbers]
+    )
+    mixture, ledger = followed(in_names, threshold=2.0)
+    for entry, task in zip(ledger.rows[-1], numbers, strict=True):
+        said = mixture.predict(task.test.x.numpy(), component=entry.component)
+        assert entry.observed == pytest.approx(np.mean(said != np.array(named(task.test.y))))

@@ -83,7 +83,8 @@ class Everything(Rehearsal):
 
     def after(self, task: TaskData, stream: torch.Generator) -> Everything:
         """The task's added."""
-        return Everything(task if self.data is None else together([self.data, task]))
+        # copied even alone: tensors come in as they are, and the caller's may change
+        return Everything(together([task] if self.data is None else [self.data, task]))
 
     def pack(self) -> dict[str, Tensor]:
         """Images and labels."""

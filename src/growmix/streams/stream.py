@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final, overload
 
 from growmix.data import Shape, TaskData, check_images, check_labels, check_targets, check_task
 from growmix.errors import BadInput
+from growmix.labels import Names
 
 MAX_CLASSES = 100_000
 """Most classes of a stream. Labels are positions in ``class_names``; one in the billions is an id."""
@@ -150,11 +151,13 @@ def from_arrays(
         the tasks, otherwise they are ``task-1``, ``task-2``, and so on. Images are as
         :func:`growmix.data.check_images` takes them: ``(n, channels, height, width)``, ``(n, height, width)``
         or ``(n, pixels)``, floats in [0, 1] or bytes. Labels ``(n,)`` are integers with one meaning in all
-        tasks, -1 where unlabelled. Targets are like images, with channels of their own.
+        tasks, -1 where unlabelled; or strings, ``None`` where unlabelled, which are numbered over the whole stream.
+        Targets are like images, with channels of their own.
     name
         Of the stream.
     class_names
-        Name of label 0, 1, 2, ...; without them a label is its own name.
+        Name of label 0, 1, 2, ...; without them a label is its own name, and labels that are strings are numbered in
+        the order in which they appear.
 
     Returns
     -------
@@ -177,19 +180,47 @@ def from_arrays(
     Task('right', train=6, test=6, classes=(1,))
     >>> from_arrays([(x, 1 - x, x, 1 - x)]).target_shape
     (1, 8, 8)
+    >>> from_arrays([(x, ["cat"] * 6, x, ["cat"] * 6), (x, ["ant"] * 6, x, ["ant"] * 6)]).class_names
+    ('cat', 'ant')
     """
     if isinstance(tasks, Mapping):
         named = [(str(key), arrays) for key, arrays in tasks.items()]
     else:
         named = [(f"task-{i}", arrays) for i, arrays in enumerate(tasks, start=1)]
     made = tuple(_checked_task(*item) for item in named)
+    made, found = _numbered(made, class_names)
     highest = max((label for task in made for label in task.classes), default=-1)
     if highest >= MAX_CLASSES:
         raise BadInput(f"y has the label {highest}; number the classes of a stream 0, 1, 2, ... (below {MAX_CLASSES})")
-    names = tuple(str(label) for label in range(highest + 1)) if class_names is None else tuple(class_names)
+    names = found or tuple(str(label) for label in range(highest + 1)) if class_names is None else tuple(class_names)
     if highest >= len(names):
+        if found:
+            raise BadInput(f"y has the label {found[len(names)]!r}; allowed are those of class_names: {names}")
         raise BadInput(f"class_names has {len(names)} names, but y has the label {highest}; name every label from 0")
     return Stream(name, made, names)
+
+
+def _numbered(tasks: tuple[Task, ...], class_names: Sequence[str] | None) -> tuple[tuple[Task, ...], Names]:
+    """Labels that are names numbered over the whole stream, as ``class_names`` says or in order of appearance."""
+    parts = [part for task in tasks for part in (task.train, task.test)]
+    if not any(part.names for part in parts):
+        return tasks, ()
+    names = tuple(class_names or ())
+    numbered = []
+    for task in tasks:
+        both = []
+        for part in (task.train, task.test):
+            if part.classes() and not part.names:
+                raise BadInput(
+                    f"task {task.name!r} has numbers as labels, another of the stream has names; one kind is allowed"
+                )
+            part = part.numbered_after(names)
+            names = part.names or names
+            both.append(part)
+        train, test = both
+        classes = tuple(sorted({*train.classes(), *test.classes()}))
+        numbered.append(replace(task, train=train, test=test, classes=classes))
+    return tuple(numbered), names
 
 
 def _checked_task(name: str, arrays: Sequence[Any]) -> Task:
@@ -209,7 +240,8 @@ def _checked_task(name: str, arrays: Sequence[Any]) -> Task:
         if train.target is not None:
             test = TaskData(images, None, check_targets(y_test, images))
         else:
-            test = TaskData(images, None if y_test is None else check_labels(y_test, len(images)))
+            labels, names = (None, ()) if y_test is None else check_labels(y_test, len(images))
+            test = TaskData(images, labels, None, names)
     except BadInput as error:
         raise BadInput(f"task {name!r}, test data: {error}") from error
     return Task(name, train, test, tuple(sorted({*train.classes(), *test.classes()})))

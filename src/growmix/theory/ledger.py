@@ -20,10 +20,11 @@ from torch import Tensor
 from growmix.component import Component
 from growmix.data import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput
+from growmix.evaluation import in_labels_of
 from growmix.learner import Learner
 from growmix.model import in_pieces
 from growmix.replay import as_bytes, generate, replay
-from growmix.streams import Stream
+from growmix.streams import Stream, Task
 from growmix.student import Student
 from growmix.theory.bounds import Bound, student_bound, theorem_2
 from growmix.theory.discrepancy import FEWEST, Discrepancy, Method, Search, discrepancy
@@ -123,7 +124,9 @@ class RiskLedger:
         check_stream(stream)
         if not isinstance(examples, int) or examples < FEWEST:
             raise BadInput(f"examples is {examples!r}; allowed is a whole number of {FEWEST} or more")
-        self._stream, self._examples, self._search = stream, examples, search
+        self._given = stream
+        self._stream: Sequence[Task] = stream  # in the labels that the learner has
+        self._examples, self._search = examples, search
         self.rows: list[tuple[Entry, ...]] = []
         self.student: tuple[Entry, ...] = ()
         self.chains: list[tuple[Link, ...]] = []
@@ -141,6 +144,7 @@ class RiskLedger:
         t, steps = len(self.rows), learner.steps
         if len(steps) != t + 1 or t >= len(self._stream):
             raise BadInput(f"the mixture has learnt {len(steps)} tasks, but this ledger follows {t}; call after each")
+        self._stream = in_labels_of(learner, self._given, t + 1)
         k = steps[t].decision.component
         component = learner.components[k]
         train = self._some(self._stream[t].train, t, "train")
@@ -174,6 +178,7 @@ class RiskLedger:
         source risk and all links but the first of its tasks.
         """
         owners = [step.decision.component for step in learner.steps]
+        self._stream = in_labels_of(learner, self._given, len(owners))
         row = []
         for i, k in enumerate(owners):
             component, loss = learner.components[k], loss_for(learner.components[k])

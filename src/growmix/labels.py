@@ -1,0 +1,99 @@
+"""Labels that are names: from names to the whole numbers that all components use, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from growmix.errors import BadInput
+
+Names: TypeAlias = tuple[str, ...]
+"""Name of the label 0, 1, 2, ...; empty where labels are numbers."""
+
+
+def as_names(y: Any) -> list[str | None] | None:
+    """Labels as a list of names, ``None`` for an example without one; ``None`` if they are no names at all.
+
+    Only ``None`` says that an example has no label: neither the empty string nor NaN does. (What a table calls missing
+    is ``None`` when it comes here.)
+
+    Parameters
+    ----------
+    y
+        Sequence or array; strings in any of numpy's types, or objects.
+
+    Raises
+    ------
+    BadInput
+        Names and something else, an empty name, or an array of names that is not one-dimensional.
+
+    Examples
+    --------
+    >>> as_names(["cat", None, "dog"]), as_names([0, 1])
+    (['cat', None, 'dog'], None)
+    """
+    if isinstance(y, np.ndarray):
+        if y.dtype.kind not in "UTO":
+            return None
+        if y.ndim != 1:
+            if y.dtype.kind == "O":
+                return None
+            raise BadInput(f"y has names in shape {y.shape}; one name for each image is needed")
+        y = y.tolist()
+    if not isinstance(y, (list, tuple)) or not any(isinstance(name, str) for name in y):
+        return None
+    for name in y:
+        if name is not None and not isinstance(name, str):
+            given = name if isinstance(name, (int, float)) else f"a {type(name).__name__}"
+            raise BadInput(
+                f"y has names and {given} among them; labels are all names (None for unlabelled) or all whole numbers"
+            )
+        if name == "":
+            raise BadInput("y has an empty name; give None for an example without a label")
+    return [None if name is None else str(name) for name in y]
+
+
+def number_names(names: Sequence[str | None]) -> tuple[Tensor, Names]:
+    """Numbers of names in the order in which they first appear, -1 for ``None``; and the names.
+
+    Examples
+    --------
+    >>> number_names(["dog", "cat", None, "dog"])
+    (tensor([ 0,  1, -1,  0]), ('dog', 'cat'))
+    """
+    place: dict[str, int] = {}
+    numbers = [-1 if name is None else place.setdefault(name, len(place)) for name in names]
+    return torch.tensor(numbers, dtype=torch.int64), tuple(place)
+
+
+def check_names(names: Any, labels: Sequence[int]) -> Names:
+    """Names as a checkpoint has them, of these labels.
+
+    Raises
+    ------
+    ValueError
+        They are not different strings, or not one for each label.
+    """
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        raise ValueError(f"names are {names}, needed are different strings")
+    if names and list(labels) != list(range(len(names))):
+        raise ValueError(f"{len(names)} names do not fit the labels {list(labels)}")
+    return tuple(names)
+
+
+def names_of(numbers: Tensor, names: Names) -> np.ndarray:
+    """Names of label numbers: an array of strings, or of objects where some are -1, which becomes ``None``.
+
+    Examples
+    --------
+    >>> names_of(torch.tensor([1, 0]), ("cat", "dog")).tolist()
+    ['dog', 'cat']
+    >>> names_of(torch.tensor([1, -1]), ("cat", "dog")).tolist()
+    ['dog', None]
+    """
+    found = [None if number < 0 else names[number] for number in numbers.tolist()]
+    return np.array(found, dtype=object if None in found else np.str_)
