@@ -270,10 +270,14 @@ def _plug_in(
 
 
 def _difference(of_a: Tensor, of_b: Tensor) -> tuple[float, float]:
-    """Estimate and standard error from held-out losses ``(folds, n)`` of both samples."""
+    """Estimate and standard error from held-out losses ``(folds, n)`` of both samples.
+
+    What one fold was trained on is what the other is measured on, so their errors may go together: the standard error
+    of their mean is that of one of them, not less.
+    """
     estimate = float((of_a.mean(1) - of_b.mean(1)).mean())
-    variance = sum(_variance(row) for row in (*of_a, *of_b)) / len(of_a) ** 2
-    return estimate, math.sqrt(variance)
+    errors = [math.sqrt(_variance(a) + _variance(b)) for a, b in zip(of_a, of_b, strict=True)]
+    return estimate, math.fsum(errors) / len(errors)
 
 
 @torch.no_grad()
