@@ -89,9 +89,11 @@ def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     yield f"Parameters: mixture {whole(parameters['mixture'])}{taught}"
     if "seconds" in metrics:
         seconds = metrics["seconds"]
-        taught = "" if seconds["student"] is None else f", student {seconds['student']:.1f}"
+        extra = "".join(
+            f", {name} {seconds[name]:.1f}" for name in ("student", "theory") if seconds.get(name) is not None
+        )
         speed = f"{whole(metrics['examples_per_second'])} examples/s in training"
-        yield f"Seconds: train {seconds['train']:.1f}, evaluate {seconds['evaluate']:.1f}{taught}; {speed}"
+        yield f"Seconds: train {seconds['train']:.1f}, evaluate {seconds['evaluate']:.1f}{extra}; {speed}"
 
 
 def _density(metrics: Mapping[str, Any]) -> Iterator[str]:

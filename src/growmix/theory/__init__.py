@@ -4,6 +4,7 @@ from growmix.theory.bounds import Bound, lemma_3, student_bound, theorem_1, theo
 from growmix.theory.complexity import finite_sample_term, rademacher
 from growmix.theory.discrepancy import Discrepancy, Search, discrepancy
 from growmix.theory.hypotheses import MLP, Conv, Finite, Linear, Trainable, half_planes, thresholds
+from growmix.theory.ledger import RiskLedger
 from growmix.theory.losses import Absolute, Loss, Squared, ZeroOne
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Finite",
     "Linear",
     "Loss",
+    "RiskLedger",
     "Search",
     "Squared",
     "Trainable",
