@@ -18,6 +18,9 @@ METHOD = "adversarial"
 ACROSS = 3
 """Panels in a row."""
 
+BRIGHT = 0.6
+"""Share of the colour scale above which dark text is read better."""
+
 
 def bounds_over_time(document: Mapping[str, Any], file: Path) -> None:
     """A panel per task: the terms of its bound stacked, and the observed risk, after each task since it was learnt.
@@ -46,7 +49,8 @@ def bounds_over_time(document: Mapping[str, Any], file: Path) -> None:
         entries = _since(rows, i, len(names))
         _stack(panel, entries)
         panel.set_title(names[i], fontsize=9)
-        panel.set_xticks([t + 1 for t, _ in entries])
+        panel.set_xticks(range(1, len(names) + 1))
+        panel.set_xlim(0.4, len(names) + 0.6)
         panel.set_ylim(bottom=0)
         light_grid(panel, "y")
     for panel in panels[max(0, len(names) - ACROSS) : len(names)]:
@@ -116,10 +120,11 @@ def between_tasks(document: Mapping[str, Any], file: Path) -> None:
         values = np.full((len(names), max(1, len(columns))), np.nan)
         for t, row in enumerate(matrix):
             values[t, : len(row)] = row
-        panel.imshow(values, cmap="viridis", aspect="auto")
+        image = panel.imshow(values, cmap="viridis", aspect="auto")
         for (t, i), value in np.ndenumerate(values):
             if np.isfinite(value):
-                panel.text(i, t, f"{value:.2g}", ha="center", va="center", fontsize=7, color="white")
+                ink = "black" if image.norm(value) > BRIGHT else "white"
+                panel.text(i, t, f"{value:.2g}", ha="center", va="center", fontsize=7, color=ink)
         panel.set_yticks(range(len(names)), names, fontsize=7)
         panel.set_xticks(range(len(columns)), columns, fontsize=7, rotation=45, ha="right")
         panel.set_title(title, fontsize=9)
