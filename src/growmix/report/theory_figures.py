@@ -206,7 +206,7 @@ def models(risks: Mapping[str, Sequence[float]], tasks: Sequence[str], unit: str
         axes.bar(places, values, width=width, color=PALETTE[number], label=total)
     axes.set_xticks(range(len(tasks)), tasks, fontsize=8, rotation=20, ha="right")
     axes.set_ylabel(f"risk on test data\n({unit})", fontsize=9)
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=len(risks), frameon=False, fontsize=8)
     light_grid(axes, "y")
     write_figure(figure, file)
 

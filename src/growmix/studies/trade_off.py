@@ -71,12 +71,13 @@ class TradeOff(Study):
         points = [_point(count, outcomes, theory, usual) for count, outcomes in groups.items()]
         columns = ("components", "runs", "parameters", "observed", *(f"bound, {m}" for m in points[0]["bounds"]))
         rows = tuple(_row(count, outcomes, theory) for count, outcomes in groups.items())
+        counted = [theory[outcome.trial.label] for outcomes in groups.values() for outcome in outcomes]
         single = [theory[outcome.trial.label]["rows"][-1] for outcome in groups.get(1, [])]
         numbers = {
             "points": points,
             "single": [_mean(column) for column in zip(*single, strict=True)],
-            "coverage": _coverage(theory.values()),
-            "forgetting": _forgetting(theory.values()),
+            "coverage": _coverage(counted),
+            "forgetting": _forgetting(counted),
             "seeds": self._request.seeds,
         }
         notes = (*NOTES, *_lines(numbers), *self._search.not_reached(done))
@@ -144,7 +145,7 @@ def _mean(entries: Sequence[Mapping[str, Any]]) -> float | None:
     return Spread.of([entry["observed"] for entry in entries]).mean
 
 
-def _coverage(documents: Any) -> dict[str, dict[str, int]]:
+def _coverage(documents: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
     """Over all runs: in how many entries the computable part of the bound lies above the observed risk."""
     total: dict[str, dict[str, int]] = {}
     for document in documents:
@@ -155,7 +156,7 @@ def _coverage(documents: Any) -> dict[str, dict[str, int]]:
     return total
 
 
-def _forgetting(documents: Any) -> dict[str, dict[str, Any]]:
+def _forgetting(documents: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Over all runs: rank correlation of accumulated discrepancy and rise of the risk, among regenerated tasks."""
     points: dict[str, list[list[float]]] = {}
     for document in documents:
@@ -167,7 +168,7 @@ def _forgetting(documents: Any) -> dict[str, dict[str, Any]]:
 def _lines(numbers: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{method}: the computable part of the bound lies above the observed risk in {found['above']} of {found['of']} "
-        "cases, over all tasks, times and runs."
+        "cases, over all tasks and times of these runs."
         for method, found in numbers["coverage"].items()
     ]
     for method, found in numbers["forgetting"].items():
