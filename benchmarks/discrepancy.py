@@ -1,6 +1,6 @@
 """Discrepancy: how near the search comes to the supremum, where all hypotheses can be tried.
 
-Normal distributions at growing distance, on a line (281 thresholds) and in the plane (36 x 101 lines), 2,000 examples a
+Normal distributions at growing distance, on a line (281 thresholds) and in the plane (24 x 81 lines), 2,000 examples a
 side; and two samples of one distribution. Prints a table and writes JSON.
 
     python benchmarks/discrepancy.py [--seeds 20] [--out discrepancy.json]
@@ -57,7 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     classes = {
         1: thresholds(torch.linspace(-6, 8, 281).tolist()),
-        2: half_planes(36, torch.linspace(-5, 7, 101).tolist()),
+        2: half_planes(24, torch.linspace(-5, 7, 81).tolist()),
     }
     rows = []
     print("dimensions  shift  search / enumeration: mean, least, most  standard errors above it, at most")
