@@ -257,7 +257,7 @@ def test_a_run_cut_short_before_anything_was_learnt_leaves_no_figures(tmp_path: 
         experiment.run(
             RunConfig(stream="split-digits", settings=TINY, out=tmp_path), reporters=[Stop(0, KeyboardInterrupt())]
         )
-    assert {each.name for each in tmp_path.iterdir()} == {"config.yaml", "events.jsonl"}
+    assert {each.name for each in tmp_path.iterdir()} == {"config.yaml", "events.jsonl", "progress"}
 
 
 def test_an_earlier_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_an_earlier_run_is_replaced_only_when_asked(tmp_path: Path) -> None:
     assert {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()} == kept
     with pytest.raises(KeyboardInterrupt):
         experiment.run(first, overwrite=True, reporters=[Stop(0, KeyboardInterrupt())])
-    assert {each.name for each in tmp_path.iterdir()} == {"config.yaml", "events.jsonl"}
+    assert {each.name for each in tmp_path.iterdir()} == {"config.yaml", "events.jsonl", "progress"}
 
 
 def test_files_that_are_not_from_a_run_are_never_replaced(tmp_path: Path) -> None:

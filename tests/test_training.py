@@ -6,6 +6,7 @@ import dataclasses
 import math
 import random
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from growmix.training import (
     Budget,
     Callback,
     FitInfo,
+    Follower,
     Progress,
     TrainingLog,
     fit,
@@ -353,8 +355,18 @@ def test_a_constant_schedule_keeps_the_rate_and_the_momentum(fabric: Fabric, mon
 
 
 def test_after_every_step_the_weights_still_have_their_gradients(fabric: Fabric) -> None:
+    class Looks(Follower):
+        def after_step(self) -> None:
+            seen.append([w.grad is not None for w in weights])
+
+        def state(self) -> dict[str, Tensor]:
+            return {}
+
+        def restore(self, tensors: Mapping[str, Tensor]) -> None:
+            raise AssertionError("nothing was kept")
+
     objective, seen = Witness(), []
     weights = list(objective.parameters())
-    log = run(fabric, 10, objective, after_step=lambda: seen.append([w.grad is not None for w in weights]))
+    log = run(fabric, 10, objective, follower=Looks())
     assert len(seen) == log.steps
     assert all(all(row) for row in seen)

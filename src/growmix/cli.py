@@ -6,10 +6,12 @@ import inspect
 import json
 import os
 import re
+import shlex
 import signal
 import sys
 import typing
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict
 
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from growmix.data import TaskData
+    from growmix.interrupts import Interrupts
     from growmix.learner import Learner
+    from growmix.report.reporter import Reporter
     from growmix.streams import Stream
     from growmix.studies.study import Study
 
@@ -36,7 +40,8 @@ GROUPS = {
     "Run": (
         "method", "tasks", "data_root", "out", "seed", "label_space", "replace", "train_examples", "test_examples",
         "label_fraction",
-        "student", "likelihood_draws", "likelihood_examples", "frechet_examples", "theory",
+        "student", "likelihood_draws", "likelihood_examples", "frechet_examples", "theory", "checkpoint_every",
+        "checkpoint_steps",
     ),
     "Component": (
         "blueprint", "hidden", "depth", "width", "latent", "likelihood", "variance", "supervised", "beta", "sharing",
@@ -61,7 +66,7 @@ GROUPS = {
 
 EPILOGUE = """\
 Exit status: 0 done; 2 something that you gave is wrong, one line on stderr says what; \
-130 interrupted, what was learnt is kept; 1 training failed."""
+130 interrupted, what was learnt is kept and "growmix resume" goes on; 1 training failed."""
 
 
 def described(record: type) -> dict[str, str]:
@@ -171,18 +176,49 @@ def run(
     asked = RunConfig.of(values | checked_values(given))
 
     from growmix import experiment
+
+    with _interruptible(asked.folder) as (reporters, interrupts):
+        experiment.run(asked, overwrite=overwrite, reporters=reporters, interrupts=interrupts)
+    return DONE
+
+
+@app.command
+def resume(folder: Folder, /, *, device: str | None = None) -> int:
+    """Go on with a run that was interrupted or killed, from its last checkpoint to its end.
+
+    It ends as if it had never been interrupted. A finished run stays as it is.
+
+    Parameters
+    ----------
+    device
+        Where to compute (auto, cpu, cuda, mps); by default where the run did.
+    """
+    from growmix import experiment
+
+    if experiment.RunFolder(folder).is_finished():
+        print(f"{folder}: this run is finished; nothing is left to do")
+        return DONE
+    with _interruptible(folder) as (reporters, interrupts):
+        experiment.resume(folder, device=device, reporters=reporters, interrupts=interrupts)
+    return DONE
+
+
+@contextmanager
+def _interruptible(folder: Path) -> Iterator[tuple[list[Reporter], Interrupts]]:
+    """Who watches a run, and what interrupts it; an interrupt says how to go on."""
+    from growmix import experiment
+    from growmix.interrupts import Interrupts
     from growmix.report.progress import progress_reporter
     from growmix.report.table import ClosingTable, make_console
 
     console = make_console()
     try:
-        reporters = [progress_reporter(console), ClosingTable(console, asked.folder)]
-        experiment.run(asked, overwrite=overwrite, reporters=reporters)
+        with Interrupts().handled() as interrupts:
+            yield [progress_reporter(console), ClosingTable(console, folder)], interrupts
     except KeyboardInterrupt:
-        kept = (asked.folder / experiment.METRICS).exists()
-        what = f"what was learnt is kept in {asked.folder}" if kept else "no task was learnt yet"
-        return _fail(f"interrupted; {what}", INTERRUPTED)
-    return DONE
+        begun = (folder / experiment.CONFIG).exists()
+        how = f"; growmix resume {shlex.quote(str(folder))} goes on from there" if begun else ""
+        raise KeyboardInterrupt(f"interrupted{how}") from None
 
 
 @app.command
@@ -578,8 +614,8 @@ def execute(tokens: Sequence[str] | None = None) -> int:
         return _fail(error, FAILED)
     except GrowmixError as error:
         return _fail(error, WRONG_INPUT)
-    except KeyboardInterrupt:
-        return _fail("interrupted", INTERRUPTED)
+    except KeyboardInterrupt as interrupt:
+        return _fail(str(interrupt) or "interrupted", INTERRUPTED)
     return status if isinstance(status, int) else DONE  # help and version give nothing back
 
 

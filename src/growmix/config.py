@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -62,6 +63,10 @@ class RunConfig:
         Test examples per task for the Frechet distance of samples; 0 leaves it out.
     theory
         Whether to follow the run with the theory of the method: what was forgotten, and why.
+    checkpoint_every
+        Seconds between two checkpoints inside a task; 0 for none by the clock. After a task there always is one.
+    checkpoint_steps
+        Gradient steps between two checkpoints inside a task, beside those by the clock; 0 for none by the count.
     settings
         Of the mixture and its student.
 
@@ -89,15 +94,21 @@ class RunConfig:
     likelihood_examples: int = 500
     frechet_examples: int = 1_000
     theory: bool = False
+    checkpoint_every: float = 60.0
+    checkpoint_steps: int = 0
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        for name, least in (("likelihood_draws", 0), ("likelihood_examples", 1), ("frechet_examples", 0)):
+        whole = {"likelihood_draws": 0, "likelihood_examples": 1, "frechet_examples": 0, "checkpoint_steps": 0}
+        for name, least in whole.items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise BadInput(f"{name} is {value!r}; allowed is a whole number of {least} or more")
         if self.frechet_examples == 1:
             raise BadInput("frechet_examples is 1; allowed is 2 or more, since one image has no spread, or 0 for none")
+        every = self.checkpoint_every
+        if not isinstance(every, (int, float)) or isinstance(every, bool) or not 0 <= every < math.inf:
+            raise BadInput(f"checkpoint_every is {every!r}; allowed is a number of seconds, 0 or more")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:

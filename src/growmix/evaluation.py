@@ -13,7 +13,7 @@ Labels are compared with answers that are already there; no function that routes
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias, final
 
@@ -25,6 +25,7 @@ from growmix.errors import BadInput, NotLearnt
 from growmix.labels import Names
 from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
 from growmix.metrics.images import ImageScores, PictureScores, ReconstructionScores, image_scores
+from growmix.persistence import prefixed, under
 from growmix.routing import ComponentScores, combine, log_responsibilities, route_examples, route_group
 
 if TYPE_CHECKING:
@@ -366,6 +367,56 @@ class Evaluator:
             translation_over_time=translation if learner.components[0].target_shape else None,
         )
 
+    def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """All that can't be measured again once a component has changed, as JSON and tensors."""
+        document = {
+            "followed": len(self._steps),
+            "rows": {str(t): asdict(row) for t, row in self._rows.items()},
+            "scored": [list(key) for key in self._cache],
+        }
+        tensors = {f"bound.{n}": scores.bound for n, scores in enumerate(self._cache.values())}
+        tensors |= {f"classes.{n}": scores.class_log_proba[0] for n, scores in enumerate(self._cache.values())}
+        for name, pictures in self._pictures():
+            tensors |= prefixed(f"{name}.", pictures.pack())
+        return document, tensors
+
+    @classmethod
+    def unpack(
+        cls,
+        stream: Sequence[Task],
+        learner: Learner[Any],
+        document: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+    ) -> Evaluator:
+        """The evaluator that :meth:`pack` told of.
+
+        Parameters
+        ----------
+        stream
+            That it followed the learner through.
+        learner
+            As it was then, or with further tasks learnt.
+        document, tensors
+            What :meth:`pack` gave.
+        """
+        evaluator = cls(stream)
+        followed = int(document["followed"])
+        if not 0 <= followed <= len(learner.steps):
+            raise ValueError(f"{followed} tasks were followed, but {len(learner.steps)} were learnt")
+        evaluator._learner = learner if followed else None
+        evaluator._steps, evaluator._versions = learner.steps[:followed], learner.versions_at(followed)
+        evaluator._rows = {int(t): _row_from(row) for t, row in document["rows"].items()}
+        evaluator._cache = {
+            (int(k), int(version), int(i)): ComponentScores(tensors[f"bound.{n}"], (tensors[f"classes.{n}"],))
+            for n, (k, version, i) in enumerate(document["scored"])
+        }
+        for name, pictures in evaluator._pictures():
+            pictures.unpack(under(f"{name}.", tensors))
+        return evaluator
+
+    def _pictures(self) -> tuple[tuple[str, _Pictures], ...]:
+        return (("reconstructed", self._reconstructed), ("translated", self._translated))
+
     def _follow(self, learner: Learner[Any]) -> None:
         steps = learner.steps
         if not steps:
@@ -519,6 +570,25 @@ class _Pictures:
         """Means per task over time."""
         return tuple(tuple(self._cells.get((t, i)) for i in range(learnt)) for t in range(learnt))
 
+    def pack(self) -> dict[str, Tensor]:
+        """All of it; the means as tensors too, since JSON has no infinity."""
+        packed = {
+            "cells": torch.tensor(list(self._cells), dtype=torch.int64).reshape(-1, 2),
+            "means": torch.tensor(
+                [[getattr(cell, figure) for figure in PICTURE] for cell in self._cells.values()], dtype=torch.float64
+            ).reshape(-1, len(PICTURE)),
+        }
+        for i, images in self._images.items():
+            packed |= {f"{i}.component": images.component, f"{i}.version": images.version, f"{i}.scores": images.scores}
+        return packed
+
+    def unpack(self, tensors: Mapping[str, Tensor]) -> None:
+        """Become what :meth:`pack` gave."""
+        for (t, i), means in zip(tensors["cells"].tolist(), tensors["means"].tolist(), strict=True):
+            self._cells[t, i] = PictureScores(*means)
+        for i in {int(name.partition(".")[0]) for name in tensors if name.endswith(".scores")}:
+            self._images[i] = _Images(tensors[f"{i}.component"], tensors[f"{i}.version"], tensors[f"{i}.scores"])
+
 
 @dataclass(frozen=True)
 class _Answers:
@@ -664,6 +734,13 @@ def _matrix(rows: Sequence[_Row | None], figure: str) -> Accuracies:
         return value
 
     return tuple(tuple(cell(t, i) for i in range(len(rows))) for t in range(len(rows)))
+
+
+def _row_from(document: Mapping[str, Any]) -> _Row:
+    ahead = document["ahead"]
+    return _Row(
+        tuple(_Accuracy(**column) for column in document["columns"]), None if ahead is None else _Ahead(**ahead)
+    )
 
 
 def _mean(values: Sequence[float | None] | None) -> float | None:

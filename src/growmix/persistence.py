@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -14,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from growmix import __version__
+from growmix import __version__, sealing
 from growmix.component import Component
 from growmix.data import Shape
 from growmix.density import LatentDensity
@@ -156,6 +157,16 @@ def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], d
         except BadCheckpoint:
             if moment(standing(path, is_whole)) == met:
                 raise  # otherwise it was replaced under our eyes: read the new one
+
+
+def exists(path: Path) -> bool:
+    """Whether :func:`read_folder` finds anything at that path, readable or not."""
+    return os.path.lexists(standing(path.absolute(), is_whole))
+
+
+def recover(path: Path) -> None:
+    """Put a folder in its place where a process was ended while it replaced it, and clear what that left beside it."""
+    sealing.recover(path.absolute(), is_whole)
 
 
 def is_whole(folder: Path) -> bool:

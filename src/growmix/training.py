@@ -6,9 +6,10 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, final
 
 import torch
@@ -17,7 +18,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from growmix.data import as_float
-from growmix.errors import BadInput, NonFiniteLoss
+from growmix.errors import BadCheckpoint, BadInput, NonFiniteLoss
 from growmix.settings import ScheduleName, Settings
 
 DEFAULT_EPOCHS = 40
@@ -96,13 +97,14 @@ steps=3440, schedule='one-cycle', beta1=0.9)
 
 @dataclass(frozen=True)
 class FitInfo:
-    """What is about to be trained."""
+    """What is about to be trained; ``done`` steps of it were done before, if it goes on from where it was left."""
 
     what: Literal["component", "student"]
     component: int | None
     epochs: int
     steps: int
     examples: int
+    done: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,64 @@ class Callback:
 
     def on_fit_end(self, log: TrainingLog) -> None:
         """After the last step."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingState:
+    """Where a training stands between two steps: all that it needs to go on as if it had never been left.
+
+    Attributes
+    ----------
+    document
+        What is no tensor, ready for JSON.
+    tensors
+        Weights, the optimiser's state, the states of all streams of random numbers, by part and name. No part has a
+        dot in its name.
+    """
+
+    document: dict[str, Any]
+    tensors: dict[str, dict[str, Tensor]]
+
+
+class Keeper(Callback, ABC):
+    """Interface of a callback that keeps the state of training, and gives it back to a process that goes on from there.
+
+    It is asked only where one process trains: of several, each has a stream of random numbers of its own.
+    """
+
+    @abstractmethod
+    def recall(self, training: Mapping[str, Any]) -> TrainingState | None:
+        """What was kept of a training that is about to begin; ``None`` where nothing was, and it is to begin.
+
+        Parameters
+        ----------
+        training
+            What is trained, and with which budget, ready for JSON: what was kept must be of the same.
+        """
+
+    @abstractmethod
+    def after_step(self, steps: int, state: Callable[[], TrainingState]) -> None:
+        """So many steps are done; ``state()`` tells all, and is to be asked at once or not at all."""
+
+    @abstractmethod
+    def at_end(self, state: TrainingState) -> None:
+        """The training is done; with this state it is so again, without a step."""
+
+
+class Follower(ABC):
+    """Interface of what looks on after every step, and has a state of its own that grows with the training."""
+
+    @abstractmethod
+    def after_step(self) -> None:
+        """Look at the weights while they still have the gradients that moved them."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """All that was gathered since the training began, by name."""
+
+    @abstractmethod
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what :meth:`state` gave; the weights are already those of then."""
 
 
 def make_fabric(settings: Settings) -> Fabric:
@@ -232,7 +292,7 @@ def fit(
     component: int | None,
     callbacks: Sequence[Callback] = (),
     held_out: Callable[[], float] | None = None,
-    after_step: Callable[[], None] | None = None,
+    follower: Follower | None = None,
 ) -> TrainingLog:
     """Minimise an objective over data in memory: AdamW, shuffled batches of nearly equal size.
 
@@ -254,48 +314,63 @@ def fit(
     component
         Which component the callbacks are told of; ``None`` for the student.
     callbacks
-        Told of the training as it goes.
+        Told of the training as it goes. A :class:`Keeper` among them may know where an earlier process left it.
     held_out
         Bound of held-out data (nats, larger is better), asked after every epoch when the budget has patience; the
         weights of the best epoch are kept.
-    after_step
-        Called after every step, while the weights still have the gradients that moved them.
+    follower
+        Looks on after every step.
 
     Raises
     ------
     NonFiniteLoss
         As soon as an epoch's loss is NaN or infinite.
+    BadCheckpoint
+        What a keeper gave back does not fit.
     """
-    loop = _Loop(objective, data, latent, budget, fabric, generator, after_step)
     best = _Best(held_out, budget.patience) if held_out and budget.patience else None
+    loop = _Loop(objective, data, latent, budget, fabric, generator, follower, best)
     what: Literal["component", "student"] = "student" if component is None else "component"
+    info = FitInfo(what, component, budget.epochs, loop.steps, loop.examples)
+    keepers = [each for each in callbacks if isinstance(each, Keeper)] if fabric.world_size == 1 else []
+    for keeper in keepers:
+        kept = keeper.recall({**asdict(info), **asdict(budget)})
+        if kept is not None:
+            _restore(loop, kept)
     for callback in callbacks:
-        callback.on_fit_start(FitInfo(what, component, budget.epochs, loop.steps, loop.examples))
-    losses: list[float] = []
-    started = time.perf_counter()
+        callback.on_fit_start(replace(info, done=loop.done))
     objective.train()
     with _threads_for(objective, fabric.device):
-        for epoch in range(1, budget.epochs + 1):
-            losses.append(loop.epoch())
-            if not math.isfinite(losses[-1]):
+        while not loop.finished:
+            loss = loop.epoch(keepers)
+            epoch = len(loop.losses)
+            if not math.isfinite(loss):
                 raise NonFiniteLoss(
-                    f"the loss is {losses[-1]} after epoch {epoch} of {budget.epochs}; nothing was changed. Try a "
+                    f"the loss is {loss} after epoch {epoch} of {budget.epochs}; nothing was changed. Try a "
                     f"learning_rate below {budget.learning_rate:g} or a gradient_clip below {budget.gradient_clip:g}"
                 )
             score = best.look(objective) if best else None
-            rate = loop.seen / (time.perf_counter() - started)
-            progress = Progress(epoch, budget.epochs, loop.done, loop.steps, losses[-1], rate, score)
+            loop.finished = epoch == budget.epochs or loop.done == loop.steps or (best is not None and best.gave_up)
+            progress = Progress(epoch, budget.epochs, loop.done, loop.steps, loss, loop.seen / loop.seconds, score)
             for callback in callbacks:
                 callback.on_epoch_end(progress)
-            if loop.done == loop.steps or (best and best.gave_up):
-                break
-    if best:
-        best.restore(objective)
+            if loop.finished:
+                if best:
+                    best.restore(objective)
+                for keeper in keepers:
+                    keeper.at_end(loop.state())
     objective.eval()
-    log = TrainingLog(len(losses), loop.done, loop.seen, time.perf_counter() - started, tuple(losses))
+    log = TrainingLog(len(loop.losses), loop.done, loop.seen, loop.seconds, tuple(loop.losses))
     for callback in callbacks:
         callback.on_fit_end(log)
     return log
+
+
+def _restore(loop: _Loop, kept: TrainingState) -> None:
+    try:
+        loop.restore(kept)
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise BadCheckpoint(f"what was kept of this training does not fit it: {error!r}") from error
 
 
 @contextmanager
@@ -311,7 +386,7 @@ def _threads_for(module: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 class _Loop:
-    """Data on the device, an optimiser and a schedule: what one pass over the data needs."""
+    """Data on the device, an optimiser and a schedule, and how far they have come."""
 
     def __init__(
         self,
@@ -321,15 +396,18 @@ class _Loop:
         budget: Budget,
         fabric: Fabric,
         generator: torch.Generator,
-        after_step: Callable[[], None] | None,
+        follower: Follower | None,
+        best: _Best | None,
     ) -> None:
         self.examples = len(data[0])
         # every process takes the same number of batches, or a collective call would wait for ever
         self._batches = fabric.world_size * math.ceil(self.examples / (budget.batch_size * fabric.world_size))
         whole = budget.epochs * self._batches // fabric.world_size
         self.steps = whole if budget.steps is None else min(budget.steps, whole)
-        self.done = self.seen = 0
-        optimizer = torch.optim.AdamW(
+        self.done = self.seen = self._done_in_epoch = 0
+        self.losses: list[float] = []
+        self.finished = False
+        self._optimizer = torch.optim.AdamW(
             [p for p in objective.parameters() if p.requires_grad],
             lr=budget.learning_rate,
             betas=(budget.beta1, 0.999),
@@ -337,39 +415,103 @@ class _Loop:
             # a gradient scaler (16-mixed) must see the gradients before the step, which a fused one hides
             fused=fabric.device.type in ("cpu", "cuda") and getattr(fabric.strategy.precision, "scaler", None) is None,
         )
-        self._module, self._optimizer = fabric.setup(objective, optimizer)
-        self._schedule = _schedule(optimizer, budget, self.steps)
-        self._after_step = after_step
+        self._objective = objective
+        self._module, self._stepper = fabric.setup(objective, self._optimizer)
+        self._schedule = _schedule(self._optimizer, budget, self.steps)
+        self._follower, self._best = follower, best
         self._data = [tensor.to(fabric.device) for tensor in data]
         self._latent, self._clip, self._fabric, self._order = latent, budget.gradient_clip, fabric, generator
         seed = int(torch.randint(2**31, (), generator=generator))
         self._noise = torch.Generator(fabric.device).manual_seed(seed + fabric.global_rank)
+        self._before_epoch = generator.get_state()
+        self._total = torch.zeros((), device=fabric.device)
+        self._began = time.perf_counter()
 
-    def epoch(self) -> float:
-        """One pass over the data; the mean loss, nats per example."""
-        device, rank, world = self._fabric.device, self._fabric.global_rank, self._fabric.world_size
-        order = torch.randperm(self.examples, generator=self._order).to(device)
-        total = torch.zeros((), device=device)
+    @property
+    def seconds(self) -> float:
+        """That it took, in all processes that had a part in it."""
+        return time.perf_counter() - self._began
+
+    def epoch(self, keepers: Sequence[Keeper]) -> float:
+        """One pass over the data, or what is left of it; the mean loss, nats per example."""
+        rank, world = self._fabric.global_rank, self._fabric.world_size
+        self._before_epoch = self._order.get_state()
+        order = torch.randperm(self.examples, generator=self._order).to(self._fabric.device)
         batches = order.tensor_split(self._batches)
-        done = 0
-        for index in batches[rank::world][: self.steps - self.done]:
-            total += self._step(index) * len(index)  # no .item(): it would wait for the device at every step
-            done += 1
-        seen = sum(len(index) for index in batches[: done * world])
+        own = batches[rank::world][: self._done_in_epoch + self.steps - self.done]
+        for index in own[self._done_in_epoch :]:
+            self._total += self._step(index) * len(index)  # no .item(): it would wait for the device at every step
+            self._done_in_epoch += 1
+            for keeper in keepers:
+                keeper.after_step(self.done, self.state)
+        seen = sum(len(index) for index in batches[: self._done_in_epoch * world])
         self.seen += seen
-        return _sum_over_processes(self._fabric, total) / seen
+        self.losses.append(_sum_over_processes(self._fabric, self._total) / seen)
+        self._total.zero_()
+        self._done_in_epoch = 0
+        return self.losses[-1]
+
+    def state(self) -> TrainingState:
+        """All that the next steps depend on; of a finished training, all that what follows it depends on."""
+        document = {
+            "finished": self.finished,
+            "done": self.done,
+            "done_in_epoch": self._done_in_epoch,
+            "seen": self.seen,
+            "losses": list(self.losses),
+            "seconds": self.seconds,
+        }
+        tensors = {"objective": self._objective.state_dict(), "random": _random_state(self._fabric)}
+        if self._follower is not None:
+            tensors |= {"follower": self._follower.state()}
+        if self.finished:
+            return TrainingState(document, tensors | {"loop": {"order": self._order.get_state()}})
+        # the epoch's order is drawn again, so it is the state from before that counts
+        streams = {"order": self._before_epoch, "noise": self._noise.get_state()}
+        optimizer = self._optimizer.state_dict()
+        tensors |= {"loop": {**streams, "total": self._total}}
+        tensors |= {f"optimizer-{k}": values for k, values in optimizer["state"].items()}
+        document |= {"optimizer": optimizer["param_groups"], "schedule": self._schedule.state_dict()}
+        document |= {"precision": self._fabric.strategy.precision.state_dict()}
+        if self._best is not None:
+            document |= {"best": self._best.document()}
+            tensors |= {"best": self._best.tensors()}
+        return TrainingState(document, tensors)
+
+    def restore(self, kept: TrainingState) -> None:
+        """Go on from what :meth:`state` gave."""
+        document, tensors = kept.document, kept.tensors
+        self.finished, self.done, self.seen = document["finished"], document["done"], document["seen"]
+        self.losses, self._done_in_epoch = list(document["losses"]), document["done_in_epoch"]
+        self._began = time.perf_counter() - document["seconds"]
+        self._objective.load_state_dict(tensors["objective"])
+        if self._follower is not None:
+            self._follower.restore(tensors.get("follower", {}))
+        _set_random_state(self._fabric, tensors["random"])
+        self._order.set_state(tensors["loop"]["order"])
+        if self.finished:
+            return
+        self._noise.set_state(tensors["loop"]["noise"])
+        self._total.copy_(tensors["loop"]["total"])
+        groups = [{**group, "betas": tuple(group["betas"])} for group in document["optimizer"]]
+        state = {k: tensors[f"optimizer-{k}"] for k in groups[0]["params"] if f"optimizer-{k}" in tensors}
+        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self._schedule.load_state_dict(document["schedule"])
+        self._fabric.strategy.precision.load_state_dict(document["precision"])
+        if self._best is not None:
+            self._best.recall(document["best"], tensors.get("best", {}))
 
     def _step(self, index: Tensor) -> Tensor:
         x, *targets = [tensor[index] for tensor in self._data]
         noise = torch.randn(len(index), self._latent, generator=self._noise, device=x.device)
         loss: Tensor = self._module(as_float(x), *targets, noise)
-        self._optimizer.zero_grad()
+        self._stepper.zero_grad()
         self._fabric.backward(loss)
         if self._clip:
-            self._fabric.clip_gradients(self._module, self._optimizer, max_norm=self._clip, error_if_nonfinite=False)
-        self._optimizer.step()
-        if self._after_step is not None:
-            self._after_step()
+            self._fabric.clip_gradients(self._module, self._stepper, max_norm=self._clip, error_if_nonfinite=False)
+        self._stepper.step()
+        if self._follower is not None:
+            self._follower.after_step()
         self._schedule.step()
         self.done += 1
         return loss.detach()
@@ -408,6 +550,37 @@ class _Best:
     def restore(self, objective: nn.Module) -> None:
         if self._weights is not None:
             objective.load_state_dict(self._weights)
+
+    def document(self) -> dict[str, Any]:
+        """What is no tensor, ready for JSON, which has no word for infinity."""
+        return {"score": None if self._weights is None else self._score, "epochs_since": self._epochs_since}
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self._weights or {}
+
+    def recall(self, document: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Become what :meth:`document` and :meth:`tensors` told of."""
+        self._epochs_since = document["epochs_since"]
+        if document["score"] is not None:
+            self._score, self._weights = document["score"], tensors
+
+
+def _random_state(fabric: Fabric) -> dict[str, Tensor]:
+    """Of torch's own streams, which a user's modules may draw from."""
+    states = {"cpu": torch.get_rng_state()}
+    if fabric.device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(fabric.device)
+    if fabric.device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def _set_random_state(fabric: Fabric, states: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if fabric.device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], fabric.device)
+    if fabric.device.type == "mps":
+        torch.mps.set_rng_state(states["mps"])
 
 
 def _sum_over_processes(fabric: Fabric, value: Tensor) -> float:

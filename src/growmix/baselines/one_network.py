@@ -154,7 +154,7 @@ class OneNetwork(Learner[Past]):
             stream,
             component=0,
             callbacks=callbacks,
-            after_step=restraint.after_step,
+            follower=restraint,
         )
         return objective, log
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from growmix.component import VAE, Component
 from growmix.persistence import prefixed, under
+from growmix.training import Follower
 
 DAMPING = 0.1
 """Of synaptic intelligence, the authors' number: weights that hardly moved must not become infinitely important."""
@@ -44,8 +45,8 @@ class Penalty(ABC):
         """The same with what :meth:`pack` gave."""
 
 
-class Restraint(ABC):
-    """Interface: a penalty during one training."""
+class Restraint(Follower):
+    """Interface: a penalty during one training; most gather nothing while it goes on."""
 
     @abstractmethod
     def loss(self, x: Tensor, replayed: Tensor) -> Tensor:
@@ -59,8 +60,17 @@ class Restraint(ABC):
             Which of them are no examples of the new task, shape ``(batch,)``.
         """
 
-    def after_step(self) -> None:  # noqa: B027 (not abstract: most do nothing)
+    def after_step(self) -> None:
         """Look at the weights, and the gradients that moved them, after a step."""
+        return None
+
+    def state(self) -> dict[str, Tensor]:
+        """What was gathered since the training began."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from there."""
+        return None
 
     @abstractmethod
     def keep(self, losses: Iterable[Tensor]) -> Penalty:
@@ -266,6 +276,19 @@ class PathIntegral(Restraint):
             if name in self._squares:
                 self._squares[name].addcmul_(back, back)
             self._before[name].copy_(weight)
+
+    def state(self) -> dict[str, Tensor]:
+        """The sums over all moves so far."""
+        return prefixed("decrease.", self._decrease) | prefixed("squares.", self._squares)
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on with these sums, from where the weights are now."""
+        for name, weight in self._weights.items():
+            self._before[name].copy_(weight.detach())
+        for name, decrease in under("decrease.", tensors).items():
+            self._decrease[name].copy_(decrease)
+        for name, squares in under("squares.", tensors).items():
+            self._squares[name].copy_(squares)
 
     def contributions(self) -> dict[str, Tensor]:
         r"""How far each weight took the task's loss down, nats: :math:`\omega`.

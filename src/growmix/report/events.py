@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any, final
 
 from growmix.gating import Decision
-from growmix.report.reporter import Reporter, RunPlan, TaskResult
+from growmix.report.reporter import Left, Reporter, RunPlan, TaskResult
 from growmix.training import FitInfo, Progress, TrainingLog
 
 EPOCH_LINES = 10
@@ -31,12 +32,18 @@ class EventLog(Reporter):
     -----
     ``event`` is one of ``run_started``, ``task_started``, ``training_started``, ``epoch``, ``training_finished``,
     ``decision``, ``task_finished``, ``student_started``, ``student_finished``, ``run_finished``,
-    ``run_cut_short``; ``time`` is UTC.
+    ``run_cut_short``, ``resumed``, ``notice``; ``time`` is UTC.
+
+    Lines are added and never changed. After ``resumed``, what the interrupted process had begun is told of again:
+    :func:`read_events` gives what happened, each thing once.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._tasks: tuple[str, ...] = ()
+        if not _ends_whole(file):
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write("\n")  # the torn line of a process that was killed stays a line of its own
 
     def on_run_start(self, plan: RunPlan) -> None:
         """Say what the run is."""
@@ -49,6 +56,16 @@ class EventLog(Reporter):
             notes=plan.notes,
             versions=dict(plan.versions),
         )
+
+    def on_resume(self, plan: RunPlan, left: Left) -> None:
+        """Say where the run goes on from."""
+        self._tasks = plan.tasks
+        piece = plan.tasks[left.tasks] if left.tasks < len(plan.tasks) else None
+        self._write("resumed", learnt=left.tasks, task=piece, step=left.step, steps=left.steps)
+
+    def on_notice(self, text: str) -> None:
+        """Say it."""
+        self._write("notice", text=text)
 
     def on_task_start(self, index: int, examples: int) -> None:
         """Say which task begins."""
@@ -107,6 +124,64 @@ class EventLog(Reporter):
         line = json.dumps(finite({"event": event, "time": now, **values}), allow_nan=False)
         with self._file.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+
+
+def read_events(file: Path) -> list[dict[str, Any]]:
+    r"""What happened in a run, in order and each thing once, however often it was interrupted.
+
+    Lines that are torn are left out. What was told twice stands where it was told first; of a beginning the first line
+    counts, of all else the last.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> lines = ['{"event": "task_started", "index": 0}', '{"event": "ep', '{"event": "resumed"}']
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "events.jsonl"
+    ...     _ = file.write_text("\n".join([*lines, lines[0]]))
+    ...     [event["event"] for event in read_events(file)]
+    ['task_started', 'resumed']
+    """
+    told: dict[tuple[Any, ...], dict[str, Any]] = {}
+    piece: Any = None
+    component: Any = None
+    for number, line in enumerate(file.read_bytes().splitlines()):
+        event = _parsed(line)
+        if event is None:
+            continue
+        name = event["event"]
+        if name in ("task_started", "student_started"):
+            piece = event.get("index")
+        if name == "training_started":
+            component = event.get("component")
+        where = (piece, component, event.get("epoch")) if name in _OF_TRAINING else (piece,)
+        key = (name, number) if name in _EVERY_TIME else (name, *where)
+        if key not in told or not name.endswith("_started"):
+            told[key] = event
+    return list(told.values())
+
+
+_OF_TRAINING = ("training_started", "epoch", "training_finished")
+
+_EVERY_TIME = ("run_started", "run_finished", "run_cut_short", "resumed", "notice")
+"""What happens to a process, not to a task."""
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+
+
+def _ends_whole(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            stream.seek(-1, os.SEEK_END)
+            return stream.read() == b"\n"
+    except OSError:  # no file, or an empty one
+        return True
 
 
 def finite(value: Any) -> Any:

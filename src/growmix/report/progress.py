@@ -11,7 +11,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from growmix.gating import Decision
-from growmix.report.reporter import Reporter, RunPlan, TaskResult
+from growmix.report.reporter import Left, Reporter, RunPlan, TaskResult
 from growmix.report.words import duration, number, whole
 from growmix.training import FitInfo, Progress
 
@@ -54,12 +54,22 @@ class Pace:
         self._run_began = clock()
         self._piece_began = self._run_began
         self._piece = 0
-        self._share = 0.0
+        self._share = self._share_before = self._run_before = 0.0
 
     def begin(self, piece: int) -> None:
         """Training of this task begins; the student is the piece after the last task."""
         self._piece, self._share = piece, 0.0
         self._piece_began = self._clock()
+        self._share_before = 0.0
+
+    def left(self, piece: int, share: float) -> None:
+        """An earlier process came this far in this piece; what it took is not known here."""
+        self._piece, self._share = piece, share
+        self._run_before = self.share
+
+    def goes_on(self, share: float) -> None:
+        """This share of the piece that begins was done by an earlier process."""
+        self._share = self._share_before = share
 
     def at(self, share: float) -> None:
         """This share of the piece is done."""
@@ -73,11 +83,11 @@ class Pace:
 
     def piece_left(self) -> float:
         """Seconds that the piece still takes."""
-        return (self._clock() - self._piece_began) * (1 - self._share) / max(self._share, 1e-9)
+        return (self._clock() - self._piece_began) * (1 - self._share) / max(self._share - self._share_before, 1e-9)
 
     def run_left(self) -> float:
         """Seconds that the run still takes, about: evaluation is taken to go on as it did."""
-        return (self._clock() - self._run_began) * (1 - self.share) / max(self.share, 1e-9)
+        return (self._clock() - self._run_began) * (1 - self.share) / max(self.share - self._run_before, 1e-9)
 
 
 @final
@@ -103,6 +113,16 @@ class Lines(Reporter):
         self._plan, self._pace = plan, Pace(plan, self._clock)
         self._say(describe_plan(plan))
 
+    def on_resume(self, plan: RunPlan, left: Left) -> None:
+        """Say what the run is, and where it goes on from."""
+        self.on_run_start(plan)
+        self._pace.left(left.tasks, left.step / max(1, left.steps))
+        self._say(describe_left(plan, left))
+
+    def on_notice(self, text: str) -> None:
+        """Say it."""
+        self._say(text)
+
     def on_task_start(self, index: int, examples: int) -> None:
         """Say which task begins."""
         self._what = describe_task(self._plan, index)
@@ -113,6 +133,10 @@ class Lines(Reporter):
         """Say that the student is taught now."""
         self._what = "student"
         self._begin(len(self._plan.tasks))
+
+    def on_fit_start(self, fit: FitInfo) -> None:
+        """Know how much of it was done before."""
+        self._pace.goes_on(fit.done / max(1, fit.steps))
 
     def on_epoch_end(self, progress: Progress) -> None:
         """Say how training stands, if nothing was said for a while."""
@@ -162,6 +186,16 @@ class Bar(Reporter):
         self._run = self._bars.add_task("run", total=1.0, detail="")
         self._bars.start()
 
+    def on_resume(self, plan: RunPlan, left: Left) -> None:
+        """Show the bars, and say where the run goes on from."""
+        self.on_run_start(plan)
+        self._pace.left(left.tasks, left.step / max(1, left.steps))
+        self._say(describe_left(plan, left))
+
+    def on_notice(self, text: str) -> None:
+        """Leave a line."""
+        self._say(text)
+
     def on_task_start(self, index: int, examples: int) -> None:
         """Start the upper bar anew."""
         self._begin(index, describe_task(self._plan, index), f"novelty of {whole(examples)} examples")
@@ -172,6 +206,7 @@ class Bar(Reporter):
 
     def on_fit_start(self, fit: FitInfo) -> None:
         """Say which component it is."""
+        self._pace.goes_on(fit.done / max(1, fit.steps))
         where = "student" if fit.component is None else f"component {fit.component}"
         self._bars.update(self._now, detail=f"{where}: {fit.epochs} epochs, {whole(fit.examples)} examples")
 
@@ -214,6 +249,23 @@ def describe_plan(plan: RunPlan) -> str:
     """What is going to be done, and what was done to the images."""
     what = f"{plan.stream}, seed {plan.seed}: {len(plan.tasks)} tasks, written to {plan.folder}"
     return "\n".join([what, *plan.notes])
+
+
+def describe_left(plan: RunPlan, left: Left) -> str:
+    """Where a run goes on from.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> plan = RunPlan("two", 0, Path("out"), (), ("a", "b"), (100, 100), 200, {})
+    >>> describe_left(plan, Left(tasks=1, step=30, steps=100))
+    'goes on after task 1 of 2, from step 30 of 100'
+    """
+    after = f"after task {left.tasks} of {len(plan.tasks)}" if left.tasks else "from the beginning"
+    if not left.steps:
+        return f"goes on {after}"
+    step = f"from step {whole(left.step)} of {whole(left.steps)}"
+    return f"goes on {after}, {step}" if left.tasks else f"goes on {step} of task 1"
 
 
 def describe_task(plan: RunPlan, index: int) -> str:

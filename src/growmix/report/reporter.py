@@ -66,11 +66,35 @@ class TaskResult:
     evaluate_seconds: float
 
 
+@dataclass(frozen=True)
+class Left:
+    """Where an interrupted run was left.
+
+    Attributes
+    ----------
+    tasks
+        Learnt and kept.
+    step, steps
+        Done and to be done of the training after them; both 0 where it begins anew.
+    """
+
+    tasks: int
+    step: int = 0
+    steps: int = 0
+
+
 class Reporter(Callback):
     """Is told of a run as it goes, and as a callback of every training in it; does nothing by default."""
 
     def on_run_start(self, plan: RunPlan) -> None:
         """Before the first task; everything that can be checked was checked."""
+
+    def on_resume(self, plan: RunPlan, left: Left) -> None:
+        """In place of :meth:`on_run_start` where an interrupted run goes on; what it was doing is told of again."""
+        self.on_run_start(plan)
+
+    def on_notice(self, text: str) -> None:
+        """Something that whoever watches should know; after the run has started."""
 
     def on_task_start(self, index: int, examples: int) -> None:
         """Before a task is learnt."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -165,22 +163,16 @@ def standing(config: RunConfig, *, overwrite: bool = False) -> Literal["open", "
 
 def is_finished(folder: Path) -> bool:
     """Whether the run in a folder came to its end; an interrupted one leaves metrics too, of the tasks it learnt."""
-    from growmix.experiment import EVENTS, METRICS
+    from growmix.experiment import RunFolder
 
-    if not ((folder / METRICS).is_file() and (folder / EVENTS).is_file()):
-        return False
-    lines = (folder / EVENTS).read_text(encoding="utf-8").splitlines()
-    with suppress(ValueError, IndexError, KeyError):  # a line cut short in the writing is no end
-        return bool(json.loads(lines[-1])["event"] == "run_finished")
-    return False
+    return RunFolder(folder).is_finished()
 
 
 def read_metrics(folder: Path) -> Metrics:
     """What a finished run measured."""
-    from growmix.experiment import METRICS
+    from growmix.experiment import RunFolder
 
-    metrics: Metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-    return metrics
+    return RunFolder(folder).metrics()
 
 
 def threads(jobs: int) -> int | None:

@@ -1,0 +1,106 @@
+"""Checkpoints: what they cost a run, in time and on the disk.
+
+Runs a stream with and without checkpoints inside its tasks, in turns, and measures the time spent writing them as well
+as the whole; the first is the sharper figure where the machine does other things too. Prints a line each; ``--out``
+writes JSON.
+
+    python benchmarks/checkpoint_cost.py [--stream split-mnist] [--every 60] [--rounds 1] [--out FILE] [-- OPTIONS]
+
+OPTIONS are those of growmix run, such as ``--data-root DATA``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from growmix import experiment, persistence, snapshots
+from growmix.config import RunConfig, checked_values
+
+WRITE = persistence.write_folder
+
+
+class Watch:
+    """Stands in for ``write_folder``, and notes what each write took and left on the disk."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
+        self.bytes: defaultdict[str, list[int]] = defaultdict(list)
+
+    def __call__(self, path: Path, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Write, and look at the clock."""
+        began = time.perf_counter()
+        WRITE(path, document, tensors)
+        kind = str(document["kind"])
+        self.seconds[kind].append(time.perf_counter() - began)
+        self.bytes[kind].append(sum(file.stat().st_size for file in path.iterdir() if file.is_file()))
+
+
+def measured(values: Mapping[str, Any], every: float) -> dict[str, Any]:
+    """One run: seconds of all of it, and of what it wrote."""
+    watch = Watch()
+    persistence.write_folder = snapshots.write_folder = watch
+    with tempfile.TemporaryDirectory(prefix="growmix-") as scratch:
+        config = RunConfig.of({**values, "out": str(Path(scratch) / "run"), "checkpoint_every": every})
+        began = time.perf_counter()
+        metrics = experiment.run(config)
+        seconds = time.perf_counter() - began
+    return {
+        "every": every,
+        "seconds": seconds,
+        "parameters": metrics["parameters"],
+        "written": {
+            kind: {"times": len(each), "seconds": sum(each), "most_bytes": max(watch.bytes[kind])}
+            for kind, each in watch.seconds.items()
+        },
+    }
+
+
+def in_tasks(result: Mapping[str, Any]) -> float:
+    """Seconds that went into what only an interrupted run needs; a model is kept after every task anyhow."""
+    return sum(part["seconds"] for kind, part in result["written"].items() if kind in ("training", "evaluation"))
+
+
+def options(given: Sequence[str]) -> dict[str, Any]:
+    """Flat keys and values of ``--key value`` pairs."""
+    names = [name.removeprefix("--").replace("-", "_") for name in given[::2]]
+    return checked_values(dict(zip(names, given[1::2], strict=True)))
+
+
+def main() -> None:
+    """Do it all, and say what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--stream", default="split-mnist")
+    parser.add_argument("--every", type=float, default=60.0)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("options", nargs="*", help="of growmix run, such as --data-root DATA")
+    asked = parser.parse_args()
+    values = {"stream": asked.stream, **options(asked.options)}
+    results = [measured(values, every) for _ in range(asked.rounds) for every in (0.0, asked.every)]
+    for result in results:
+        share = in_tasks(result) / result["seconds"]
+        print(f"checkpoint_every {result['every']:g}: {result['seconds']:.1f} s, of which {share:.2%} for resuming")
+        for kind, part in result["written"].items():
+            size = part["most_bytes"] / 1e6
+            print(f"  {kind}: {part['times']} times, {part['seconds']:.2f} s in all, {size:.1f} MB at most")
+    without, with_them = (
+        statistics.median(r["seconds"] for r in results if r["every"] == every) for every in (0.0, asked.every)
+    )
+    parameters = results[-1]["parameters"]
+    print(f"with them {with_them / without - 1:+.2%} of the time; {parameters['mixture']:,} parameters in all")
+    if asked.out:
+        asked.out.write_text(json.dumps({"results": results, "ratio": with_them / without}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""One writer for each folder: a lock that the system itself lets go of when its process ends, however it ends.
+
+The file ``lock`` says whose it is, for people and for messages; what counts is the lock that the system holds on it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import IO, Any
+
+from growmix.errors import BadInput
+
+LOCK = "lock"
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _FAR = 2**30  # a locked byte can't be read, so it is one that is not there
+
+    def _seize(file: IO[str], *, alone: bool) -> None:
+        file.seek(_FAR)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError from error
+        finally:
+            file.seek(0)
+else:
+    import fcntl
+
+    def _seize(file: IO[str], *, alone: bool) -> None:
+        """Lock a file, or raise ``BlockingIOError`` where another process has."""
+        fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[str | None]:
+    """Be the one process that writes to a folder, for the time.
+
+    Parameters
+    ----------
+    folder
+        Is there.
+
+    Yields
+    ------
+    str or None
+        What the user should know: that a process that is gone had left its lock, or that locks can't be had here.
+
+    Raises
+    ------
+    BadInput
+        Another process writes to it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, hold(Path(folder)):
+    ...     refuse_second(Path(folder))
+    Traceback (most recent call last):
+    growmix.errors.BadInput: ...
+    """
+    file, notice = _take(folder)
+    with file:
+        own = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(own) + "\n")
+        file.flush()
+        try:
+            yield notice
+        finally:
+            with suppress(OSError):
+                (folder / LOCK).unlink()
+
+
+def refuse_second(folder: Path) -> None:
+    """See that no other process writes to a folder, without writing.
+
+    Raises
+    ------
+    BadInput
+        One does.
+    """
+    try:
+        file = (folder / LOCK).open(encoding="utf-8")
+    except OSError:
+        return
+    with file:
+        try:
+            _seize(file, alone=False)
+        except BlockingIOError:
+            raise BadInput(_refusal(folder, file)) from None
+        except OSError:
+            return
+
+
+def _take(folder: Path) -> tuple[IO[str], str | None]:
+    """The locked file, and what the user should know."""
+    while True:
+        file = _open(folder / LOCK)
+        try:
+            _seize(file, alone=True)
+            if _is_at(folder / LOCK, file):
+                left = _said(file)
+                return file, None if left is None else f"the lock of {_owner(left)} was left behind, and is taken over"
+        except BlockingIOError:
+            with file:
+                raise BadInput(_refusal(folder, file)) from None
+        except OSError as error:
+            return file, f"locks can't be had here ({error.strerror}), so nothing keeps a second process out"
+        file.close()
+
+
+def _is_at(path: Path, file: IO[str]) -> bool:
+    """Whether it is still the file at that path: its owner removes it, and the next one makes another."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _open(path: Path) -> IO[str]:
+    """The file at that path, made if it is not there."""
+    try:
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"out is {str(path.parent)!r}, which can't be written: {error.strerror or error}") from error
+
+
+def _said(file: IO[str]) -> dict[str, Any] | None:
+    """What an earlier owner wrote, nothing in a new file."""
+    file.seek(0)
+    text = file.read(4096)
+    try:
+        said = json.loads(text)
+    except ValueError:
+        return {} if text else None
+    return said if isinstance(said, dict) else {}
+
+
+def _refusal(folder: Path, file: IO[str]) -> str:
+    owner = _owner(_said(file) or {})
+    return f"out is {str(folder)!r}, which {owner} is writing; wait for its end, or choose another --out"
+
+
+def _owner(said: dict[str, Any]) -> str:
+    if not {"pid", "host", "started"} <= said.keys():
+        return "another process"
+    return f"process {said['pid']} on host {said['host']}, started {said['started']},"
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,154 @@
+"""Snapshots: the state of training on disk, so that a process that was killed inside a task loses no more than minutes.
+
+A folder belongs to one piece of work, a task or the student, which may train several times, one after the other. Each
+training has a folder of its own in it, ``0``, ``1`` and so on, with the state that it was left in. Whatever else the
+piece needs is computed again from the seed.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from torch import Tensor
+
+from growmix.errors import BadCheckpoint
+from growmix.interrupts import Interrupts
+from growmix.persistence import exists, prefixed, read_folder, understanding, write_folder
+from growmix.training import Keeper, TrainingState
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a piece of work was left: after so many steps of its last training, and so many seconds of all."""
+
+    step: int
+    steps: int
+    seconds: float
+
+
+@final
+class Snapshots(Keeper):
+    """Keeps the trainings of one piece of work in a folder, every so many seconds or steps.
+
+    Parameters
+    ----------
+    folder
+        Of this piece alone.
+    belongs
+        What else must be equal for a snapshot to be of use, ready for JSON.
+    seconds
+        Between two snapshots, at least; 0 for none by the clock.
+    steps
+        Between two snapshots; 0 for none by the count.
+    interrupts
+        When they ask for it, a snapshot is made after the step, and the interrupt is raised.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from growmix import GrowingMixture
+    >>> dark = np.random.default_rng(0).random((60, 1, 8, 8)) * 0.3
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mixture = GrowingMixture("mlp", hidden=16, latent=2, epochs=3)
+    ...     decision = mixture.learn(dark, callbacks=[Snapshots(Path(folder), steps=2)])
+    ...     print(Snapshots(Path(folder)).place().step)
+    6
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        belongs: Mapping[str, Any] | None = None,
+        *,
+        seconds: float = 60.0,
+        steps: int = 0,
+        interrupts: Interrupts | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder, self._belongs = folder, dict(belongs or {})
+        self._seconds, self._steps = seconds, steps
+        self._interrupts = interrupts or Interrupts()
+        self._clock = clock
+        self._last = clock()
+        self._count = 0  # trainings begun
+        self._training: Mapping[str, Any] = {}
+
+    def place(self) -> Place | None:
+        """Where an earlier process left this piece; ``None`` if that left nothing.
+
+        Raises
+        ------
+        BadCheckpoint
+            What it left can't be read, or belongs to something else.
+        """
+        found = {int(name[1]) for each in self._folder.glob("*") if (name := re.match(r"\.?(\d+)(\.|$)", each.name))}
+        kept = [self._folder / str(k) for k in sorted(found) if exists(self._folder / str(k))]
+        states = [self._read(each) for each in kept]
+        if not states:
+            return None
+        with understanding(kept[-1]):
+            last = states[-1]
+            seconds = sum(float(state["state"]["seconds"]) for state in states)
+            return Place(int(last["state"]["done"]), int(last["training"]["steps"]), seconds)
+
+    def recall(self, training: Mapping[str, Any]) -> TrainingState | None:
+        """What is in the folder of the training that begins now.
+
+        Raises
+        ------
+        BadCheckpoint
+            It is of another training: other data or another version of a package led elsewhere.
+        """
+        path = self._folder / str(self._count)
+        self._count += 1
+        self._training = dict(training)
+        self._last = self._clock()
+        if not exists(path):
+            return None
+        document, tensors = read_folder(path)
+        if document.get("training") != self._training:
+            raise BadCheckpoint(
+                f"{path} is the snapshot of another training than the one that begins now; the data or the versions of "
+                f"packages have changed: remove {self._folder} to begin this task anew"
+            )
+        parts: dict[str, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            part, _, own = name.partition(".")
+            parts.setdefault(part, {})[own] = tensor
+        return TrainingState(document["state"], parts)
+
+    def after_step(self, steps: int, state: Callable[[], TrainingState]) -> None:
+        """Keep the state if it is time, or if somebody wants the run to end."""
+        by_count = self._steps > 0 and steps % self._steps == 0
+        by_clock = self._seconds > 0 and self._clock() - self._last >= self._seconds
+        if by_count or by_clock or self._interrupts.asked:
+            self._write(state())
+        if self._interrupts.asked:
+            raise KeyboardInterrupt
+
+    def at_end(self, state: TrainingState) -> None:
+        """Keep the result, so that it need not be trained for again, unless snapshots are made on interrupts alone."""
+        if self._seconds or self._steps:
+            self._write(state)
+
+    def _write(self, state: TrainingState) -> None:
+        document = {"kind": "training", "belongs": self._belongs, "training": self._training, "state": state.document}
+        tensors = {name: t for part, own in state.tensors.items() for name, t in prefixed(f"{part}.", own).items()}
+        write_folder(self._folder / str(self._count - 1), document, tensors)
+        self._last = self._clock()
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        document, _ = read_folder(path)
+        if document.get("kind") != "training":
+            raise BadCheckpoint(f"{path} is no snapshot")
+        belongs = document.get("belongs")
+        if belongs != self._belongs:
+            was = belongs if isinstance(belongs, dict) else {}
+            unlike = sorted(name for name in {*was, *self._belongs} if was.get(name) != self._belongs.get(name))
+            raise BadCheckpoint(f"{path} was made with another {', '.join(unlike)}")
+        return document
