@@ -333,7 +333,7 @@ def stripes(seed: int, *, upright: bool = False, n: int = 60) -> tuple[np.ndarra
 def test_a_run_on_pairs_writes_its_translations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [(*stripes(0), *stripes(1)), (*stripes(2, upright=True), *stripes(3, upright=True))]
     stream = streams.from_arrays(parts, name="pairs")
-    monkeypatch.setattr(experiment.streams, "load", lambda *_, **__: stream)
+    monkeypatch.setattr(streams, "load", lambda *_, **__: stream)
     config = RunConfig(stream="translation", settings=TINY.but(gate="always"), out=tmp_path / "run")
     metrics = experiment.run(config)
     translation = metrics["translation"]
@@ -460,7 +460,7 @@ def test_a_stream_with_some_labels_wanting_is_refused_by_what_needs_them_all(
 ) -> None:
     x, y = np.random.default_rng(0).random((20, 1, 8, 8)), np.arange(20) % 2
     stream = streams.from_arrays([(x, y, x, y), (x, np.where(y == 1, -1, 2), x, y)])
-    monkeypatch.setattr(experiment.streams, "load", lambda *_, **__: stream)
+    monkeypatch.setattr(streams, "load", lambda *_, **__: stream)
     config = RunConfig(stream="split-digits", method="generative-classifier", out=tmp_path / "run")
     with pytest.raises(BadInput, match=r"task-2.*has not"):
         experiment.run(config)

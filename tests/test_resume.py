@@ -329,7 +329,7 @@ def test_pairs_resume_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     stream = streams.from_arrays(
         [(dark[0], 1 - dark[0], dark[1], 1 - dark[1]), (1 - dark[2], dark[2], 1 - dark[3], dark[3])]
     )
-    monkeypatch.setattr(experiment.streams, "load", lambda *_, **__: stream)
+    monkeypatch.setattr(streams, "load", lambda *_, **__: stream)
     (tmp_path / "copies").mkdir()
     asked = replace(config(tmp_path / "run", settings=TINY.but(gate="threshold", threshold=1.0)), stream="translation")
     photographed(asked, tmp_path / "copies", [("step", 12), ("saved", 2)])

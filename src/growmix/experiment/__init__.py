@@ -1,0 +1,53 @@
+"""One run: learn a stream task by task, evaluate, distil, and write what came of it.
+
+A run's folder holds ``config.yaml`` (what was asked for), ``events.jsonl`` (what happened, a line each),
+``checkpoint/`` (the model after the last finished task; the student in ``checkpoint/student/``), ``metrics.json`` and,
+for pairs, ``translation.png``. With ``--theory`` also ``theory.json`` and its figures. While a run is unfinished,
+``progress/`` holds what :func:`resume` needs besides.
+"""
+
+from growmix.experiment.description import show_translations
+from growmix.experiment.folder import (
+    CHECKPOINT,
+    CONFIG,
+    EVALUATION,
+    EVENTS,
+    INTERPOLATION,
+    METRICS,
+    PROGRESS,
+    SAMPLES,
+    STUDENT,
+    TRANSLATION,
+    RunFolder,
+)
+from growmix.experiment.planning import check_method, check_theory, load_stream, plan, precision, teaches, versions
+from growmix.experiment.reading import explain, load_learner, load_student, reevaluate
+from growmix.experiment.running import resume, run
+
+__all__ = [
+    "CHECKPOINT",
+    "CONFIG",
+    "EVALUATION",
+    "EVENTS",
+    "INTERPOLATION",
+    "METRICS",
+    "PROGRESS",
+    "SAMPLES",
+    "STUDENT",
+    "TRANSLATION",
+    "RunFolder",
+    "check_method",
+    "check_theory",
+    "explain",
+    "load_learner",
+    "load_stream",
+    "load_student",
+    "plan",
+    "precision",
+    "reevaluate",
+    "resume",
+    "run",
+    "show_translations",
+    "teaches",
+    "versions",
+]

@@ -1,0 +1,308 @@
+"""A run under way: task by task, from its beginning or from where it was left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, final
+
+from growmix import persistence
+from growmix.config import RunConfig
+from growmix.errors import BadCheckpoint, BadInput, GrowmixError
+from growmix.evaluation import Evaluator, evaluate_student
+from growmix.experiment.description import describe, quality, show_translations
+from growmix.experiment.folder import CHECKPOINT, EVALUATION, EVENTS, PROGRESS, STUDENT, TRANSLATION, RunFolder
+from growmix.experiment.planning import plan, precision, teaches, versions
+from growmix.interrupts import Interrupts
+from growmix.learner import Learner
+from growmix.mixture import GrowingMixture
+from growmix.persistence import prefixed, under
+from growmix.report.events import EventLog
+from growmix.report.reporter import Left, Reporter, TaskResult
+from growmix.sealing import remove_folder
+from growmix.snapshots import Snapshots
+from growmix.streams import Stream
+from growmix.student import Student
+from growmix.theory import files as theory_files
+from growmix.theory.account import account
+from growmix.theory.ledger import RiskLedger
+from growmix.training import Callback, make_fabric
+
+
+@final
+class Course:
+    """A run under way."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        stream: Stream,
+        learner: Learner[Any],
+        folder: RunFolder,
+        reporters: Sequence[Reporter],
+        interrupts: Interrupts,
+    ) -> None:
+        self.config, self.stream, self.learner = config, stream, learner
+        self.folder, self.interrupts = folder, interrupts
+        self.reporters = [EventLog(folder.path / EVENTS), *reporters]
+        self.evaluator = Evaluator(stream)
+        self.ledger = RiskLedger(stream) if config.theory else None
+        self.theory_seconds = 0.0
+        self.evaluated = 0  # tasks
+        self.train_seconds: dict[int, float] = {}  # per task
+        self.evaluate_seconds = 0.0
+        self.student_seconds: float | None = None
+        self.saved = len(learner.steps)  # tasks that the checkpoint knows
+        self.taught: Path | None = None  # a student that an interrupted run has left
+
+    def go(self, left: Left | None, notices: Sequence[str | None]) -> dict[str, Any]:
+        """Do all that is left to be done, from the beginning or from where the run was left."""
+        planned = plan(self.config, self.stream)
+        for reporter in self.reporters:
+            if left is None:
+                reporter.on_run_start(planned)
+            else:
+                reporter.on_resume(planned, left)
+            for notice in filter(None, notices):
+                reporter.on_notice(notice)
+        finished = None
+        try:
+            if self.evaluated < len(self.learner.steps):
+                self._evaluate(self.evaluated, self.learner.training_logs[-1].seconds)
+            for index in range(len(self.learner.steps), len(self.stream)):
+                self.learn(index)
+            finished = self.finish()
+        except (KeyboardInterrupt, GrowmixError):
+            self.keep()
+            raise
+        finally:
+            for reporter in self.reporters:
+                reporter.on_run_end(finished)
+        remove_folder(self.folder.path / PROGRESS)
+        return finished
+
+    def take_up(self, source: Path) -> tuple[Left, str | None]:
+        """Take up what an interrupted run left in its folder.
+
+        Returns
+        -------
+        Left
+            Where it goes on from.
+        str or None
+            What of it is of no use, and why.
+        """
+        learnt = len(self.learner.steps)
+        taught = source / CHECKPOINT / STUDENT
+        # saving the mixture removes what an earlier one has taught
+        self.taught = taught if persistence.exists(taught) else None
+        place = source / PROGRESS / EVALUATION
+        if learnt or persistence.exists(place):
+            self._take_up_evaluation(place)
+        else:  # killed before it had begun
+            self.keep_evaluation()
+        piece = STUDENT if learnt == len(self.stream) else _piece(learnt)
+        for old in (self.folder.path / PROGRESS).glob("*"):
+            if old.name not in (EVALUATION, piece):
+                remove_folder(old)
+        try:
+            kept = self._snapshots(piece).place()
+        except BadCheckpoint as error:
+            remove_folder(self.folder.path / PROGRESS / piece)
+            return Left(learnt), f"{error}; what was interrupted begins anew"
+        return (Left(learnt) if kept is None else Left(learnt, kept.step, kept.steps)), None
+
+    def learn(self, index: int) -> None:
+        """Learn a task, keep the mixture, evaluate it."""
+        task = self.stream[index]
+        for reporter in self.reporters:
+            reporter.on_task_start(index, len(task.train))
+        # a mixture that is told to be unsupervised takes images alone
+        data = replace(task.train, y=None) if self.config.settings.supervised is False else task.train
+        with self._working(_piece(index)) as (callbacks, train):
+            self.learner.learn(data, callbacks=callbacks)
+            self._save()
+        self._evaluate(index, train.seconds)
+
+    def finish(self) -> dict[str, Any]:
+        """Teach the student if there is to be one, evaluate, write the metrics."""
+        student = self._teach() if teaches(self.config) else None
+        with _timed() as evaluated:
+            measured = quality(self.config, self.stream, self.learner)
+            if self.learner.components[0].target_shape is not None:
+                show_translations(self.learner, self.stream, self.folder.path / TRANSLATION)
+        self.evaluate_seconds += evaluated.seconds
+        return self._write(student, measured)
+
+    def _evaluate(self, index: int, train_seconds: float) -> None:
+        decision = self.learner.decisions[index]
+        self.train_seconds[index] = train_seconds
+        if self.ledger is not None:
+            with _timed() as followed:
+                self.ledger.after_task(self.learner)
+            self.theory_seconds += followed.seconds
+        for reporter in self.reporters:
+            reporter.on_decision(index, decision)
+        with _timed() as evaluated:
+            self.evaluator.after_task(self.learner)
+        self.evaluate_seconds += evaluated.seconds
+        for reporter in self.reporters:
+            reporter.on_task_end(TaskResult(index, decision, train_seconds, evaluated.seconds))
+        self.keep_evaluation()
+
+    def _teach(self) -> dict[str, Any]:
+        assert isinstance(self.learner, GrowingMixture)  # no other method teaches
+        for reporter in self.reporters:
+            reporter.on_student_start()
+        if self.taught is not None:
+            student = Student.load(self.taught, device=self.config.settings.device)
+            self.student_seconds = student.training_log.seconds
+        else:
+            with self._working(STUDENT) as (callbacks, taught):
+                student = self.learner.distill(callbacks=callbacks)
+                student.save(self.folder.path / CHECKPOINT / STUDENT)
+            self.student_seconds = taught.seconds
+        if self.ledger is not None:
+            with _timed() as followed:
+                self.ledger.after_student(student)
+            self.theory_seconds += followed.seconds
+        with _timed() as evaluated:
+            scores = evaluate_student(student, self.stream).to_dict()
+        self.evaluate_seconds += evaluated.seconds
+        for reporter in self.reporters:
+            reporter.on_student_end(scores, self.student_seconds)
+        return scores
+
+    def keep(self) -> None:
+        """Write what there is: the metrics of the tasks that were learnt, if any was."""
+        if not self.learner.decisions:
+            return
+        if self.saved < len(self.learner.decisions):
+            self._save()
+        self.evaluator.after_task(self.learner)
+        self._write(None, {"log_likelihood": None, "frechet": None})
+
+    def _save(self) -> None:
+        self.learner.save(self.folder.path / CHECKPOINT)
+        self.saved = len(self.learner.decisions)
+
+    @contextmanager
+    def _working(self, piece: str) -> Iterator[tuple[Sequence[Callback], _Timed]]:
+        """A task or the student is learnt within, with snapshots; an interrupt waits for one, or for the end."""
+        snapshots = self._snapshots(piece)
+        kept = snapshots.place()
+        with self.interrupts.deferred():
+            with _timed() as timed:
+                yield [*self.reporters, snapshots], timed
+            timed.seconds += kept.seconds if kept else 0.0
+            remove_folder(self.folder.path / PROGRESS / piece)
+
+    def _snapshots(self, piece: str) -> Snapshots:
+        # one process of several is never asked for a snapshot, so here one device is enough
+        device = make_fabric(self.config.settings.but(devices=1, strategy="auto")).device.type
+        return Snapshots(
+            self.folder.path / PROGRESS / piece,
+            {"settings": settings_but_device(self.learner), "data": outline(self.stream), "device": device},
+            seconds=self.config.checkpoint_every,
+            steps=self.config.checkpoint_steps,
+            interrupts=self.interrupts,
+        )
+
+    def keep_evaluation(self) -> None:
+        """Keep what was measured: of a component that learns again, it can't be had again."""
+        self.evaluated = len(self.learner.steps)
+        evaluator, scores = self.evaluator.pack()
+        ledger, images = ({}, {}) if self.ledger is None else self.ledger.pack()
+        kept = {
+            "kind": EVALUATION,
+            "data": outline(self.stream),
+            "seconds": {
+                "train": list(self.train_seconds.values()),
+                "evaluate": self.evaluate_seconds,
+                "theory": self.theory_seconds,
+            },
+            "evaluator": evaluator,
+            "ledger": ledger,
+        }
+        tensors = prefixed("evaluator.", scores) | prefixed("ledger.", images)
+        persistence.write_folder(self.folder.path / PROGRESS / EVALUATION, kept, tensors)
+
+    def _take_up_evaluation(self, place: Path) -> None:
+        learnt = len(self.learner.steps)
+        document, tensors = persistence.read_folder(place)
+        if document.get("data") != outline(self.stream):
+            raise BadInput(
+                f"the data of stream {self.stream.name!r} are not those that the run was begun with (names, numbers of "
+                "examples or classes differ); give it those, or start another run"
+            )
+        with persistence.understanding(place):
+            seconds = document["seconds"]
+            self.train_seconds = {t: float(each) for t, each in enumerate(seconds["train"])}
+            self.evaluate_seconds, self.theory_seconds = float(seconds["evaluate"]), float(seconds["theory"])
+            scores = under("evaluator.", tensors)
+            self.evaluator = Evaluator.unpack(self.stream, self.learner, document["evaluator"], scores)
+            self.evaluated = int(document["evaluator"]["followed"])
+            if self.ledger is not None:
+                self.ledger.unpack(document["ledger"], under("ledger.", tensors))
+            if self.evaluated not in (learnt, learnt - 1):
+                raise ValueError(f"{learnt} tasks were learnt, but {self.evaluated} evaluated")
+
+    def _explain(self) -> None:
+        """Write what the theory says."""
+        if self.ledger is None or not self.ledger.rows:
+            return
+        with _timed() as followed:
+            theory_files.write(account(self.ledger, self.learner, self.stream, followed=True), self.folder.path)
+        self.theory_seconds += followed.seconds
+
+    def _write(self, student: dict[str, Any] | None, quality: dict[str, Any]) -> dict[str, Any]:
+        self._explain()
+        with _timed() as evaluated:
+            scores = self.evaluator.scores().to_dict() | quality
+        self.evaluate_seconds += evaluated.seconds
+        logs = self.learner.training_logs
+        # of a task that was interrupted before its time was noted, its training's own
+        train_seconds = sum(self.train_seconds.get(t, log.seconds) for t, log in enumerate(logs))
+        metrics = describe(self.config, self.stream, self.learner, scores, student) | {
+            "seconds": {
+                "train": train_seconds,
+                "evaluate": self.evaluate_seconds,
+                "student": self.student_seconds,
+                "theory": None if self.ledger is None else self.theory_seconds,
+            },
+            "examples_per_second": sum(log.examples for log in logs) / train_seconds,
+            # one seed gives other numbers on another kind of device or in another precision
+            "versions": versions() | {"device": self.config.settings.device, "precision": precision(self.config)},
+        }
+        self.folder.write_metrics(metrics)
+        return metrics
+
+
+def _piece(index: int) -> str:
+    """Folder of the snapshots of a task, inside the progress."""
+    return f"task-{index}"
+
+
+def outline(stream: Stream) -> list[Any]:
+    """What of a stream's data must be the same for a run to go on, ready for JSON."""
+    return [[task.name, len(task.train), len(task.test), list(task.classes)] for task in stream]
+
+
+def settings_but_device(learner: Learner[Any]) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    return {name: value for name, value in learner.settings.to_dict().items() if name != "device"}
+
+
+@dataclass
+class _Timed:
+    seconds: float = 0.0
+
+
+@contextmanager
+def _timed() -> Iterator[_Timed]:
+    """Wall-clock seconds of a block, known after it."""
+    timed, began = _Timed(), time.perf_counter()
+    yield timed
+    timed.seconds = time.perf_counter() - began

@@ -1,0 +1,131 @@
+"""What a run is going to do: its stream, whether its method can learn that, and how much work it is."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+from growmix import __version__, baselines, streams
+from growmix.config import RunConfig
+from growmix.data import check_task
+from growmix.errors import BadInput
+from growmix.report.reporter import RunPlan
+from growmix.streams import Stream
+from growmix.student import lessons_for
+from growmix.theory.ledger import check_stream
+from growmix.training import Budget, native_precision
+
+
+def load_stream(config: RunConfig) -> Stream:
+    """The stream that a configuration names, with tasks that can be learnt.
+
+    Raises
+    ------
+    BadInput
+        Something in the configuration does not fit the stream, or a task's data can't be learnt.
+    DataUnavailable
+        A data set is not to be had.
+    """
+    stream = streams.load(
+        config.stream,
+        tasks=config.tasks,
+        data_root=config.data_root,
+        seed=config.seed,
+        label_space=config.label_space,
+        replace=config.replace,
+        train_examples=config.train_examples,
+        test_examples=config.test_examples,
+        label_fraction=config.label_fraction,
+    )
+    for task in stream:  # before hours are spent on the tasks before it
+        try:
+            check_task(task.train, stream.shape)
+        except BadInput as error:
+            raise BadInput(f"task {task.name!r}: {error}") from error
+    return stream
+
+
+def check_method(config: RunConfig, stream: Stream) -> None:
+    """See whether the method can learn the stream.
+
+    Raises
+    ------
+    BadInput
+        It learns labels or images alone, and the stream has none of these.
+    """
+    method = baselines.METHODS[config.method]
+    pairs = any(task.train.target is not None for task in stream)
+    if pairs and not method.is_mixture:
+        raise BadInput(
+            f"method is {config.method!r}, which does not learn pairs of images as stream {stream.name!r} has; "
+            f"allowed is one of {', '.join(baselines.MIXTURES)}"
+        )
+    unlabelled = [task.name for task in stream if task.train.y is None]
+    if pairs and config.settings.supervised:
+        raise BadInput(f"supervised is True, but stream {stream.name!r} has pairs of images, learnt without labels")
+    if method.labels == "optional":
+        return
+    if method.labels == "all":
+        unlabelled += [task.name for task in stream if task.train.y is not None and bool((task.train.y < 0).any())]
+    if unlabelled or config.label_fraction == 0 or (method.labels == "all" and config.label_fraction < 1):
+        share = f"label_fraction is {config.label_fraction:g}"
+        given = f"task {unlabelled[0]!r} has not" if unlabelled and config.label_fraction == 1 else share
+        wanted = "a label for every example" if method.labels == "all" else "labels"
+        raise BadInput(f"method is {config.method!r}, which needs {wanted}, but {given}")
+
+
+def check_theory(config: RunConfig, stream: Stream) -> None:
+    """See whether a ledger can follow a run.
+
+    Raises
+    ------
+    BadInput
+        Its method is no mixture, it replays nothing, or its stream has pairs or too few test data.
+    """
+    if config.method not in baselines.MIXTURES:
+        allowed = ", ".join(baselines.MIXTURES)
+        raise BadInput(f"theory is on, but method is {config.method!r}, which is no mixture; allowed are {allowed}")
+    if config.settings.replay_ratio == 0:
+        raise BadInput("theory is on, but replay_ratio is 0: without regenerated data there is nothing to follow")
+    check_stream(stream)
+
+
+def plan(config: RunConfig, stream: Stream) -> RunPlan:
+    """What a run is going to do, with an estimate of how much that is."""
+    settings = config.settings
+
+    def visits(examples: int) -> int:
+        trained = max(1, round(examples * (1 - settings.holdout)))
+        budget = Budget.of(settings, trained)
+        return min(trained * budget.epochs, (budget.steps or trained * budget.epochs) * budget.batch_size)
+
+    learnt = sum(len(task.train) for task in stream)
+    classes = len({label for task in stream for label in task.classes})
+    lessons = lessons_for(settings, learnt, classes, len(stream))  # as if every task grew
+    return RunPlan(
+        stream=stream.name,
+        seed=config.seed,
+        folder=config.folder,
+        notes=stream.notes,
+        tasks=tuple(task.name for task in stream),
+        visits=tuple(visits(len(task.train)) for task in stream),
+        student_visits=lessons * settings.student_epochs if teaches(config) else 0,
+        versions=versions(),
+    )
+
+
+def teaches(config: RunConfig) -> bool:
+    """Whether a run distils a student at its end: only a mixture does."""
+    return config.student and config.method in baselines.MIXTURES
+
+
+def versions() -> dict[str, str]:
+    """Of growmix and what its figures depend on."""
+    packages = {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
+    return {"growmix": __version__, "python": platform.python_version(), **packages}
+
+
+def precision(config: RunConfig) -> str:
+    """The precision that a run trains in, with "auto" resolved."""
+    asked = config.settings.precision
+    return native_precision(config.settings.device) if asked == "auto" else asked

@@ -1,0 +1,104 @@
+"""What a run has left, read back and measured again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from growmix import baselines, persistence
+from growmix.evaluation import evaluate, evaluate_student
+from growmix.experiment.description import describe, quality
+from growmix.experiment.folder import CHECKPOINT, STUDENT, RunFolder
+from growmix.experiment.planning import check_theory, load_stream, versions
+from growmix.learner import Learner
+from growmix.student import Student
+from growmix.theory import files as theory_files
+from growmix.theory.account import account
+from growmix.theory.ledger import RiskLedger
+
+
+def reevaluate(folder: Path, *, device: str | None = None) -> dict[str, Any]:
+    """Measure the mixture, and the student if there is one, of a run again.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    device
+        Where to compute, if not where the run did.
+
+    Returns
+    -------
+    dict
+        As in ``metrics.json``, without what only the run itself knows: seconds and speed.
+
+    Raises
+    ------
+    BadInput
+        The folder holds no run.
+    BadCheckpoint
+        Its checkpoint can't be read.
+    DataUnavailable
+        The data are not there any more.
+    """
+    config = RunFolder(folder).config()
+    learner = load_learner(folder, device=device)
+    stream = load_stream(config)
+    learnt = len(learner.decisions)
+    taught = _student_of(folder, device)
+    student = None if taught is None else evaluate_student(taught, stream, tasks=learnt).to_dict()
+    scores = evaluate(learner, stream).to_dict() | quality(config, stream, learner)
+    return describe(config, stream, learner, scores, student) | {"versions": versions()}
+
+
+def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
+    """What the theory says of a run: read where the run was followed, else measured now; files and figures are written.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    device
+        Where to compute, if not where the run did.
+
+    Returns
+    -------
+    dict
+        What ``theory.json`` holds.
+
+    Raises
+    ------
+    BadInput
+        The folder holds no run, its method is no mixture, or its stream has too few test data.
+    BadCheckpoint
+        Its checkpoint, or its ``theory.json``, can't be read.
+    DataUnavailable
+        The data are not there any more.
+    """
+    config = RunFolder(folder).config()
+    if (folder / theory_files.THEORY).is_file():
+        document = theory_files.read(folder)
+    else:
+        stream = load_stream(config)
+        check_theory(config, stream)
+        learner = load_learner(folder, device=device)
+        ledger = RiskLedger(stream)
+        ledger.after_the_fact(learner, _student_of(folder, device))
+        document = account(ledger, learner, stream, followed=False)
+    theory_files.write(document, folder)
+    return document
+
+
+def _student_of(folder: Path, device: str | None) -> Student | None:
+    there = persistence.exists(folder / CHECKPOINT / STUDENT)
+    return load_student(folder, device=device) if there else None
+
+
+def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
+    """What a run made, where it was made or on another device."""
+    return baselines.load(folder / CHECKPOINT, RunFolder(folder).config().method, device)
+
+
+def load_student(folder: Path, *, device: str | None = None) -> Student:
+    """The student of a run, where it was made or on another device."""
+    return Student.load(folder / CHECKPOINT / STUDENT, device=device)
