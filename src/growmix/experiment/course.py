@@ -254,8 +254,9 @@ class Course:
         if self.ledger is None or not self.ledger.rows:
             return
         with _timed() as followed:
-            theory_files.write(account(self.ledger, self.learner, self.stream, followed=True), self.folder.path)
+            document = account(self.ledger, self.learner, self.stream, followed=True)
         self.theory_seconds += followed.seconds
+        theory_files.write(document | {"seconds": self.theory_seconds}, self.folder.path)
 
     def _write(self, student: dict[str, Any] | None, quality: dict[str, Any]) -> dict[str, Any]:
         self._explain()
@@ -270,7 +271,6 @@ class Course:
                 "train": train_seconds,
                 "evaluate": self.evaluate_seconds,
                 "student": self.student_seconds,
-                "theory": None if self.ledger is None else self.theory_seconds,
             },
             "examples_per_second": sum(log.examples for log in logs) / train_seconds,
             # one seed gives other numbers on another kind of device or in another precision

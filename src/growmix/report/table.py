@@ -93,7 +93,7 @@ def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
             f", {name} {seconds[name]:.1f}" for name in ("student", "theory") if seconds.get(name) is not None
         )
         speed = f"{whole(metrics['examples_per_second'])} examples/s in training"
-        yield f"Seconds: train {seconds['train']:.1f}, evaluate {seconds['evaluate']:.1f}{extra}; {speed}"
+        yield f"Seconds: train {seconds['train']:.1f}, evaluate {seconds['evaluate']:.1f}{taught}; {speed}"
 
 
 def _density(metrics: Mapping[str, Any]) -> Iterator[str]:
