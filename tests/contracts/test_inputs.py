@@ -699,6 +699,7 @@ def test_checkpoints_from_before_names_are_read_and_those_with_wrong_names_are_n
     import json
 
     from growmix import BadCheckpoint
+    from growmix.sealing import seal
 
     for model, load in ((made("numbers"), GrowingMixture.load), (made("student"), type(made("student")).load)):
         folder = tmp_path / type(model).__name__
@@ -706,10 +707,12 @@ def test_checkpoints_from_before_names_are_read_and_those_with_wrong_names_are_n
         document = json.loads((folder / "state.json").read_text())
         assert document.pop("names") == []
         (folder / "state.json").write_text(json.dumps(document))
+        seal(folder)
         loaded: Model = load(folder)
         assert loaded.classes_.tolist() == model.classes_.tolist()
         for wrong in (["a"], [1, 2, 3], ["a", "a", "b"], "abc", 3, None, {"a": 0}):
             (folder / "state.json").write_text(json.dumps({**document, "names": wrong}))
+            seal(folder)
             with pytest.raises(BadCheckpoint):
                 load(folder)
 

@@ -17,16 +17,22 @@ STAND_IN = '''
 """Does with a folder what `growmix run` does, at once; `method` says how it goes."""
 import json, os, pathlib, shutil, signal, sys, time
 arguments = sys.argv[1:]
-source, out = (pathlib.Path(arguments[arguments.index(name) + 1]) for name in ("--config", "--out"))
-text = source.read_text()
+resumed = arguments[0] == "resume"
+if resumed:
+    out = pathlib.Path(arguments[1])
+    text = (out / "config.yaml").read_text()
+else:
+    source, out = (pathlib.Path(arguments[arguments.index(name) + 1]) for name in ("--config", "--out"))
+    text = source.read_text()
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    (out / "config.yaml").write_text(text)
 method = next(line.split(": ")[1] for line in text.splitlines() if line.startswith("method"))
-shutil.rmtree(out, ignore_errors=True)
-out.mkdir(parents=True)
-(out / "config.yaml").write_text(text)
 began = time.time()
 
 def end(event):
     metrics = {"threads": os.environ.get("OMP_NUM_THREADS"), "began": began, "ended": time.time()}
+    metrics["resumed"] = resumed
     (out / "events.jsonl").write_text(json.dumps({"event": event}) + "\\n")
     (out / "metrics.json").write_text(json.dumps(metrics))
 
@@ -79,7 +85,7 @@ def test_a_finished_run_is_not_run_again(trial: Make) -> None:
     assert new.seconds is not None
 
 
-def test_a_run_that_was_cut_short_is_run_again_though_it_left_metrics(trial: Make) -> None:
+def test_a_run_that_was_cut_short_is_taken_up_though_it_left_metrics(trial: Make) -> None:
     (first,) = run_trials([trial("joint")])
     (trial("joint").config.folder / "events.jsonl").write_text(
         '{"event": "run_finished"}\n{"event": "run_cut_short"}\n'
@@ -87,6 +93,9 @@ def test_a_run_that_was_cut_short_is_run_again_though_it_left_metrics(trial: Mak
     assert standing(trial("joint").config) == "unfinished"
     (again,) = run_trials([trial("joint")])
     assert again.seconds is not None and again.metrics["began"] > first.metrics["began"]
+    assert again.metrics["resumed"] and not first.metrics["resumed"]
+    (over,) = run_trials([trial("joint")], overwrite=True)
+    assert not over.metrics["resumed"]
 
 
 def test_another_configuration_in_the_folder_is_refused_before_anything_runs(trial: Make) -> None:

@@ -89,9 +89,7 @@ def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     yield f"Parameters: mixture {whole(parameters['mixture'])}{taught}"
     if "seconds" in metrics:
         seconds = metrics["seconds"]
-        extra = "".join(
-            f", {name} {seconds[name]:.1f}" for name in ("student", "theory") if seconds.get(name) is not None
-        )
+        taught = "" if seconds["student"] is None else f", student {seconds['student']:.1f}"
         speed = f"{whole(metrics['examples_per_second'])} examples/s in training"
         yield f"Seconds: train {seconds['train']:.1f}, evaluate {seconds['evaluate']:.1f}{taught}; {speed}"
 

@@ -212,16 +212,18 @@ def run_trials(trials: Sequence[Trial], *, jobs: int = 1, overwrite: bool = Fals
     """
     waiting = []
     for trial in trials:
-        if standing(trial.config, overwrite=overwrite) == "finished":
+        found = standing(trial.config, overwrite=overwrite)
+        if found == "finished":
             yield Outcome(trial, read_metrics(trial.config.folder), None)
         else:
-            waiting.append(trial)
+            waiting.append((trial, found == "unfinished"))
     with tempfile.TemporaryDirectory(prefix="growmix-") as scratch:
         running: list[_Process] = []
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
-                    running.append(_Process.start(waiting.pop(0), Path(scratch), threads(jobs)))
+                    trial, unfinished = waiting.pop(0)
+                    running.append(_Process.start(trial, Path(scratch), threads(jobs), unfinished=unfinished))
                 ended = [process for process in running if process.popen.poll() is not None]
                 for process in ended:
                     running.remove(process)
@@ -242,13 +244,15 @@ class _Process:
     began: float
 
     @classmethod
-    def start(cls, trial: Trial, scratch: Path, cores: int | None) -> _Process:
+    def start(cls, trial: Trial, scratch: Path, cores: int | None, *, unfinished: bool) -> _Process:
         file = scratch / f"{trial.label}.yaml"
         trial.config.write(file)
+        folder = str(trial.config.folder)
+        # whether anything may be overwritten was asked before
+        begin = ["run", "--config", str(file), "--out", folder, "--overwrite"]
         errors = (scratch / f"{trial.label}.errors").open("w+b")
         popen = subprocess.Popen(
-            # whether anything may be overwritten was asked before
-            [*PROGRAM, "run", "--config", str(file), "--out", str(trial.config.folder), "--overwrite"],
+            [*PROGRAM, *(["resume", folder] if unfinished else begin)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
