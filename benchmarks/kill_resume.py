@@ -149,7 +149,7 @@ def main() -> None:
         stamps = {event["event"]: _seconds(event, log[0]) for event in log}
         whole, taught = stamps["run_finished"], stamps["student_finished"] - stamps["student_started"]
         results = []
-        print(f"{'':>3} {'moment':14} {'after':>7} {'last event':18} {'saving':6} {'goes on from':22} weights metrics")
+        print(f"{'':>3} {'moment':14} {'after':>7} {'last event':18} {'saving':6} {'goes on from':24} weights metrics")
         for n in range(asked.moments):
             kind = KINDS[n % len(KINDS)]
             longest = {"student": taught, "any time": whole}.get(kind, 0.7 * stamps["student_started"])
@@ -158,11 +158,11 @@ def main() -> None:
                 shutil.rmtree(folder)  # it had come to its end before
             shutil.rmtree(folder)
             results.append(result)
-            left = result["resumed"][-1]
-            place = f"{left['learnt']} tasks, step {left['step']}"
+            left = result["resumed"][-1:]
+            place = f"{left[0]['learnt']} tasks, step {left[0]['step']}" if left else "its end, which was told"
             print(
                 f"{n + 1:3} {kind:14} {result['seconds']:6.1f}s {result['last_event']:18} {result['saving']!s:6} "
-                f"{place:22} {result['same_weights']!s:7} {result['same_metrics']}",
+                f"{place:24} {result['same_weights']!s:7} {result['same_metrics']}",
                 flush=True,
             )
     same = sum(result["same_weights"] and result["same_metrics"] for result in results)

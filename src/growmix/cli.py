@@ -422,12 +422,12 @@ def theory(
     document = experiment.explain(folder, device=device)
     if sweep:
         from growmix.studies.study import Request
-        from growmix.studies.trade_off import TRADE_OFF, TradeOff, with_trade_off
+        from growmix.studies.trade_off import TradeOff, with_trade_off
 
         config = experiment.RunFolder(folder).config()
-        study = TradeOff(config, len(document["tasks"]), Request(folder / TRADE_OFF, seeds, {}))
+        study = TradeOff(config, len(document["tasks"]), Request(folder / experiment.TRADE_OFF, seeds, {}))
         line = f"growmix theory {folder} --sweep --seeds {seeds} --jobs {jobs}"
-        if status := _conduct(study, folder / TRADE_OFF, line, jobs, overwrite=False):
+        if status := _conduct(study, folder / experiment.TRADE_OFF, line, jobs, overwrite=False):
             return status
         document = with_trade_off(document, folder)
     console = make_console()

@@ -39,3 +39,5 @@ def test_sizes_and_probabilities_out_of_range_are_refused() -> None:
             finite_sample_term(**{"m": 10, "n": 10, **wrong})  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="draws"):
         rademacher(Linear(), torch.rand(5, 1), draws=0)
+    with pytest.raises(BadInput, match="sample has the shape"):
+        rademacher(Linear(), torch.rand(1, 1))

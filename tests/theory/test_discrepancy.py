@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -14,6 +14,7 @@ from growmix.theory import (
     MLP,
     Absolute,
     Conv,
+    Finite,
     Linear,
     Loss,
     Search,
@@ -100,10 +101,24 @@ def test_the_exact_distance_is_a_pseudometric(p: Tensor, q: Tensor, r: Tensor, l
     assert distance(p, r) <= distance(p, q) + distance(q, r) + 1e-9
 
 
-slopes = thresholds([0.0])
-slopes.answers = lambda x: torch.stack([(a * x[:, 0]).sigmoid() for a in (-2.0, -1.0, 0.0, 1.0, 2.0)])
+slopes = Finite(lambda x: torch.stack([(a * x[:, 0]).sigmoid() for a in (-2.0, -1.0, 0.0, 1.0, 2.0)]), "5 slopes")
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_search_finds_a_spread_that_two_thresholds_must_enclose(seed: int) -> None:
+    p, q = 0.3 * normal(seed), 2.0 * normal(seed + 50)
+    exact = discrepancy(p, q, CUTS, ZeroOne())
+    found = discrepancy(p, q, Linear(), ZeroOne(), search=Search(seed=seed))
+    assert 0.95 * exact.estimate <= found.estimate <= exact.estimate + 3 * found.standard_error
+
+
+@pytest.mark.parametrize("method", ["adversarial", "plug-in"])
+def test_a_sample_is_at_no_distance_from_itself(method: str) -> None:
+    x = torch.rand(100, 1, 8, 8)
+    assert discrepancy(x, x.clone(), MLP(), Squared(), method=method).estimate == 0.0  # type: ignore[arg-type]
+
+
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 1_000))
 def test_the_search_is_symmetric_up_to_its_error(seed: int) -> None:
     p, q = normal(seed, n=400), normal(seed + 1, 1.5, n=400)
@@ -165,9 +180,25 @@ GOOD = torch.rand(60, 1, 4, 4)
         (GOOD.masked_fill(GOOD > 0.9, torch.nan), GOOD, {}, "p has numbers that are not finite"),
         (["a"] * 60, GOOD, {}, "p has the type"),
         (GOOD, GOOD, {"loss": Unbounded()}, "loss 'unbounded' has the bound None"),
-        (GOOD, GOOD, {"method": "exact"}, "method is 'exact', but networks"),
+        (GOOD, GOOD, {"method": "exact"}, "method is 'exact', but the hypotheses are linear"),
         (GOOD, GOOD, {"method": "best"}, "method is 'best'; allowed are"),
-        (GOOD, GOOD, {"hypotheses": CUTS, "method": "plug-in"}, "a finite class needs no search"),
+        (GOOD, GOOD, {"hypotheses": CUTS, "method": "plug-in"}, "but the hypotheses are 301 thresholds"),
+        (GOOD, 1 - GOOD, {"hypotheses": CUTS}, r"these hypotheses take \(examples, 1\)"),
+        (normal(0), normal(1), {"hypotheses": PLANES}, r"these hypotheses take \(examples, 2\)"),
+        (normal(0), normal(1), {"hypotheses": Finite(lambda x: 9 * x.T, "wild")}, "answers outside of"),
+        (
+            normal(0),
+            normal(1),
+            {"hypotheses": Finite(lambda x: 0 * x.T + 2, "twos"), "loss": ZeroOne()},
+            "answers of hypotheses are not all classes",
+        ),
+        (GOOD, GOOD, {"method": "plug-in", "targets": ([0] * 60, [0] * 60)}, "the examples are their own"),
+        (
+            GOOD,
+            GOOD,
+            {"method": "plug-in", "loss": ZeroOne(), "targets": (["a"] * 60, [0] * 60)},
+            "targets of p has the type",
+        ),
         (GOOD, GOOD, {"method": "plug-in", "loss": ZeroOne()}, "targets are missing"),
         (3 * GOOD, GOOD, {"method": "plug-in"}, "reconstructions are bounded in"),
         (
@@ -197,3 +228,9 @@ def test_what_can_not_be_measured_is_refused_in_words(
 def test_a_search_that_can_not_be_done_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput, match=next(iter(wrong))):
         Search(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [lambda: thresholds([]), lambda: half_planes(0, [0.0]), lambda: half_planes(3, [])])
+def test_a_class_without_members_is_refused(make: object) -> None:
+    with pytest.raises(BadInput, match=r"empty|directions is 0"):
+        make()  # type: ignore[operator]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from growmix import GrowingMixture, streams
 from growmix.errors import BadInput
+from growmix.replay import as_bytes, generate, replay
 from growmix.streams import Stream
 from growmix.theory.account import account, coverage, forgetting, rank_correlation
 from growmix.theory.discrepancy import Search
@@ -95,8 +97,9 @@ def test_the_bound_is_the_source_risk_and_the_links_that_were_used(
         assert ledger.bound(entry, method).unknown == ("f'(S(-1), S(0))", "f'(S(0), S(1))", "f'(S(1), S(2))")
 
 
-def test_a_student_is_one_regeneration_further(grown: tuple[Stream, GrowingMixture, RiskLedger]) -> None:
-    _, mixture, ledger = grown
+def test_a_student_is_one_regeneration_further(labelled: bool) -> None:
+    stream = make_stream(labelled=labelled)
+    mixture, ledger = followed(stream, gate="always")
     ledger.after_student(mixture.distill())
     assert [entry.generation for entry in ledger.student] == [1, 1, 1]
     for method in METHODS:
@@ -127,7 +130,8 @@ def test_what_is_kept_is_generated_and_bounded(reused: tuple[Stream, GrowingMixt
     for name, kept in tensors.items():
         assert len(kept) <= 60
         if name.endswith(".x"):
-            assert float(torch.cdist(kept.flatten(1) / 255.0, real.flatten(1).float()).min()) > 0.0
+            distances = torch.cdist(kept.flatten(1).float(), as_bytes(real).flatten(1).float())
+            assert float(distances.min()) > 0.0  # none is one of the images that were learnt
 
 
 def test_of_a_run_that_nobody_followed_what_is_gone_is_named(labelled: bool) -> None:
@@ -154,6 +158,66 @@ def test_generated_images_are_told_apart_by_task_where_labels_can_not() -> None:
     means = [float(drawn[i].images().mean()) for i in (0, 1)]
     assert means[0] == pytest.approx(float(stream[0].train.images().mean()), abs=0.1)
     assert means[1] == pytest.approx(float(stream[1].train.images().mean()), abs=0.1)
+    assert min(len(part) for part in drawn.values()) >= 25  # both were learnt as often
+
+
+def test_what_is_regenerated_is_drawn_as_the_mixture_replays(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def spy(draw: Any) -> Any:
+        def told(*args: Any, from_prior: bool = False) -> Any:
+            asked.append(from_prior)
+            return draw(*args, from_prior=from_prior)
+
+        return told
+
+    monkeypatch.setattr("growmix.theory.ledger.replay", spy(replay))
+    monkeypatch.setattr("growmix.theory.ledger.generate", spy(generate))
+    for sampling in ("prior", "ex-post"):
+        followed(make_stream(labelled=True), threshold=2.0, sampling=sampling)
+        assert set(asked) == {sampling == "prior"}
+        asked.clear()
+
+
+def test_an_interrupt_leaves_the_ledger_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = make_stream(labelled=True)
+    mixture = GrowingMixture("mlp", **SETTINGS, threshold=2.0)
+    ledger, through = (RiskLedger(stream, examples=60, search=QUICK) for _ in range(2))
+    mixture.learn(stream[0].train)
+    for each in (ledger, through):
+        each.after_task(mixture)
+    mixture.learn(stream[1].train)
+    calls = 0
+
+    def broken(*_: object, **__: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:  # in the middle of the second task's links
+            raise KeyboardInterrupt
+        return None
+
+    with monkeypatch.context() as patch:
+        patch.setattr("growmix.theory.ledger.discrepancy", broken)
+        with pytest.raises(KeyboardInterrupt):
+            ledger.after_task(mixture)
+    assert (len(ledger.rows), [len(chain) for chain in ledger.chains]) == (1, [2])
+    for each in (ledger, through):
+        each.after_task(mixture)
+    assert ledger.rows == through.rows and ledger.chains == through.chains
+
+
+def test_source_risks_need_labels_and_test_data_too() -> None:
+    stream = make_stream(labelled=True)
+    task = stream[0]
+    few = torch.full_like(task.train.y, -1) if task.train.y is not None else None
+    assert few is not None and task.train.y is not None and task.test.y is not None
+    few[:20] = task.train.y[:20]
+    partly = replace(stream, tasks=(replace(task, train=replace(task.train, y=few)),))
+    _, ledger = followed(partly)
+    assert ledger.rows[0][0].source is None
+    blind = replace(task.test, y=torch.where(torch.arange(len(task.test)) < 20, task.test.y, -1))
+    with pytest.raises(BadInput, match="20 labelled test examples; at least 50"):
+        RiskLedger(replace(stream, tasks=(replace(task, test=blind),)))
 
 
 def test_an_account_counts_bounds_and_ranks_forgetting(reused: tuple[Stream, GrowingMixture, RiskLedger]) -> None:

@@ -87,9 +87,9 @@ def test_a_run_without_theory_says_what_is_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--method", "er"), "theory is on, but method is 'er', which is no mixture"),
-        (("--replay-ratio", "0"), "theory is on, but replay_ratio is 0"),
-        (("--test-examples", "20"), "has 20 test examples; at least 50"),
+        (("--method", "er"), "method is 'er', of which the theory says nothing"),
+        (("--replay-ratio", "0"), "replay_ratio is 0, but the theory"),
+        (("--test-examples", "20"), "20 labelled test examples; at least 50"),
     ],
 )
 def test_a_run_that_can_not_be_followed_is_refused_before_it_starts(

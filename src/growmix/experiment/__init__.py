@@ -17,6 +17,7 @@ from growmix.experiment.folder import (
     PROGRESS,
     SAMPLES,
     STUDENT,
+    TRADE_OFF,
     TRANSLATION,
     RunFolder,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "PROGRESS",
     "SAMPLES",
     "STUDENT",
+    "TRADE_OFF",
     "TRANSLATION",
     "RunFolder",
     "check_method",

@@ -134,7 +134,9 @@ class Course:
             if self.learner.components[0].target_shape is not None:
                 show_translations(self.learner, self.stream, self.folder.path / TRANSLATION)
         self.evaluate_seconds += evaluated.seconds
-        return self._write(student, measured)
+        metrics = self._write(student, measured)
+        self._explain()
+        return metrics
 
     def _evaluate(self, index: int, train_seconds: float) -> None:
         decision = self.learner.decisions[index]
@@ -250,8 +252,8 @@ class Course:
                 raise ValueError(f"{learnt} tasks were learnt, but {self.evaluated} evaluated")
 
     def _explain(self) -> None:
-        """Write what the theory says."""
-        if self.ledger is None or not self.ledger.rows:
+        """Write what the theory says; of an interrupted run, `growmix theory` does."""
+        if self.ledger is None:
             return
         with _timed() as followed:
             document = account(self.ledger, self.learner, self.stream, followed=True)
@@ -259,7 +261,6 @@ class Course:
         theory_files.write(document | {"seconds": self.theory_seconds}, self.folder.path)
 
     def _write(self, student: dict[str, Any] | None, quality: dict[str, Any]) -> dict[str, Any]:
-        self._explain()
         with _timed() as evaluated:
             scores = self.evaluator.scores().to_dict() | quality
         self.evaluate_seconds += evaluated.seconds

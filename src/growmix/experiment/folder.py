@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ PROGRESS = "progress"
 EVALUATION = "evaluation"
 """Inside the progress: what was measured, and the seconds it took. Beside it lie the snapshots of one training."""
 SAMPLES = "samples.png"
+TRADE_OFF = "trade-off"
+"""Of a sweep that explains the run."""
+
 INTERPOLATION = "interpolation.png"
 TRANSLATION = "translation.png"
 
@@ -72,6 +76,7 @@ class RunFolder:
         with _writing(self.path):
             for name in (METRICS, SAMPLES, INTERPOLATION, TRANSLATION, *theory_files.ALL, CONFIG, EVENTS):
                 (self.path / name).unlink(missing_ok=True)
+            shutil.rmtree(self.path / TRADE_OFF, ignore_errors=True)
             remove_folder(self.path / CHECKPOINT)
             remove_folder(self.path / PROGRESS)
             config.write(self.path / CONFIG)

@@ -53,6 +53,8 @@ def check_method(config: RunConfig, stream: Stream) -> None:
     BadInput
         It learns labels or images alone, and the stream has none of these.
     """
+    if config.theory:
+        check_theory(config, stream)
     method = baselines.METHODS[config.method]
     pairs = any(task.train.target is not None for task in stream)
     if pairs and not method.is_mixture:
@@ -75,7 +77,7 @@ def check_method(config: RunConfig, stream: Stream) -> None:
 
 
 def check_theory(config: RunConfig, stream: Stream) -> None:
-    """See whether a ledger can follow a run.
+    """See whether the theory has something to say of such a run.
 
     Raises
     ------
@@ -84,9 +86,9 @@ def check_theory(config: RunConfig, stream: Stream) -> None:
     """
     if config.method not in baselines.MIXTURES:
         allowed = ", ".join(baselines.MIXTURES)
-        raise BadInput(f"theory is on, but method is {config.method!r}, which is no mixture; allowed are {allowed}")
+        raise BadInput(f"method is {config.method!r}, of which the theory says nothing; allowed are {allowed}")
     if config.settings.replay_ratio == 0:
-        raise BadInput("theory is on, but replay_ratio is 0: without regenerated data there is nothing to follow")
+        raise BadInput("replay_ratio is 0, but the theory is about regenerated data; allowed is a number above 0")
     check_stream(stream)
 
 

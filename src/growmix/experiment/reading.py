@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from growmix import baselines, persistence
+from growmix.errors import BadCheckpoint, BadInput
 from growmix.evaluation import evaluate, evaluate_student
 from growmix.experiment.description import describe, quality
-from growmix.experiment.folder import CHECKPOINT, STUDENT, RunFolder
+from growmix.experiment.folder import CHECKPOINT, EVALUATION, PROGRESS, STUDENT, RunFolder
 from growmix.experiment.planning import check_theory, load_stream, versions
 from growmix.learner import Learner
 from growmix.student import Student
@@ -83,10 +84,30 @@ def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
         check_theory(config, stream)
         learner = load_learner(folder, device=device)
         ledger = RiskLedger(stream)
-        ledger.after_the_fact(learner, _student_of(folder, device))
-        document = account(ledger, learner, stream, followed=False)
-    theory_files.write(document, folder)
+        followed = _take_up_ledger(ledger, folder, len(learner.steps))
+        if not followed:
+            ledger.after_the_fact(learner, _student_of(folder, device))
+        document = account(ledger, learner, stream, followed=followed)
+    try:
+        theory_files.write(document, folder)
+    except (LookupError, TypeError, ValueError) as error:  # what was read may be anything
+        if isinstance(error, BadInput):
+            raise
+        raise BadCheckpoint(f"{folder / theory_files.THEORY} can't be understood: {error!r}") from error
     return document
+
+
+def _take_up_ledger(ledger: RiskLedger, folder: Path, learnt: int) -> bool:
+    """Take up the ledger of an interrupted run, if there is one that knows all tasks."""
+    place = folder / PROGRESS / EVALUATION
+    if not persistence.exists(place):
+        return False
+    document, tensors = persistence.read_folder(place)
+    with persistence.understanding(place):
+        if len(document["ledger"].get("rows", ())) != learnt:
+            return False
+        ledger.unpack(document["ledger"], persistence.under("ledger.", tensors))
+    return True
 
 
 def _student_of(folder: Path, device: str | None) -> Student | None:

@@ -13,7 +13,7 @@ from growmix.config import RunConfig
 from growmix.errors import BadInput
 from growmix.experiment.course import Course, settings_but_device
 from growmix.experiment.folder import CHECKPOINT, CONFIG, STUDENT, RunFolder
-from growmix.experiment.planning import check_method, check_theory, load_stream
+from growmix.experiment.planning import check_method, load_stream
 from growmix.interrupts import Interrupts
 from growmix.learner import Learner
 from growmix.nets import check_blueprint
@@ -70,8 +70,6 @@ def _run(config: RunConfig, overwrite: bool, reporters: Sequence[Reporter], inte
     learner = baselines.make_learner(config.method, config.settings)
     stream = load_stream(config)
     check_method(config, stream)
-    if config.theory:
-        check_theory(config, stream)
     check_blueprint(learner.blueprint, config.settings.latent, stream.shape)  # networks that can't be had show here
     with folder.held() as notice:
         folder.check(overwrite)  # again: nobody else can have begun a run since
@@ -147,8 +145,6 @@ def _resume(
         _check_settings(config, learner)
         stream = load_stream(config)
         check_method(config, stream)
-        if config.theory:
-            check_theory(config, stream)
         course = Course(config, stream, learner, folder, reporters, interrupts)
         left, lost = course.take_up(source)
         return course.go(left, [notice, lost])

@@ -18,6 +18,12 @@ METHOD = "adversarial"
 ACROSS = 3
 """Panels in a row."""
 
+MOST_PANELS = 12
+"""Tasks that are shown, the first ones."""
+
+SHADES = 5
+"""Links that have a colour of their own; later ones share the last."""
+
 BRIGHT = 0.6
 """Share of the colour scale above which dark text is read better."""
 
@@ -37,20 +43,20 @@ def bounds_over_time(document: Mapping[str, Any], file: Path) -> None:
     BadInput
         The file can't be written.
     """
-    names, rows = document["tasks"], document["rows"]
+    names, rows = document["tasks"][:MOST_PANELS], document["rows"]
     down = -(-len(names) // ACROSS)
     figure = Figure(figsize=(3.9 * ACROSS, 0.9 + 2.5 * down), layout="constrained")
     panels = figure.subplots(down, ACROSS, squeeze=False).flatten()
-    longest = max(entry["generation"] for entry in rows[-1]) + 1
+    longest = min(SHADES, max(entry["generation"] for entry in rows[-1]) + 1)
     for i, panel in enumerate(panels):
         if i >= len(names):
             panel.set_axis_off()
             continue
-        entries = _since(rows, i, len(names))
+        entries = _since(rows, i, len(document["tasks"]))
         _stack(panel, entries)
         panel.set_title(names[i], fontsize=9)
-        panel.set_xticks(range(1, len(names) + 1))
-        panel.set_xlim(0.4, len(names) + 0.6)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.set_xlim(0.4, len(document["tasks"]) + 0.6)
         panel.set_ylim(bottom=0)
         light_grid(panel, "y")
     for panel in panels[max(0, len(names) - ACROSS) : len(names)]:
@@ -79,6 +85,8 @@ def _stack(panel: Axes, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> Non
         colours = [PALETTE[5], *(_shade(j) for j in range(len(heights) - 1))]
         for height, bottom, colour in zip(heights, np.cumsum([0.0, *heights]), colours, strict=False):
             panel.bar(t + 1, height, bottom=bottom, color=colour, width=0.6)
+        if entry["bounds"][METHOD]["computable"] is None:
+            panel.text(t + 1, sum(heights), "?", ha="center", va="bottom")  # a term was not measured
         other = entry["bounds"]["plug-in"]["computable"]
         if other is not None:
             panel.plot(t + 1, other, "x", color=PALETTE[3])
@@ -88,7 +96,7 @@ def _stack(panel: Axes, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> Non
 def _shade(j: int) -> tuple[float, float, float]:
     """The later a generation, the darker its link."""
     light, dark = np.array([0.99, 0.86, 0.60]), np.array([0.65, 0.25, 0.02])
-    weight = min(1.0, j / 4)
+    weight = min(1.0, j / (SHADES - 1))
     red, green, blue = (1 - weight) * light + weight * dark
     return float(red), float(green), float(blue)
 
@@ -108,7 +116,8 @@ def between_tasks(document: Mapping[str, Any], file: Path) -> None:
     BadInput
         The file can't be written.
     """
-    names, between = document["tasks"], document["between_tasks"]
+    between = document["between_tasks"]
+    names = [document["tasks"][t] for t in between["tasks"]]
     matrices = [
         (f"$L_d$, {method} ({between['losses'][method]})", between["discrepancy"][method], names, _text(rho))
         for method, rho in between["rank_correlation"].items()
@@ -119,7 +128,7 @@ def between_tasks(document: Mapping[str, Any], file: Path) -> None:
     for panel, (title, matrix, columns, below) in zip(figure.subplots(1, len(matrices)), matrices, strict=True):
         values = np.full((len(names), max(1, len(columns))), np.nan)
         for t, row in enumerate(matrix):
-            values[t, : len(row)] = row
+            values[t, : len(row)] = [np.nan if value is None else value for value in row]
         image = panel.imshow(values, cmap="viridis", aspect="auto")
         for (t, i), value in np.ndenumerate(values):
             if np.isfinite(value):

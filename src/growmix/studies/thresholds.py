@@ -61,9 +61,9 @@ class ThresholdSearch:
         return in_folder(variant, config, self.request.folder)
 
     def by_count(self, done: Sequence[Outcome]) -> dict[int, list[Outcome]]:
-        """One run per seed for each number of components: the first that came to it; most components first."""
+        """One run per seed for each number of components, whichever ended first; most components first."""
         groups: dict[int, dict[int, Outcome]] = {}
-        for outcome in done:
+        for outcome in sorted(done, key=lambda each: each.trial.label):
             groups.setdefault(outcome.metrics["components"], {}).setdefault(outcome.trial.config.seed, outcome)
         return {count: list(groups[count].values()) for count in sorted(groups, reverse=True)}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, final
 
 from growmix.config import RunConfig
-from growmix.errors import BadCheckpoint
+from growmix.errors import BadCheckpoint, BadInput
+from growmix.experiment import TRADE_OFF
 from growmix.novelty import MEASURES
 from growmix.studies.runs import Outcome, Trial
 from growmix.studies.spread import Spread
@@ -19,14 +20,16 @@ from growmix.theory import files
 from growmix.theory.account import rank_correlation
 from growmix.theory.statements import statements
 
-TRADE_OFF = "trade-off"
-"""Folder of the sweep, inside that of the run that it explains."""
-
 NOTES = (
     "Observed: risk on test data by the component that learnt each task, summed over the tasks, after the last one. "
-    "Bound: the computable terms of Lemma 3. The first run always grows; the thresholds of the others lie between the "
-    "novelties that tasks had in a run before.",
+    "Bound: the computable terms of Lemma 3. A component answers among the classes that it learnt, so fewer components "
+    "have harder questions to answer: part of what they lose is not forgetting.",
+    "The first run always grows; the thresholds of the others lie between the novelties that tasks had in a run "
+    f"before. Measure of novelty: {NOVELTY}, whatever that of the run is, and its default threshold.",
 )
+
+MOST_COUNTS = 8
+"""Numbers of components that are tried for: of more tasks, these lie evenly between one and all."""
 
 
 @final
@@ -44,11 +47,15 @@ class TradeOff(Study):
     """
 
     def __init__(self, config: RunConfig, tasks: int, request: Request) -> None:
+        if config.method != "mixture":
+            raise BadInput(
+                f"method is {config.method!r}, whose gate can't be chosen; a sweep needs the method 'mixture'"
+            )
         self.title = f"Components, risk and bounds, {config.stream}"
         own = ("seed", "out", "gate", "threshold", "novelty")
         values = {name: value for name, value in config.to_dict().items() if name not in own}
         values |= {"theory": True, "student": False, "likelihood_draws": 0, "frechet_examples": 0}
-        self._search = ThresholdSearch(values, tuple(range(tasks - 1, 0, -1)), request)
+        self._search = ThresholdSearch(values, counts(tasks), request)
         self._request = request
 
     def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
@@ -82,6 +89,21 @@ class TradeOff(Study):
         }
         notes = (*NOTES, *_lines(numbers), *self._search.not_reached(done))
         return Findings((Table(self.title, columns, rows, notes),), {"trade_off": numbers})
+
+
+def counts(tasks: int) -> tuple[int, ...]:
+    """Numbers of components to try for, below that of the tasks.
+
+    Examples
+    --------
+    >>> counts(5), counts(30)
+    ((4, 3, 2, 1), (29, 25, 21, 17, 13, 9, 5, 1))
+    """
+    most = max(1, min(MOST_COUNTS, tasks - 1))
+    if tasks < 2:
+        return ()
+    step = (tasks - 2) / max(1, most - 1)
+    return tuple(sorted({round(1 + step * k) for k in range(most)}, reverse=True))
 
 
 def with_trade_off(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -8,20 +8,25 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 from torchmetrics.functional import spearman_corrcoef
 
 from growmix.data import TaskData
 from growmix.learner import Learner
+from growmix.report.events import finite
 from growmix.streams import Stream
 from growmix.theory.bounds import lemma_3
 from growmix.theory.discrepancy import Method, discrepancy
 from growmix.theory.hypotheses import MLP
-from growmix.theory.ledger import EXAMPLES, METHODS, SEARCH, Entry, Link, RiskLedger
+from growmix.theory.ledger import EXAMPLES, METHODS, SEARCH, Entry, Link, RiskLedger, loss_for
 from growmix.theory.losses import Loss, Squared, ZeroOne
 from growmix.theory.statements import statements
 
 BETWEEN: Mapping[Method, Loss] = {"plug-in": Squared(), "adversarial": ZeroOne()}
 """Losses for the discrepancy between tasks: images alone, for novelty sees no label either."""
+
+MOST_TASKS = 16
+"""That are compared with each other: of all pairs of 100 tasks the search would take hours."""
 
 UNITS = {"zero-one": "share of wrong answers", "squared": "squared error per pixel"}
 
@@ -46,7 +51,7 @@ def account(ledger: RiskLedger, learner: Learner[Any], stream: Stream, *, follow
         Plain values, ready for JSON.
     """
     learnt = len(learner.steps)
-    loss = "squared" if not learner.supervised else "zero-one"
+    loss = loss_for(learner.components[0]).name
     sizes = [sum(part.numel() for part in component.parameters()) for component in learner.components]
     document: dict[str, Any] = {
         "loss": loss,
@@ -77,7 +82,8 @@ def account(ledger: RiskLedger, learner: Learner[Any], stream: Stream, *, follow
         "forgetting": {method: forgetting(ledger, method) for method in METHODS},
         "between_tasks": between_tasks([task.test for task in stream[:learnt]], learner),
     }
-    return document | {"statements": list(statements(document))}
+    plain: dict[str, Any] = finite(document)  # a novelty may be infinite
+    return plain | {"statements": list(statements(plain))}
 
 
 def coverage(ledger: RiskLedger, method: Method) -> dict[str, int]:
@@ -121,30 +127,45 @@ def rank_correlation(points: Sequence[Sequence[float]]) -> float | None:
 def between_tasks(tests: Sequence[TaskData], learner: Learner[Any]) -> dict[str, Any]:
     """Discrepancy of each task and those before it, beside the novelty that the gate saw.
 
-    Row t of ``discrepancy`` has the tasks before t, row t of ``novelty`` the components there were; a component counts
-    with the nearest of its tasks when the two are compared.
+    Of many tasks sixteen are compared, evenly chosen. Row t of ``discrepancy`` has the chosen tasks before the t-th of
+    them, row t of ``novelty`` the components that there were; a component counts with the nearest of its tasks when the
+    two are ranked.
     """
     owners = [step.decision.component for step in learner.steps]
-    samples = [
-        test.x[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:EXAMPLES]] for test in tests
-    ]
-    novelty = [list(decision.novelty) for decision in learner.decisions]
-    found: dict[str, Any] = {"novelty": novelty, "discrepancy": {}, "losses": {}, "rank_correlation": {}}
+    chosen = sorted({round(k * (len(tests) - 1) / max(1, MOST_TASKS - 1)) for k in range(MOST_TASKS)})
+    if len(tests) <= MOST_TASKS:
+        chosen = list(range(len(tests)))
+    samples = {t: _some(tests[t].x) for t in chosen}
+    novelty = [list(learner.decisions[t].novelty) for t in chosen]
+    found: dict[str, Any] = {
+        "tasks": chosen,
+        "novelty": novelty,
+        "discrepancy": {},
+        "losses": {},
+        "rank_correlation": {},
+    }
     for method, loss in BETWEEN.items():
         matrix = [
-            [discrepancy(samples[t], samples[i], MLP(), loss, method=method, search=SEARCH).estimate for i in range(t)]
-            for t in range(len(samples))
+            [
+                discrepancy(samples[t], samples[i], MLP(), loss, method=method, search=SEARCH).estimate
+                for i in chosen[:row]
+            ]
+            for row, t in enumerate(chosen)
         ]
         pairs = [
-            [min(matrix[t][i] for i in range(t) if owners[i] == k), value]
-            for t, values in enumerate(novelty)
+            [min(near), value]
+            for row, values in enumerate(novelty)
             for k, value in enumerate(values)
-            if math.isfinite(value)
+            if (near := [matrix[row][j] for j in range(row) if owners[chosen[j]] == k]) and math.isfinite(value)
         ]
         found["discrepancy"][method] = matrix
         found["losses"][method] = loss.name
         found["rank_correlation"][method] = rank_correlation(pairs)
     return found
+
+
+def _some(x: Tensor) -> Tensor:
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:EXAMPLES]]
 
 
 def _distinct(ledger: RiskLedger) -> list[Entry]:

@@ -25,7 +25,7 @@ def finite_sample_term(m: int, n: int, *, bound: float = 1.0, delta: float = 0.0
     bound
         M, the largest loss.
     delta
-        Probability with which it may be more.
+        Probability, for each side, with which it may be more.
 
     Raises
     ------
@@ -84,9 +84,12 @@ def rademacher(hypotheses: Finite | Trainable, sample: Tensor, *, draws: int = 3
     >>> rademacher(thresholds([-1.0]), x) < rademacher(thresholds([-1.0, 0.25, 0.5, 0.75]), x)
     True
     """
-    if len(sample) < 1 or draws < 1:
-        raise BadInput(f"sample has {len(sample)} examples and draws is {draws}; allowed is 1 or more of each")
-    x = sample.float()
+    x = torch.as_tensor(sample).float()
+    if x.dim() < 2 or len(x) < 2 or draws < 1:
+        raise BadInput(
+            f"sample has the shape {tuple(x.shape)} and draws is {draws}; allowed are (examples, ...) with two "
+            "examples or more, and one draw or more"
+        )
     with seeded(seed) as stream:
         signs = torch.randint(2, (draws, len(x)), generator=stream).double() * 2.0 - 1.0
         if isinstance(hypotheses, Finite):

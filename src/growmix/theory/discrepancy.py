@@ -28,7 +28,7 @@ from growmix.errors import BadInput
 from growmix.theory.complexity import finite_sample_term
 from growmix.theory.ensembles import Ensemble, descend
 from growmix.theory.hypotheses import Finite, Trainable
-from growmix.theory.losses import Loss, ZeroOne, bound_of
+from growmix.theory.losses import Loss, bound_of
 from growmix.training import seeded
 
 Method: TypeAlias = Literal["exact", "adversarial", "plug-in"]
@@ -37,7 +37,7 @@ FEWEST = 50
 """Examples of each distribution: of fewer, a half is no sample."""
 
 FOLDS = 2
-"""Hypotheses are trained on either half of the examples and measured on the other, so that all are measured on."""
+"""Hypotheses are trained on either half of the examples and measured on the other."""
 
 PIECE = 1_024
 """Examples that all networks see at a time when they are measured."""
@@ -50,9 +50,12 @@ class Discrepancy:
     Attributes
     ----------
     estimate
-        In the unit of the loss; where there is nothing but chance it may lie a little below 0.
+        In the unit of the loss. ``adversarial`` may lie a little below 0 where there is nothing but chance;
+        ``plug-in`` is an absolute value, which chance makes larger; ``exact`` is the largest of many differences of
+        these two samples, which chance makes larger too.
     standard_error
-        Of the estimate, from the spread of the loss over the examples that it was measured on.
+        Of the estimate, from the spread of the loss over the examples that it was measured on; for ``exact`` that of
+        the pair that was found, as if it had not been chosen.
     in_sample
         The difference on the examples that the hypotheses were sought on: what of it exceeds the estimate is noise that
         they fitted.
@@ -93,10 +96,10 @@ class Search:
         Of everything random.
     """
 
-    steps: int = 200
+    steps: int = 300
     batch: int = 256
     restarts: int = 4
-    learning_rate: float = 0.02
+    learning_rate: float = 0.1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -162,19 +165,23 @@ def discrepancy(
     if a.shape[1:] != b.shape[1:]:
         raise BadInput(f"q has examples of shape {tuple(b.shape[1:])}, but p of {tuple(a.shape[1:])}; make them alike")
     search = search or Search()
-    if isinstance(hypotheses, Finite):
-        if method != "exact":
-            raise BadInput(f"method is {method!r}, but a finite class needs no search; allowed is 'exact'")
+    if isinstance(hypotheses, Finite) != (method == "exact"):
+        raise BadInput(
+            f"method is {method!r}, but the hypotheses are {hypotheses.name}; allowed is 'exact' for a finite class, "
+            "'adversarial' or 'plug-in' for networks"
+        )
+    known = _targets(targets, (a, b), loss) if method == "plug-in" else (a, b)
+    if torch.equal(a, b):  # halves that know each other's examples would see a difference where there is none
+        found: Found = (0.0, 0.0, 0.0)
+    elif isinstance(hypotheses, Finite):
         found = _exact(a, b, hypotheses, loss)
-    elif method == "exact":
-        raise BadInput("method is 'exact', but networks can't be enumerated; allowed are 'adversarial', 'plug-in'")
     else:
         with seeded(search.seed) as stream:
             folds = _Folds.of(a, b, stream)
             if method == "adversarial":
                 found = _adversarial(folds, hypotheses, loss, search, stream)
             else:
-                found = _plug_in(folds, hypotheses, loss, _targets(targets, (a, b), loss), search, stream)
+                found = _plug_in(folds, hypotheses, loss, known, search, stream)
     finite = finite_sample_term(len(a), len(b), bound=bound)
     return Discrepancy(*found, finite, method, loss.name, hypotheses.name, (len(a), len(b)))
 
@@ -184,7 +191,7 @@ Found: TypeAlias = tuple[float, float, float]
 
 
 def _exact(a: Tensor, b: Tensor, hypotheses: Finite, loss: Loss) -> Found:
-    of_a, of_b = hypotheses.answers(a), hypotheses.answers(b)
+    of_a, of_b = (loss.checked(hypotheses.answers(x)) for x in (a, b))
     gaps = (loss.means(of_a) - loss.means(of_b)).abs()
     largest = int(gaps.argmax())
     h, other = divmod(largest, len(gaps))
@@ -195,7 +202,7 @@ def _exact(a: Tensor, b: Tensor, hypotheses: Finite, loss: Loss) -> Found:
 
 @dataclass(frozen=True)
 class _Folds:
-    """Either half of both samples, and where in a sample each came from; all halves of a sample are of one size."""
+    """Either half of both samples, and where in a sample each came from; of an odd number one is left out."""
 
     a: Tensor  # (folds, n // folds, *shape)
     b: Tensor
@@ -204,7 +211,7 @@ class _Folds:
 
     @classmethod
     def of(cls, a: Tensor, b: Tensor, stream: torch.Generator) -> _Folds:
-        # one number per channel, so that any class of networks stays what it is
+        # one number per channel (or per column), so that any class of networks stays what it is
         dims = [d for d in range(a.dim()) if d != 1]
         pooled = torch.cat([a, b])
         mean, deviation = pooled.mean(dims, keepdim=True), pooled.std(dims, keepdim=True).clamp_min(1e-6)
@@ -224,7 +231,8 @@ class _Folds:
 def _adversarial(folds: _Folds, hypotheses: Trainable, loss: Loss, search: Search, stream: torch.Generator) -> Found:
     members = FOLDS * search.restarts
     h, other = (Ensemble(lambda: folds.network(hypotheses, loss), members) for _ in range(2))
-    sign = torch.where(torch.arange(members) % 2 == 0, 1.0, -1.0)[:, None]  # the difference may be largest either way
+    # the difference may be largest either way
+    sign = torch.where(torch.arange(search.restarts) % 2 == 0, 1.0, -1.0).repeat(FOLDS)[:, None]
 
     def gap(step: int) -> Tensor:
         a, b = (_batch(x, search.batch, stream) for x in (folds.a, folds.b))
@@ -331,20 +339,23 @@ def _array(given: Any, name: str) -> np.ndarray[Any, Any]:
 
 
 def _targets(given: tuple[Any, Any] | None, examples: tuple[Tensor, Tensor], loss: Loss) -> tuple[Tensor, Tensor]:
-    if given is None:
-        if loss.outputs(2) != 2 or isinstance(loss, ZeroOne):
-            raise BadInput(f"targets are missing; 'plug-in' with the loss {loss.name!r} needs what is to be answered")
+    """What plug-in hypotheses learn to answer for both samples."""
+    if loss.reconstructs:
+        if given is not None:
+            raise BadInput(
+                f"targets are given, but with the loss {loss.name!r} the examples are their own; leave them out"
+            )
         a, b = (x.flatten(1) for x in examples)
         low, high = float(min(a.min(), b.min())), float(max(a.max(), b.max()))
         if low < 0.0 or high > 1.0:
             raise BadInput(f"p and q lie in [{low:g}, {high:g}], but reconstructions are bounded in [0, 1]; scale them")
         return a, b
-    a, b = (torch.as_tensor(np.asarray(y)) for y in given)
-    for name, y, x in (("p", a, examples[0]), ("q", b, examples[1])):
-        if y.shape != (len(x),):
-            raise BadInput(f"targets of {name} have the shape {tuple(y.shape)}; allowed is {(len(x),)}")
-        if isinstance(loss, ZeroOne) and (y.is_floating_point() or int(y.min()) < 0 or int(y.max()) >= loss.classes):
-            raise BadInput(f"targets of {name} are not all classes; allowed are whole numbers 0 to {loss.classes - 1}")
-        if not isinstance(loss, ZeroOne) and not bool(((y >= 0) & (y <= 1)).all()):
-            raise BadInput(f"targets of {name} are not all in [0, 1]")
-    return (a.long(), b.long()) if isinstance(loss, ZeroOne) else (a.float(), b.float())
+    if given is None:
+        raise BadInput(f"targets are missing; 'plug-in' with the loss {loss.name!r} needs what is to be answered")
+    checked = []
+    for name, y, x in zip("pq", given, examples, strict=True):
+        values = y if isinstance(y, Tensor) else torch.from_numpy(_array(y, f"targets of {name}"))
+        if values.shape != (len(x),):
+            raise BadInput(f"targets of {name} have the shape {tuple(values.shape)}; allowed is {(len(x),)}")
+        checked.append(loss.checked_targets(values, name))
+    return checked[0], checked[1]

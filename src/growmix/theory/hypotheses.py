@@ -37,8 +37,13 @@ class Finite:
 
 def thresholds(places: Sequence[float]) -> Finite:
     """Classifiers on a line, class 1 at and above a place; examples are ``(n, 1)``."""
-    cuts = torch.as_tensor(places, dtype=torch.float32)
-    return Finite(lambda x: (x[:, 0][None] >= cuts[:, None]).long(), f"{len(cuts)} thresholds")
+    cuts = _numbers("places", places)
+
+    def answers(x: Tensor) -> Tensor:
+        _require_columns(x, 1)
+        return (x[:, 0][None] >= cuts[:, None]).long()
+
+    return Finite(answers, f"{len(cuts)} thresholds")
 
 
 def half_planes(directions: int, offsets: Sequence[float]) -> Finite:
@@ -57,11 +62,12 @@ def half_planes(directions: int, offsets: Sequence[float]) -> Finite:
     tensor([[1],
             [0]])
     """
-    angles = torch.arange(directions) * (math.pi / directions)
+    angles = torch.arange(_whole("directions", directions)) * (math.pi / directions)
     normals = torch.stack([angles.cos(), angles.sin()])
-    cuts = torch.as_tensor(offsets, dtype=torch.float32)
+    cuts = _numbers("offsets", offsets)
 
     def answers(x: Tensor) -> Tensor:
+        _require_columns(x, 2)
         along = (x @ normals).T  # (directions, n)
         return (along[:, None] >= cuts[None, :, None]).long().flatten(0, 1)
 
@@ -152,6 +158,17 @@ class Conv(Trainable):
             nn.Flatten(),
             nn.Linear(2 * self.channels * places, outputs),
         )
+
+
+def _numbers(name: str, values: Sequence[float]) -> Tensor:
+    if len(values) == 0:
+        raise BadInput(f"{name} is empty; at least one number is needed")
+    return torch.as_tensor(values, dtype=torch.float32)
+
+
+def _require_columns(x: Tensor, columns: int) -> None:
+    if x.dim() != 2 or x.shape[1] != columns:
+        raise BadInput(f"examples have the shape {tuple(x.shape)}; these hypotheses take (examples, {columns})")
 
 
 def _whole(name: str, value: int) -> int:

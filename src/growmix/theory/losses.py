@@ -25,6 +25,32 @@ class Loss(ABC):
 
     name: str
     bound: float | None
+    reconstructs: bool = False
+    """Whether what a hypothesis answers is the example itself."""
+
+    def checked(self, answers: Tensor) -> Tensor:
+        """Answers of a finite class ``(members, n, ...)``, if they are such as the bound of the loss needs.
+
+        Raises
+        ------
+        BadInput
+            They are not in [0, 1].
+        """
+        if answers.numel() == 0 or not bool(((answers >= 0) & (answers <= 1)).all()):
+            raise BadInput(f"hypotheses have answers outside of [0, 1], within which the loss {self.name!r} is bounded")
+        return answers.float()
+
+    def checked_targets(self, targets: Tensor, name: str) -> Tensor:
+        """Targets ``(n,)`` that a network can learn.
+
+        Raises
+        ------
+        BadInput
+            They are not in [0, 1].
+        """
+        if not bool(((targets >= 0) & (targets <= 1)).all()):
+            raise BadInput(f"targets of {name} are not all in [0, 1]")
+        return targets.float()
 
     @abstractmethod
     def outputs(self, inputs: int) -> int:
@@ -74,6 +100,20 @@ class ZeroOne(Loss):
         if not isinstance(classes, int) or classes < 2:
             raise BadInput(f"classes is {classes!r}; allowed is a whole number of 2 or more")
         self.classes = classes
+
+    def checked(self, answers: Tensor) -> Tensor:
+        """Whole numbers of classes."""
+        return self._classes(answers, "answers of hypotheses")
+
+    def checked_targets(self, targets: Tensor, name: str) -> Tensor:
+        """The same."""
+        return self._classes(targets, f"targets of {name}")
+
+    def _classes(self, values: Tensor, what: str) -> Tensor:
+        whole = values.long()
+        if values.numel() == 0 or not bool(((whole == values) & (whole >= 0) & (whole < self.classes)).all()):
+            raise BadInput(f"{what} are not all classes; allowed are whole numbers 0 to {self.classes - 1}")
+        return whole
 
     def outputs(self, inputs: int) -> int:
         """A score for each class."""
@@ -156,6 +196,12 @@ class Squared(Loss):
 
     name = "squared"
     bound = 1.0
+    reconstructs = True
+
+    def checked(self, answers: Tensor) -> Tensor:
+        """Single numbers are reconstructions of one pixel."""
+        values = super().checked(answers)
+        return values[..., None] if values.dim() == 2 else values
 
     def outputs(self, inputs: int) -> int:
         """As many as an example has numbers."""

@@ -99,7 +99,7 @@ def _counterfactual(document: Mapping[str, Any], worst: int) -> str:
     t = max(_reuses(document, worst), key=cost)
     decision = document["decisions"][t]
     return (
-        f"A component more for {names[t]} (novelty {min(decision['novelty']):.3g}, threshold "
+        f"A component more for {names[t]} (novelty {min(_known(decision['novelty']), default=0.0):.3g}, threshold "
         f"{decision['threshold']:.3g}) would have spared the tasks before it {cost(t):.4f} of accumulated risk at that "
         f"time, since what is not trained stays as it is, for {document['parameters']['component']:,} parameters more; "
         f"what {names[t]} itself would have come to in it, only a run can tell (growmix theory DIR --sweep)."
@@ -147,6 +147,11 @@ def _trade_off(document: Mapping[str, Any]) -> list[str]:
             f"{(there['parameters'] - here['parameters']) / 1e6:+.1f} million parameters."
         )
     return said
+
+
+def _known(novelty: Sequence[float | None]) -> list[float]:
+    """Those that are finite."""
+    return [value for value in novelty if value is not None]
 
 
 def _count(row: Sequence[Mapping[str, Any]]) -> int:
