@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growmix.errors import BadInput
-from growmix.studies.experiments.sweeps import TRIES, Sweep, ThresholdSweep, novelties, threshold_for
+from growmix.studies.experiments.sweeps import Sweep, ThresholdSweep
 from growmix.studies.runs import Outcome, Trial
 from growmix.studies.study import Request
+from growmix.studies.thresholds import TRIES, novelties, threshold_for
 
 RunOf = Callable[..., list[Outcome]]
 SWEEP = Sweep("split-mnist", 5, {5: 0.99, 4: 0.97, 3: 0.91})
