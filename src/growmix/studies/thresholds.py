@@ -12,7 +12,7 @@ from growmix.studies.runs import Metrics, Outcome, Trial, in_folder
 from growmix.studies.study import OWN, Request, missing, refuse
 
 TRIES = 3
-"""Runs per wanted number of components and seed."""
+"""Runs per wanted number of components and seed, where nothing else is said."""
 
 NOVELTY = "smd"
 """KS is at most 1 and so can't order tasks that are all very unlike; this can."""
@@ -30,11 +30,14 @@ class ThresholdSearch:
         Numbers of components, below that of a run that always grows.
     request
         Seeds, folder, and what is given over the values.
+    tries
+        Runs per wanted number and seed.
     """
 
     values: Mapping[str, Any]
     wanted: tuple[int, ...]
     request: Request
+    tries: int = TRIES
 
     def __post_init__(self) -> None:
         refuse({*OWN, "method", "gate", "threshold"} & set(self.request.given), "the sweep sets it itself")
@@ -74,15 +77,18 @@ class ThresholdSearch:
             runs = of_seed(done, seed)
             for wanted in self.wanted:
                 if all(run.metrics["components"] != wanted for run in runs):
-                    came = ", ".join(str(run.metrics["components"]) for run in tries_for(wanted, runs))
-                    lines.append(f"Seed {seed}: {wanted} components were not had; {TRIES} thresholds gave {came}.")
+                    tried = tries_for(wanted, runs)
+                    came = ", ".join(str(run.metrics["components"]) for run in tried)
+                    lines.append(
+                        f"Seed {seed}: {wanted} components were not had; thresholds tried: {len(tried)}, which gave {came}."
+                    )
         return lines
 
     def _next_try(self, wanted: int, runs: Sequence[Outcome], seed: int) -> Trial | None:
         if any(run.metrics["components"] == wanted for run in runs):
             return None
         tries = tries_for(wanted, runs)
-        if len(tries) >= TRIES:
+        if len(tries) >= self.tries:
             return None
         threshold = next_threshold(wanted, tries[-1:] or runs[:1], tries)
         return self.trial(f"want{wanted}-try{len(tries) + 1}", seed, {"gate": "threshold", "threshold": threshold})
