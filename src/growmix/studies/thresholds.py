@@ -80,7 +80,8 @@ class ThresholdSearch:
                     tried = tries_for(wanted, runs)
                     came = ", ".join(str(run.metrics["components"]) for run in tried)
                     lines.append(
-                        f"Seed {seed}: {wanted} components were not had; thresholds tried: {len(tried)}, which gave {came}."
+                        f"Seed {seed}: {wanted} components were not had; thresholds tried: {len(tried)}, "
+                        f"which gave {came}."
                     )
         return lines
 
