@@ -120,7 +120,7 @@ def test_every_experiment_names_its_data() -> None:
 
 
 def test_the_discrepancy_of_missing_data_is_not_begun(tmp_path: Path) -> None:
-    with pytest.raises(DataUnavailable, match="svhn"):
+    with pytest.raises(DataUnavailable, match="emnist_letters"):
         find("discrepancy").at("small", Request(tmp_path, 1, {"data_root": tmp_path}))
 
 

@@ -224,7 +224,9 @@ def test_what_can_not_be_measured_is_refused_in_words(
         discrepancy(p, q, asked.pop("hypotheses"), asked.pop("loss"), **asked)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 1}, {"batch": 0}, {"restarts": True}, {"learning_rate": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 1}, {"batch": 0}, {"restarts": True}, {"learning_rates": (0.0,)}, {"learning_rates": ()}]
+)
 def test_a_search_that_can_not_be_done_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput, match=next(iter(wrong))):
         Search(**wrong)  # type: ignore[arg-type]

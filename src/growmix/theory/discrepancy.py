@@ -89,17 +89,18 @@ class Search:
     batch
         Examples of each distribution in a step.
     restarts
-        Pairs of networks of which the best one counts (``adversarial``).
-    learning_rate
-        The peak of one cycle.
+        Pairs of networks, for each learning rate, of which the best one counts (``adversarial``).
+    learning_rates
+        Peaks of one cycle; ``plug-in`` takes the first. Networks of many inputs want a small one, a threshold on a line
+        that must go far a large one.
     seed
         Of everything random.
     """
 
     steps: int = 300
     batch: int = 256
-    restarts: int = 4
-    learning_rate: float = 0.1
+    restarts: int = 2
+    learning_rates: tuple[float, ...] = (0.02, 0.1)
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -107,8 +108,8 @@ class Search:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise BadInput(f"{name} is {value!r}; allowed is a whole number of {least} or more")
-        if not 0.0 < self.learning_rate < math.inf:
-            raise BadInput(f"learning_rate is {self.learning_rate!r}; allowed is a number above 0")
+        if not self.learning_rates or not all(0.0 < rate < math.inf for rate in self.learning_rates):
+            raise BadInput(f"learning_rates is {self.learning_rates!r}; allowed are numbers above 0")
 
 
 def discrepancy(
@@ -229,6 +230,19 @@ class _Folds:
 
 
 def _adversarial(folds: _Folds, hypotheses: Trainable, loss: Loss, search: Search, stream: torch.Generator) -> Found:
+    found = [_rivals(folds, hypotheses, loss, search, rate, stream) for rate in search.learning_rates]
+    reached = torch.stack([in_sample for in_sample, _ in found])  # (rates, folds)
+    best = reached.argmax(0)
+    held = tuple(
+        torch.stack([found[rate][1][side][fold] for fold, rate in enumerate(best.tolist())]) for side in (0, 1)
+    )
+    return *_difference(*held), float(reached.amax(0).mean())
+
+
+def _rivals(
+    folds: _Folds, hypotheses: Trainable, loss: Loss, search: Search, rate: float, stream: torch.Generator
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """The best pair of each fold: its difference in sample, and its signed losses on what it was not trained on."""
     members = FOLDS * search.restarts
     h, other = (Ensemble(lambda: folds.network(hypotheses, loss), members) for _ in range(2))
     # the difference may be largest either way
@@ -240,15 +254,15 @@ def _adversarial(folds: _Folds, hypotheses: Trainable, loss: Loss, search: Searc
         difference = loss.smooth(h(x), other(x))
         return -sign[:, 0] * (difference[:, : a.shape[1]].mean(1) - difference[:, a.shape[1] :].mean(1))
 
-    descend([h, other], gap, search.steps, search.learning_rate)
+    descend([h, other], gap, search.steps, rate)
 
     def losses(x: Tensor) -> Tensor:
         return _measured(h, other, loss, x.repeat_interleave(search.restarts, dim=0))
 
     gaps = (sign * losses(folds.a)).mean(1) - (sign * losses(folds.b)).mean(1)
     best = gaps.view(FOLDS, search.restarts).argmax(1) + torch.arange(FOLDS) * search.restarts
-    held = tuple((sign * losses(x))[best] for x in folds.others)
-    return *_difference(*held), float(gaps[best].mean())
+    one, another = ((sign * losses(x))[best] for x in folds.others)
+    return gaps[best], (one, another)
 
 
 def _plug_in(
@@ -270,7 +284,7 @@ def _plug_in(
             total = total + loss.to_target(network(_rows(x, index)), _rows(y, index)).mean(1)
         return total
 
-    descend([h, other], error, search.steps, search.learning_rate)
+    descend([h, other], error, search.steps, search.learning_rates[0])
     in_sample = (_measured(h, other, loss, folds.a).mean(1) - _measured(h, other, loss, folds.b).mean(1)).mean()
     held = [_measured(h, other, loss, x) for x in folds.others]
     estimate, standard_error = _difference(*held)

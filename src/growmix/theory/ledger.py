@@ -37,7 +37,7 @@ METHODS: tuple[Method, ...] = ("plug-in", "adversarial")
 EXAMPLES = 1_000
 """Of each generation of a task, that the ledger measures with."""
 
-SEARCH = Search(steps=80, batch=128, restarts=2, learning_rate=0.02)
+SEARCH = Search(steps=80, batch=128, restarts=2, learning_rates=(0.02,))
 """Half a second for a link of 28x28 images on one core; three times the steps find at most a tenth more."""
 
 PIECE = 1_024

@@ -38,16 +38,20 @@ VALUES: Mapping[Scale, Mapping[str, Any]] = {
         "tasks": (FIRST, *SMALL),
         "train_examples": 2_000,
         "test_examples": 2_000,
-        "search": {"steps": 120, "batch": 128, "restarts": 2},
+        "max_steps": 120,
+        "batch_size": 128,
     },
     "paper": {
         "tasks": (FIRST, *PAPER),
         "train_examples": 10_000,
         "test_examples": 10_000,
-        "search": {"steps": 1_000, "batch": 256, "restarts": 8},
+        "max_steps": 1_000,
+        "batch_size": 256,
     },
 }
-"""The paper gives no settings of its search."""
+"""Steps and batches are those of the search for hypotheses; the paper gives none."""
+
+RESTARTS, RATE = 2, 0.02
 
 NOTES = (
     "plug-in: h, an autoencoder, is trained on MNIST and h' on both sets; the difference between how much they "
@@ -65,13 +69,10 @@ class DiscrepancyStudy(Study):
 
     def __init__(self, values: Mapping[str, Any], request: Request) -> None:
         from growmix import experiment
-        from growmix.theory import Search
 
         self.title = "Discrepancy distance from MNIST"
         self._notes = (*NOTES, *request.replaced)
-        self._search = Search(**values["search"])
-        keys = {name: value for name, value in values.items() if name != "search"}
-        self._configs = lay_out_one({**keys, "stream": "domains"}, request)
+        self._configs = lay_out_one({**values, "stream": "domains"}, request)
         experiment.load_stream(self._configs[0])  # what is wrong with the data shows here, and is so with every seed
 
     @property
@@ -84,7 +85,7 @@ class DiscrepancyStudy(Study):
         from growmix import experiment
         from growmix.report import theory_figures
 
-        seeds = [estimates(experiment.load_stream(config), self._search, config.seed) for config in self.configs]
+        seeds = [estimates(experiment.load_stream(config), search_of(config)) for config in self.configs]
         spreads = {
             name: {method: Spread.of([each[name][method] for each in seeds]) for method in seeds[0][name]}
             for name in seeds[0]
@@ -97,10 +98,18 @@ class DiscrepancyStudy(Study):
         return Findings(tables, {"discrepancy": numbers}, {"discrepancy.png": draw})
 
 
-def estimates(stream: Stream, search: Search, seed: int) -> dict[str, dict[str, float]]:
-    """Of the first task's test images against other images of it, and against each other task, by method."""
-    from dataclasses import replace
+def search_of(config: RunConfig) -> Search:
+    """How hypotheses are sought: in the steps and batches of a run."""
+    from growmix.theory import Search
 
+    settings = config.settings
+    default = Search()
+    steps, batch = settings.max_steps or default.steps, settings.batch_size or default.batch
+    return Search(steps=steps, batch=batch, restarts=RESTARTS, learning_rates=(RATE,), seed=config.seed)
+
+
+def estimates(stream: Stream, search: Search) -> dict[str, dict[str, float]]:
+    """Of the first task's test images against other images of it, and against each other task, by method."""
     from growmix.theory import MLP, discrepancy
     from growmix.theory.account import BETWEEN
 
@@ -108,7 +117,7 @@ def estimates(stream: Stream, search: Search, seed: int) -> dict[str, dict[str, 
     others = {ITSELF: first.train.x} | {task.name: task.test.x for task in stream[1:]}
     return {
         name: {
-            method: discrepancy(first.test.x, x, MLP(), loss, method=method, search=replace(search, seed=seed)).estimate
+            method: discrepancy(first.test.x, x, MLP(), loss, method=method, search=search).estimate
             for method, loss in BETWEEN.items()
         }
         for name, x in others.items()
