@@ -153,6 +153,7 @@ def discrepancy(
 
     Examples
     --------
+    >>> from growmix.theory import ZeroOne, thresholds
     >>> p, q = torch.linspace(0, 1, 100)[:, None], torch.linspace(0.5, 1.5, 100)[:, None]
     >>> found = discrepancy(p, q, thresholds([i / 10 for i in range(16)]), ZeroOne())
     >>> round(found.estimate, 2), found.method
