@@ -61,7 +61,7 @@ def test_nothing_to_draw_is_refused(tmp_path: Path) -> None:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """Figures as they are about to be written."""
     kept: list[Figure] = []
-    monkeypatch.setattr(figures, "_write", lambda figure, file: kept.append(figure))
+    monkeypatch.setattr(figures, "write_figure", lambda figure, file: kept.append(figure))
     return kept
 
 
