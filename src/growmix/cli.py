@@ -20,7 +20,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, U
 from growmix import __version__
 from growmix.config import RUNS, RunConfig, checked_values, read_values, value_kinds, without_none
 from growmix.errors import BadInput, GrowmixError, NonFiniteLoss
-from growmix.settings import Settings
+from growmix.settings import Settings, is_import_path
 
 # What computes is imported where it is used: `growmix --help` should not wait for it.
 if TYPE_CHECKING:
@@ -145,6 +145,13 @@ CountInStudy = Parameter(group=Group("Study", sort_key=0), converter=_whole, n_t
 FlagInStudy = Parameter(group=Group("Study", sort_key=0), negative=(), show_default=False)
 Overwrite = Parameter(group=Group("Run", sort_key=0), negative=(), show_default=False)
 AsJson = Parameter(name="json", negative=(), show_default=False)
+AllowImport = Parameter(
+    group=Group("Run", sort_key=0),
+    negative=(),
+    show_default=False,
+    help="Import the blueprint of your own that is named by its import path, such as my_nets:blueprint; this runs "
+    "the code of that module.",
+)
 Whole = Parameter(converter=_whole, n_tokens=1, allow_leading_hyphen=True)
 Folder = Annotated[Path, Parameter(name="DIR", help="Folder of a run, what --out was.")]
 
@@ -156,6 +163,7 @@ def run(
     *,
     config: Annotated[Path | None, ConfigFile] = None,
     overwrite: Annotated[bool, Overwrite] = False,
+    allow_import: Annotated[bool, AllowImport] = False,
     options: Annotated[Options, Parameter(name="*")] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
 ) -> int:
     """Learn a stream task by task, evaluate, distil a student, and write it all to a folder.
@@ -174,6 +182,7 @@ def run(
     values = read_values(config) if config else {}
     given = {**options} if stream is None else {"stream": stream, **options}
     asked = RunConfig.of(values | checked_values(given))
+    _allow(asked.settings.blueprint, allow_import)
 
     from growmix import experiment
 
@@ -183,7 +192,7 @@ def run(
 
 
 @app.command
-def resume(folder: Folder, /, *, device: str | None = None) -> int:
+def resume(folder: Folder, /, *, device: str | None = None, allow_import: Annotated[bool, AllowImport] = False) -> int:
     """Go on with a run that was interrupted or killed, from its last checkpoint to its end.
 
     It ends as if it had never been interrupted. A finished run stays as it is.
@@ -198,9 +207,26 @@ def resume(folder: Folder, /, *, device: str | None = None) -> int:
     if experiment.RunFolder(folder).is_finished():
         print(f"{folder}: this run is finished; nothing is left to do")
         return DONE
+    _allow_of(folder, allow_import)
     with _interruptible(folder) as (reporters, interrupts):
         experiment.resume(folder, device=device, reporters=reporters, interrupts=interrupts)
     return DONE
+
+
+def _allow(blueprint: str | None, allowed: bool) -> None:
+    """Import a blueprint of the user's own, if the user allowed it; built-in ones need nothing."""
+    if allowed and is_import_path(blueprint):
+        from growmix.importing import allow_import
+
+        allow_import(str(blueprint))
+
+
+def _allow_of(folder: Path, allowed: bool) -> None:
+    """The same, for the blueprint of a run that is there."""
+    if allowed:
+        from growmix import experiment
+
+        _allow(experiment.RunFolder(folder).config().settings.blueprint, allowed)
 
 
 @contextmanager
@@ -231,6 +257,7 @@ def compare(
     jobs: Annotated[int, CountInStudy] = 1,
     config: Annotated[Path | None, InStudy] = None,
     overwrite: Annotated[bool, FlagInStudy] = False,
+    allow_import: Annotated[bool, AllowImport] = False,
     options: Annotated[StudyOptions, Parameter(name="*")] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
 ) -> int:
     """Run several methods on one stream, with an equal budget for each new task, and put them beside each other.
@@ -261,11 +288,14 @@ def compare(
     if given.get("stream") is None:
         raise BadInput("stream is missing; allowed is the name of a stream, 'growmix streams' lists them")
 
+    _allow(given.get("blueprint"), allow_import)
+
     from growmix.studies.comparison import Comparison
     from growmix.studies.study import Request, command_line
 
     name = given.pop("stream")
     asked = {"methods": methods, "seeds": seeds, "jobs": jobs} | ({"config": config} if config else {})
+    asked |= {"allow_import": True} if allow_import else {}
     line = command_line("compare", [name], asked | options)
     folder = given.pop("out", None) or RUNS / f"compare-{name}"
     names = tuple(part.strip() for part in methods.split(",") if part.strip())
@@ -286,6 +316,7 @@ def reproduce(
     seeds: Annotated[int | None, CountInStudy] = None,
     jobs: Annotated[int, CountInStudy] = 1,
     overwrite: Annotated[bool, FlagInStudy] = False,
+    allow_import: Annotated[bool, AllowImport] = False,
     options: Annotated[StudyOptions, Parameter(name="*")] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
 ) -> int:
     """Do one of the paper's experiments, and put its figures beside the published ones.
@@ -312,6 +343,7 @@ def reproduce(
     given = checked_values(options)
     if list_:
         return _list_experiments(given.get("data_root"))
+    _allow(given.get("blueprint"), allow_import)
 
     from growmix.studies.experiments import EXPERIMENTS, find
     from growmix.studies.study import Request, command_line
@@ -320,6 +352,7 @@ def reproduce(
         raise BadInput(f"experiment is missing; allowed are {', '.join(EXPERIMENTS)}")
     experiment = find(name)
     asked = {"scale": scale} | ({} if seeds is None else {"seeds": seeds}) | {"jobs": jobs}
+    asked |= {"allow_import": True} if allow_import else {}
     line = command_line("reproduce", [name], asked | options)
     folder = given.pop("out", None) or RUNS / f"reproduce-{name}-{scale}"
     study = experiment.at(scale, Request(folder, experiment.seeds[scale] if seeds is None else seeds, given))
@@ -368,7 +401,14 @@ def in_words(places: Mapping[str, str]) -> str:
 
 
 @app.command
-def evaluate(folder: Folder, /, *, device: str | None = None, json_: Annotated[bool, AsJson] = False) -> int:
+def evaluate(
+    folder: Folder,
+    /,
+    *,
+    device: str | None = None,
+    json_: Annotated[bool, AsJson] = False,
+    allow_import: Annotated[bool, AllowImport] = False,
+) -> int:
     """Measure a run's mixture and student again, on the test sets of its stream.
 
     Parameters
@@ -381,6 +421,7 @@ def evaluate(folder: Folder, /, *, device: str | None = None, json_: Annotated[b
     from growmix import experiment
     from growmix.report.table import closing_table, make_console
 
+    _allow_of(folder, allow_import)
     metrics = experiment.reevaluate(folder, device=device)
     if json_:
         print(json.dumps(metrics, indent=1, allow_nan=False))
@@ -398,6 +439,7 @@ def theory(
     seeds: Annotated[int, CountInStudy] = 1,
     jobs: Annotated[int, CountInStudy] = 1,
     device: str | None = None,
+    allow_import: Annotated[bool, AllowImport] = False,
 ) -> int:
     """Say what a run forgot, and why: theory.json, figures, and a few sentences.
 
@@ -419,6 +461,7 @@ def theory(
     from growmix import experiment
     from growmix.report.table import make_console
 
+    _allow_of(folder, allow_import)
     document = experiment.explain(folder, device=device)
     if sweep:
         from growmix.studies.study import Request
@@ -446,6 +489,7 @@ def sample(
     n: Annotated[int, Whole] = 10,
     out: Path | None = None,
     device: str | None = None,
+    allow_import: Annotated[bool, AllowImport] = False,
 ) -> int:
     """Draw images from a run's mixture: a PNG with one row per component.
 
@@ -465,6 +509,7 @@ def sample(
     from growmix import experiment
     from growmix.report.pictures import write_grid
 
+    _allow_of(folder, allow_import)
     rows = draw(experiment.load_learner(folder, device=device), component, label, n)
     file = out or folder / experiment.SAMPLES
     write_grid(list(rows.values()), file)
@@ -496,6 +541,7 @@ def interpolate(
     steps: Annotated[int, Whole] = 8,
     out: Path | None = None,
     device: str | None = None,
+    allow_import: Annotated[bool, AllowImport] = False,
 ) -> int:
     """Draw paths between test images: within each component, and across components that follow each other.
 
@@ -511,6 +557,7 @@ def interpolate(
     from growmix import experiment
     from growmix.report.figures import picture_rows
 
+    _allow_of(folder, allow_import)
     learner = experiment.load_learner(folder, device=device)
     rows = paths(learner, experiment.load_stream(experiment.RunFolder(folder).config()), steps)
     file = out or folder / experiment.INTERPOLATION

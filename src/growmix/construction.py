@@ -6,10 +6,11 @@ import torch
 
 from growmix.component import LABEL_CODE, VAE, Component
 from growmix.data import Shape
+from growmix.importing import imported
 from growmix.likelihoods import make_likelihood
 from growmix.memory import require_room
 from growmix.nets import MLP, Blueprint, Conv, check_blueprint
-from growmix.settings import Settings
+from growmix.settings import Settings, is_import_path
 from growmix.translation import Translation
 
 _TRAINED = 4
@@ -17,13 +18,20 @@ _TRAINED = 4
 
 
 def make_blueprint(settings: Settings) -> Blueprint:
-    """The built-in networks that the settings name.
+    """The networks that the settings name.
+
+    Raises
+    ------
+    BadInput
+        They name an import path that was not allowed, see :mod:`growmix.importing`.
 
     Examples
     --------
     >>> make_blueprint(Settings(hidden=32)).hidden
     32
     """
+    if is_import_path(settings.blueprint):
+        return imported(settings.blueprint)
     if settings.blueprint == "conv":
         return Conv(settings.width) if settings.hidden is None else Conv(settings.width, settings.hidden)
     return MLP(settings.hidden, settings.depth)

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import torch
 from torch import Tensor
@@ -45,6 +45,9 @@ MAX_REFERENCES = 16
 
 GENERATED = 1_000
 """Samples that stand for what a component generates, the paper's number."""
+
+Scores: TypeAlias = dict[str, Tensor]
+"""Label-free scores of images under one component by their names, shape ``(n,)`` each."""
 
 
 @dataclass(frozen=True)
@@ -290,17 +293,20 @@ class GrowingMixture(Learner[MixtureMemory]):
             return Record(examples, 1, (new,))
         old = self.records[decision.component]
         teacher = self._components[decision.component]
-        moved = tuple(self._moved(reference, teacher, component, stream) for reference in old.references)
+        # samples of the same classes serve all references to these: a component has up to sixteen
+        shifts = {
+            classes: self._shift(classes, teacher, component, stream)
+            for classes in dict.fromkeys(reference.classes for reference in old.references)
+        }
+        moved = tuple(_moved(reference, *shifts[reference.classes]) for reference in old.references)
         return Record(old.examples + examples, old.version + 1, remember(moved, new))
 
-    def _moved(
-        self, reference: Reference, teacher: Component, component: Component, stream: torch.Generator
-    ) -> Reference:
-        """A reference under the updated component, from samples of its classes drawn before the update."""
-        x = self._generated(teacher, reference.classes, stream)
-        before, after = self._scores(teacher, x), self._scores(component, x)
-        moved = {name: known.after_update(before[name], after[name]) for name, known in reference.statistics.items()}
-        return replace(reference, statistics=moved)
+    def _shift(
+        self, classes: tuple[int, ...], teacher: Component, component: Component, stream: torch.Generator
+    ) -> tuple[Scores, Scores]:
+        """Scores of samples of some classes, drawn before an update: before it, and under the updated component."""
+        x = self._generated(teacher, classes, stream)
+        return self._scores(teacher, x), self._scores(component, x)
 
     def _generated(self, component: Component, classes: tuple[int, ...], stream: torch.Generator) -> Tensor:
         """Samples that stand for what a component generates, of some of its classes or of everything."""
@@ -311,7 +317,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         positions = own[torch.randint(len(own), (GENERATED,), generator=stream)]
         return generate(component, positions, stream, from_prior=from_prior).x
 
-    def _scores(self, component: Component, x: Tensor) -> dict[str, Tensor]:
+    def _scores(self, component: Component, x: Tensor) -> Scores:
         """Label-free scores of images under one component, shape ``(n,)`` each."""
         return name_scores(self._bound(component, x), in_pieces(component, "rate", x), in_pieces(component, "code", x))
 
@@ -417,6 +423,12 @@ def _with_every_class_late(order: Tensor, labels: Tensor, size: int) -> Tensor:
     late = torch.zeros(len(order), dtype=torch.bool)
     late[keep] = True
     return torch.cat([order[~late], order[late]])
+
+
+def _moved(reference: Reference, before: Scores, after: Scores) -> Reference:
+    """A reference as it would be measured under the updated component."""
+    moved = {name: known.after_update(before[name], after[name]) for name, known in reference.statistics.items()}
+    return replace(reference, statistics=moved)
 
 
 def _record_from(document: dict[str, Any]) -> Record:

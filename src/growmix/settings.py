@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
@@ -24,6 +25,19 @@ MOST_UNITS = 65_536
 MOST_LAYERS = 1_000
 MOST_DEVICES = 1_024
 
+_IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def is_import_path(name: object) -> bool:
+    """Whether that is ``module:name`` in form; whether it is there is not looked at.
+
+    Examples
+    --------
+    >>> is_import_path("my_nets.images:blueprint"), is_import_path("mlp")
+    (True, False)
+    """
+    return isinstance(name, str) and _IMPORT_PATH.fullmatch(name) is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -32,7 +46,8 @@ class Settings:
     Attributes
     ----------
     blueprint
-        Networks of a component: ``mlp`` or ``conv``.
+        Networks of a component: ``mlp``, ``conv``, or your own by their import path, ``my_nets:blueprint`` (see
+        :func:`growmix.importing.allow_import`).
     hidden
         Units of a fully connected layer; by default the blueprint's own (mlp: 800, or 400 for images of at most
         256 pixels; conv: 256).
@@ -139,7 +154,7 @@ class Settings:
     growmix.errors.BadInput: epochs is 0; allowed is a whole number of 1 or more
     """
 
-    blueprint: BlueprintName = "mlp"
+    blueprint: str = "mlp"
     hidden: int | None = None
     depth: int = 2
     width: int = 32
@@ -186,11 +201,14 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        choices = {"blueprint": BlueprintName, "likelihood": LikelihoodName, "novelty": NoveltyName}
+        choices: dict[str, Any] = {"likelihood": LikelihoodName, "novelty": NoveltyName}
         choices |= {"gate": GateName, "sampling": SamplingName, "precision": PrecisionName}
         choices |= {"schedule": ScheduleName, "sharing": SharingName}
         for name, kind in choices.items():
             self._require(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
+        known = self.blueprint in get_args(BlueprintName) or is_import_path(self.blueprint)
+        names = ", ".join(get_args(BlueprintName))
+        self._require("blueprint", known, f"one of {names}, or an import path such as my_nets:blueprint")
         self._require_whole("devices", 1, MOST_DEVICES)
         for name in ("novelty_examples", "density_components", "student_epochs", "buffer_size"):
             self._require_whole(name, 1)

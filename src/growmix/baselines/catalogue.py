@@ -98,13 +98,13 @@ def load(path: str | Path, name: str, device: str | None = None) -> Learner[Any]
     method = _method(name)
 
     def make(settings: Settings) -> Learner[Any]:
-        other = BadCheckpoint(f"{path} was made with other settings than those of the method {name!r}")
+        other = f"{path} was made with other settings than those of the method {name!r}"
         try:
             learner = method.make(settings)
         except BadInput as error:
-            raise other from error
+            raise BadCheckpoint(f"{other}: {error}") from error
         if learner.settings != settings:  # the mixtures differ in nothing else
-            raise other
+            raise BadCheckpoint(other)
         return learner
 
     return load_learner(Path(path), GrowingMixture.method if method.is_mixture else name, make, device)

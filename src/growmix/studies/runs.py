@@ -16,7 +16,7 @@ from typing import IO, Any, Literal, TypeAlias
 
 from growmix.config import RunConfig, read_values
 from growmix.errors import BadInput, GrowmixError
-from growmix.settings import Settings
+from growmix.settings import Settings, is_import_path
 
 Metrics: TypeAlias = dict[str, Any]
 """What ``metrics.json`` of a run holds."""
@@ -251,8 +251,10 @@ class _Process:
         # whether anything may be overwritten was asked before
         begin = ["run", "--config", str(file), "--out", folder, "--overwrite"]
         errors = (scratch / f"{trial.label}.errors").open("w+b")
+        # a study whose user did not allow this has been refused before
+        allow = ["--allow-import"] if is_import_path(trial.config.settings.blueprint) else []
         popen = subprocess.Popen(
-            [*PROGRAM, *(["resume", folder] if unfinished else begin)],
+            [*PROGRAM, *(["resume", folder] if unfinished else begin), *allow],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=errors,
