@@ -360,6 +360,21 @@ def test_the_system_says_how_much_memory_it_has(monkeypatch: pytest.MonkeyPatch,
     assert memory.available() is None or memory.available() > 2**20
 
 
+@pytest.mark.parametrize(
+    ("limit", "use"), [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")]
+)
+def test_the_limit_of_a_container_counts(limit: str, use: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path if limit == "memory.max" else tmp_path / "memory"
+    folder.mkdir(exist_ok=True)
+    (folder / use).write_text("5000\n")
+    (folder / "memory.stat").write_text("anon 3000\ninactive_file 1500\nactive_file 300\n")
+    monkeypatch.setattr(memory, "_CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(memory, "_of_machine", lambda: 4_000)
+    for said, room in (("6000\n", 2_800), ("100\n", 0), ("9000\n", 4_000), ("max\n", 4_000)):
+        (folder / limit).write_text(said)
+        assert memory.available() == room
+
+
 def test_the_users_memory_is_neither_kept_nor_changed_by_numpy_input() -> None:
     mine = BYTES.copy()
     task = check_task((mine, LABELS))

@@ -11,23 +11,51 @@ SMALL = 16 * 2**20
 """Bytes up to which nobody needs to ask: the asking would cost more than the memory."""
 
 _MEMINFO = Path("/proc/meminfo")
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
+_LIMIT_AND_USE = (
+    ("memory.max", "memory.current", "memory.stat"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat"),
+)
+"""Where Linux tells what a container may have and has, in the second and the first version of control groups."""
 
 
 def available() -> int | None:
     """Bytes that can still be had without swapping; ``None`` where the system does not tell.
 
-    Linux says what is free or can be freed. Elsewhere it is all memory that there is: a check against that refuses
-    what never fits.
+    Linux says what is free or can be freed, in the machine and in the container. Elsewhere it is all memory that there
+    is: a check against that refuses what never fits.
     """
+    rooms = [room for room in (_of_machine(), _of_container()) if room is not None]
+    return min(rooms, default=None)
+
+
+def _of_machine() -> int | None:
     try:
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+        return _entry(_MEMINFO, "MemAvailable:") * 1024
     except (OSError, ValueError, StopIteration):
         pass
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return None
+
+
+def _of_container() -> int | None:
+    """What the limit of a container leaves; files in its cache count as used there, but make room when asked."""
+    for limit, use, detail in _LIMIT_AND_USE:
+        try:
+            most, used = (int((_CONTROL_GROUP / name).read_text(encoding="ascii")) for name in (limit, use))
+            cached = sum(_entry(_CONTROL_GROUP / detail, name) for name in ("inactive_file", "active_file"))
+        except (OSError, ValueError, StopIteration):  # no such file, or no limit ("max")
+            continue
+        return max(0, most - used + cached)
+    return None
+
+
+def _entry(file: Path, name: str) -> int:
+    """The number behind a name, in a file of such lines."""
+    lines = (line.split() for line in file.read_text(encoding="ascii").splitlines())
+    return next(int(line[1]) for line in lines if line and line[0] == name)
 
 
 def require_room(needed: int, what: str, room: int | None = None) -> None:

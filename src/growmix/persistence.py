@@ -109,7 +109,7 @@ def write_folder(path: Path, document: Mapping[str, Any], tensors: Mapping[str, 
     path = path.absolute()
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     of = {"schema": SCHEMA, "growmix": __version__}
-    content = json.dumps({**of, **document, **of}, indent=1, allow_nan=False).encode()
+    content = json.dumps({**of, **document, **of}, allow_nan=False).encode()
     _check_readable(path, content, own)
 
     def fill(folder: Path) -> None:
