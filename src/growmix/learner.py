@@ -20,7 +20,7 @@ from growmix.data import Shape, TaskData, check_task, label_positions, like_give
 from growmix.density import no_labels
 from growmix.errors import BadInput
 from growmix.gating import Decision
-from growmix.labels import Names, check_names
+from growmix.labels import Names, check_names_of
 from growmix.memory import require_room
 from growmix.model import Model
 from growmix.nets import MLP, Blueprint, Conv
@@ -354,7 +354,7 @@ class Learner(Model, Generic[Memory]):
         document = saved.document
         self._steps = [_step_from(step) for step in document["steps"]]
         self._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
-        self._names = check_names(document.get("names", []), self._labels)
+        self._names = check_names_of(document.get("names", []), self._labels)
         if len(self.versions) != len(self._components):
             raise ValueError(f"{len(self._components)} components, but {len(self.versions)} were trained")
 

@@ -16,7 +16,7 @@ from growmix.construction import whole_component
 from growmix.data import Shape, TaskData
 from growmix.density import no_labels
 from growmix.errors import NotLearnt
-from growmix.labels import Names, check_names
+from growmix.labels import Names, check_names_of
 from growmix.learner import task_positions
 from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv
@@ -116,7 +116,7 @@ class Student(Model):
         with persistence.understanding(path), torch.random.fork_rng(devices=[]):
             settings = Settings(**document["settings"])
             student = cls(network(saved), settings, persistence.log_from_json(document["log"]))
-            student._names = check_names(document.get("names", []), student._labels)
+            student._names = check_names_of(document.get("names", []), student._labels)
             student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
         student.component.to(place_of(settings if device is None else settings.but(device=device)))
         return student
