@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, one_line
 from growmix.labels import all_none, as_names
 from growmix.memory import available, require_room
 
@@ -101,7 +101,7 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
     except BadInput:
         raise
     except Exception as error:  # a foreign object's own code runs here, which may raise anything
-        raise BadInput(f"{name} can't be read as one array: {_one_line(error)}") from error
+        raise BadInput(f"{name} can't be read as one array: {one_line(error)}") from error
     if np.ma.is_masked(value):
         raise BadInput(f"{name} has {int(np.ma.getmaskarray(value).sum())} masked values; fill them, or leave them out")
     return np.ma.getdata(value)
@@ -111,7 +111,7 @@ def _from_list(values: Any, name: str) -> Tensor:
     try:
         kinds = _leaves(values)
     except RecursionError as error:
-        raise BadInput(f"{name} can't be read as one array: {_one_line(error)}") from error
+        raise BadInput(f"{name} can't be read as one array: {one_line(error)}") from error
     if any(_acts_as_array(kind) and not issubclass(kind, np.generic) for kind in kinds):
         return _joined([as_tensor(part, name) for part in values], name, batched=False)
     _require_one_kind(kinds, name)
@@ -265,7 +265,7 @@ def _items(data: Any, name: str, piece: str) -> Iterator[Any]:
     except BadInput:
         raise
     except Exception as error:  # the user's own code runs here, which may raise anything
-        raise BadInput(f"{name} failed at {piece} {place}: {_one_line(error)}") from error
+        raise BadInput(f"{name} failed at {piece} {place}: {one_line(error)}") from error
 
 
 def _pieces(data: Any, name: str) -> Iterable[Any]:
@@ -371,7 +371,3 @@ def _kind(part: Tensor) -> str:
     if part.dtype == torch.bool:
         return "truth values"
     return "floats" if part.is_floating_point() else "whole numbers"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

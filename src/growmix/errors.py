@@ -30,6 +30,11 @@ class BadCheckpoint(GrowmixError, ValueError):
     """A file of a checkpoint is missing, broken or of another version; the message names it."""
 
 
+def one_line(error: BaseException) -> str:
+    """Type and message of an exception in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 def shown(value: object) -> str:
     """A value as messages quote it: in one line, and cut where it is long.
 

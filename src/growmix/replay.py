@@ -50,9 +50,7 @@ def replay(component: Component, n: int, generator: torch.Generator, *, from_pri
     TaskData
         ``float32`` images; global labels, -1 in the proportion that was learnt without any; pairs of a translation.
     """
-    pixels = math.prod(component.shape) + math.prod(component.target_shape or (0,))
-    # the pieces, and all of them as one
-    require_room(2 * 4 * n * pixels, f"{n} generated images of shape {component.shape}")
+    _require_room(component, n)
     if isinstance(component, Translation):
         source, target = component.draw_pairs(n, generator, from_prior=from_prior)
         return TaskData(source.clamp_(0.0, 1.0).cpu(), None, target.clamp_(0.0, 1.0).cpu())
@@ -70,8 +68,15 @@ def generate(
     component: Component, positions: Tensor, generator: torch.Generator, *, from_prior: bool = False
 ) -> TaskData:
     """One generated image for each class position (-1: no class), with its global label."""
+    _require_room(component, len(positions))
     images = component.draw(positions, generator, from_prior=from_prior).clamp_(0.0, 1.0).cpu()
     return TaskData(images, to_labels(positions, component.classes))
+
+
+def _require_room(component: Component, n: int) -> None:
+    pixels = math.prod(component.shape) + math.prod(component.target_shape or (0,))
+    # twice: all the pieces, and all of them as one
+    require_room(2 * 4 * n * pixels, f"{n} generated images of shape {component.shape}")
 
 
 def to_labels(positions: Tensor, classes: tuple[int, ...]) -> Tensor:
