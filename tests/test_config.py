@@ -4,6 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given
@@ -86,12 +87,45 @@ def test_label_spaces_are_those_of_the_streams() -> None:
         ({"out": ""}, ["out", "a path"]),
         ({"seed": -1}, ["seed", "-1"]),
         ({"stream": None}, ["stream", "text"]),
+        ({"stream": "a\0b"}, ["stream", "text in one line"]),
+        ({"beta": 10**400}, ["beta", "a number"]),
+        ({"hidden": "9" * 5_000}, ["hidden", "999...; allowed is a whole number"]),
+        ({"data_root": "a\0b"}, ["data_root is 'a\\x00b'", "a path"]),
+        ({"data_root": "~no-such-user/x"}, ["data_root", "a path"]),
+        ({"out": "x" * 300}, ["out", "a path", "too long"]),
     ],
 )
 def test_wrong_values_are_named_with_what_is_allowed(values: dict[Any, Any], parts: list[str]) -> None:
     with pytest.raises(BadInput) as caught:
         RunConfig.of({"stream": "split-digits", **values})
     assert all(part in str(caught.value) for part in parts), caught.value
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"stream": 5}, "stream is 5; allowed is text"),
+        ({"student": "no"}, "student is 'no'; allowed is true or false"),
+        ({"train_examples": 1.5}, "train_examples is 1.5; allowed is a whole number, or none"),
+        ({"likelihood_draws": -1}, "likelihood_draws is -1; allowed is a whole number of 0 or more"),
+        ({"checkpoint_every": float("nan")}, "checkpoint_every is nan; allowed is a number of seconds"),
+        ({"tasks": np.eye(40)}, "tasks is array"),
+        ({"label_space": np.eye(40)}, "label_space is array"),
+        ({"settings": {}}, "settings is {}; give a Settings"),
+    ],
+)
+def test_a_config_made_in_python_is_checked_like_a_file(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        RunConfig(**{"stream": "split-digits", **values})
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_config_made_in_python_is_of_the_types_of_a_file() -> None:
+    given: dict[str, Any] = {"tasks": ["mnist"], "data_root": "data", "test_examples": np.int64(7)}
+    config = RunConfig(stream="domains", **given)
+    assert config == RunConfig.of({"stream": "domains", **given})
+    assert (config.tasks, config.data_root, type(config.test_examples)) == (("mnist",), Path("data"), int)
 
 
 def test_a_stream_is_needed() -> None:
@@ -120,6 +154,16 @@ def test_numbers_may_be_spelt_as_yaml_does_not_know_them() -> None:
         (b"epoch: 3", "did you mean epochs"),
         (b"epochs: many", "epochs is 'many'"),
         (b"!!python/object/apply:os.system ['true']", "is no YAML"),
+        (b"hidden: 3\nepochs: 1\nhidden: 4", "hidden is there twice"),
+        (b"tasks: &a [mnist]\nreplace: *a", "aliases are not allowed"),
+        (b"tasks: &a [*a]", "aliases are not allowed"),
+        (b"hidden: 1_0:30", "hidden is '1_0:30'; allowed is a whole number"),
+        (b"beta: 1:30.5", "beta is '1:30.5'; allowed is a number"),
+        (b"beta: 1" + b"0" * 400, "beta is 1000.*; allowed is a number"),
+        (b"hidden: " + b"9" * 5_000, "is no YAML: Exceeds the limit"),
+        (b"[" * 3_000, "is no YAML"),
+        (b'stream: "a\\0b"', "stream is 'a"),
+        (b"out: !!timestamp 2024-13-45", "is no YAML: month must be in"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -134,6 +178,11 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes, reason: str) -> 
 def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match="can't be read"):
         read_values(tmp_path / name)
+
+
+def test_a_date_is_text(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("out: 2024-13-45\nstream: 2024-01-01")
+    assert read_values(tmp_path / "config.yaml") == {"out": Path("2024-13-45"), "stream": "2024-01-01"}
 
 
 def test_an_empty_file_asks_for_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from growmix import BadCheckpoint, BadInput, GrowingMixture, GrowmixError, Student, persistence
+from growmix import BadCheckpoint, BadInput, GrowingMixture, GrowmixError, Student, baselines, persistence
 from growmix.density import LatentDensity
 from growmix.nets import OwnModules
 from growmix.persistence import DOCUMENT, TENSORS
@@ -111,6 +111,24 @@ def test_a_mixture_comes_back_as_it_was(kind: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(loaded.predict_proba(x), mixture.predict_proba(x))
     for found, expected in zip(loaded.sample(9), mixture.sample(9), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("path", [5, None, "", "a\0b", "~no-such-user/x", "x" * 5_000])
+def test_a_path_that_is_none_is_refused_by_its_name(path: Any) -> None:
+    mixture = make()
+    student = mixture.distill()
+    for verb in (mixture.save, student.save, GrowingMixture.load, Student.load, lambda p: baselines.load(p, "er")):
+        with pytest.raises(BadInput, match=r"^path is "):
+            verb(path)
+
+
+def test_a_device_that_is_not_there_is_no_fault_of_the_checkpoint(tmp_path: Path) -> None:
+    mixture = make()
+    mixture.save(tmp_path / "mixture")
+    mixture.distill().save(tmp_path / "student")
+    for kind, name in ((GrowingMixture, "mixture"), (Student, "student")):
+        with pytest.raises(BadInput, match=r"^device 'tpu'"):
+            kind.load(tmp_path / name, device="tpu")
 
 
 def test_learning_goes_on_after_loading_as_if_nothing_had_been(kind: str, tmp_path: Path) -> None:

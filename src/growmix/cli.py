@@ -88,7 +88,7 @@ def _as_given(kind: Any, tokens: Sequence[Any]) -> Any:
 
 
 def _option(name: str, kind: Any, text: str, group: Group) -> Any:
-    default = getattr(Settings(), name) if hasattr(Settings, name) else getattr(RunConfig(stream=""), name)
+    default = getattr(Settings(), name) if hasattr(Settings, name) else getattr(RunConfig(stream="any"), name)
     wanted = without_none(kind)
     shown = text if default in (None, ()) else f"{text} [default: {default}]"
     if wanted is bool:
@@ -628,14 +628,13 @@ def streams(*, data_root: Path | None = None) -> int:
 
 def place_of(data_set: str, data_root: Path | None) -> str:
     """Where a data set would come from, in a few words; nothing is read or downloaded."""
-    from growmix.streams.sources import DIGITS, HUB_IDS
+    from growmix.streams.sources import DIGITS, HUB_IDS, data_folder
 
     if data_set == DIGITS:
         return "with scikit-learn"
-    given = data_root or os.environ.get("GROWMIX_DATA")
-    if not given:
+    root = data_folder(data_root)
+    if root is None:
         return "on the Hub" if data_set in HUB_IDS else "no: needs --data-root"
-    root = Path(given).expanduser()
     there = all((root / data_set / f"{part}.parquet").is_file() for part in ("train", "test"))
     return "yes" if there else f"no: not in {root}"
 
@@ -660,6 +659,8 @@ def execute(tokens: Sequence[str] | None = None) -> int:
     except NonFiniteLoss as error:
         return _fail(error, FAILED)
     except GrowmixError as error:
+        return _fail(error, WRONG_INPUT)
+    except OSError as error:  # a path that nobody looked at before, a disk that is full
         return _fail(error, WRONG_INPUT)
     except KeyboardInterrupt as interrupt:
         return _fail(str(interrupt) or "interrupted", INTERRUPTED)

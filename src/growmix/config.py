@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
+import functools
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
-from growmix.errors import BadInput
-from growmix.settings import Settings
+from growmix.errors import BadInput, shown
+from growmix.paths import check_path
+from growmix.settings import Settings, require_whole
 
 LabelSpace = Literal["separate", "shared"]
 
@@ -99,16 +101,18 @@ class RunConfig:
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
+        kinds = value_kinds()
+        for name in _own_names():
+            object.__setattr__(self, name, _convert(name, getattr(self, name), kinds[name]))
+        if not isinstance(self.settings, Settings):
+            raise BadInput(f"settings is {shown(self.settings)}; give a Settings")
         whole = {"likelihood_draws": 0, "likelihood_examples": 1, "frechet_examples": 0, "checkpoint_steps": 0}
         for name, least in whole.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise BadInput(f"{name} is {value!r}; allowed is a whole number of {least} or more")
+            require_whole(getattr(self, name), name, least)
         if self.frechet_examples == 1:
             raise BadInput("frechet_examples is 1; allowed is 2 or more, since one image has no spread, or 0 for none")
-        every = self.checkpoint_every
-        if not isinstance(every, (int, float)) or isinstance(every, bool) or not 0 <= every < math.inf:
-            raise BadInput(f"checkpoint_every is {every!r}; allowed is a number of seconds, 0 or more")
+        if not 0 <= self.checkpoint_every < float("inf"):
+            raise BadInput(f"checkpoint_every is {self.checkpoint_every}; allowed is a number of seconds, 0 or more")
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -168,12 +172,13 @@ def read_values(file: Path) -> dict[str, Any]:
         The file can't be read, is no YAML mapping, or has an unknown key or a wrong value.
     """
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise BadInput(f"config {str(file)!r} can't be read: {error.strerror}; give a YAML file") from error
     except UnicodeDecodeError as error:
         raise BadInput(f"config {str(file)!r} is no text in UTF-8; give a YAML file") from error
-    except yaml.YAMLError as error:
+    # beside its own errors: a number of 5,000 digits, 3,000 brackets
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"config {str(file)!r} is no YAML: {' '.join(str(error).split())}") from error
     if document is None:
         return {}
@@ -184,6 +189,29 @@ def read_values(file: Path) -> dict[str, Any]:
         return checked_values(document)
     except BadInput as error:
         raise BadInput(f"config {str(file)!r}: {error}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without surprises: no key twice, no aliases (which can grow without end), and 1:30 or 2024-01-01 is text."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="aliases are not allowed", problem_mark=self.current_event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        met: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in met:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
+            met.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        tag = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+        if kind is yaml.ScalarNode and (":" in value or tag == "tag:yaml.org,2002:timestamp"):
+            return self.DEFAULT_SCALAR_TAG
+        return tag
 
 
 def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -208,6 +236,7 @@ def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:
     return checked
 
 
+@functools.cache
 def value_kinds() -> dict[str, Any]:
     """Every flat key and its type."""
     own = typing.get_type_hints(RunConfig)
@@ -234,15 +263,17 @@ def _plain(value: Any) -> Any:
 def _convert(name: str, value: Any, kind: Any) -> Any:
     wanted = without_none(kind)
     optional = wanted is not kind
-    if optional and (value is None or value == "none"):
+    if optional and (value is None or (isinstance(value, str) and value == "none")):
         return None
-    if not optional and get_origin(wanted) is tuple and value in ([], ()):
+    if not optional and isinstance(value, (list, tuple)) and not value and get_origin(wanted) is tuple:
         return ()
+    if wanted is Path:
+        return check_path(value, name)
     try:
         return _read_as(wanted, value)
-    except ValueError:
+    except (ValueError, OverflowError):
         allowed = _allowed(wanted) + (", or none" if optional else "")
-        raise BadInput(f"{name} is {value!r}; allowed is {allowed}{_near_choice(value, wanted)}") from None
+        raise BadInput(f"{name} is {shown(value)}; allowed is {allowed}{_near_choice(value, wanted)}") from None
 
 
 def _read_as(kind: Any, value: Any) -> Any:
@@ -261,14 +292,12 @@ def _read_as(kind: Any, value: Any) -> Any:
         return _names(value.split(",") if is_text else value)
     if kind is bool and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
         return str(value).lower() == "true"
-    if kind is int and (is_text or (isinstance(value, int) and not isinstance(value, bool))):
+    if kind is int and (is_text or (isinstance(value, Integral) and not isinstance(value, bool))):
         return int(value)
-    if kind is float and (is_text or (isinstance(value, (int, float)) and not isinstance(value, bool))):
+    if kind is float and (is_text or (isinstance(value, Real) and not isinstance(value, bool))):
         return float(value)
-    if kind is str and is_text and value:
+    if kind is str and is_text and value.isprintable() and value:
         return value
-    if kind is Path and isinstance(value, (str, Path)) and str(value):
-        return Path(value)
     raise ValueError
 
 
@@ -284,7 +313,7 @@ def _allowed(kind: Any) -> str:
         return f"one of {', '.join(get_args(kind))}"
     if get_origin(kind) is tuple:
         return "names with commas between, or a list of names"
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path"}[kind]
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text in one line"}[kind]
 
 
 def _near_choice(value: Any, kind: Any) -> str:

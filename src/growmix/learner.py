@@ -25,6 +25,7 @@ from growmix.memory import require_room
 from growmix.model import Model
 from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import TaskObjective
+from growmix.paths import check_path
 from growmix.routing import Router, route_examples, route_group
 from growmix.settings import Settings
 from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, place_of, seeded
@@ -300,7 +301,7 @@ class Learner(Model, Generic[Memory]):
         Raises
         ------
         BadInput
-            If the place can't be written.
+            ``path`` is no path, or can't be written.
         """
         memory, tensors = self._pack()
         document = {
@@ -311,7 +312,7 @@ class Learner(Model, Generic[Memory]):
             "names": list(self._names),
             "memory": memory,
         }
-        persistence.save(Path(path), self.method, document, self._components, tensors)
+        persistence.save(check_path(path, "path"), self.method, document, self._components, tensors)
 
     # Machinery -------------------------------------------------------------------------------------------------
 
@@ -369,7 +370,7 @@ class Learner(Model, Generic[Memory]):
 L = TypeVar("L", bound=Learner[Any])
 
 
-def load_learner(path: Path, kind: str, make: Callable[[Settings], L], device: str | None) -> L:
+def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], device: str | None) -> L:
     """Read back what :meth:`Learner.save` wrote.
 
     Parameters
@@ -388,8 +389,9 @@ def load_learner(path: Path, kind: str, make: Callable[[Settings], L], device: s
     BadCheckpoint
         A file is missing, broken or of another method.
     BadInput
-        If the learner's blueprint is not the one that it was made with, or the device is not there.
+        ``path`` is no path, the learner's blueprint is not the one that it was made with, or the device is not there.
     """
+    path = check_path(path, "path")
 
     def empty(document: dict[str, Any]) -> L:
         with persistence.understanding(path):

@@ -188,7 +188,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         BadInput
             If ``blueprint`` is not the one that the mixture was made with.
         """
-        return load_learner(Path(path), cls.method, lambda settings: cls(blueprint, settings), device)
+        return load_learner(path, cls.method, lambda settings: cls(blueprint, settings), device)
 
     def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[MixtureMemory]:
         decision = self._decide(task, stream)

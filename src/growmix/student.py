@@ -23,6 +23,7 @@ from growmix.memory import require_room
 from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import DistillationObjective
+from growmix.paths import check_path
 from growmix.replay import as_bytes, generate, replay
 from growmix.routing import Router, combine, log_responsibilities
 from growmix.settings import Settings
@@ -96,12 +97,12 @@ class Student(Model):
             "sampling": self._sampling.get_state().tolist(),
             "names": list(self._names),
         }
-        persistence.save(Path(path), "student", document, [self.component])
+        persistence.save(check_path(path, "path"), "student", document, [self.component])
 
     @classmethod
     def load(cls, path: str | Path, *, device: str | None = None) -> Student:
         """Read a student back, to where it was made or to another device."""
-        path = Path(path)
+        path = check_path(path, "path")
 
         def network(saved: persistence.Checkpoint) -> Component:
             (state,) = saved.components

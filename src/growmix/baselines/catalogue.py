@@ -109,7 +109,7 @@ def load(path: str | Path, name: str, device: str | None = None) -> Learner[Any]
             raise BadCheckpoint(other)
         return learner
 
-    return load_learner(Path(path), GrowingMixture.method if method.is_mixture else name, make, device)
+    return load_learner(path, GrowingMixture.method if method.is_mixture else name, make, device)
 
 
 def _method(name: str) -> Method:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from growmix.paths import check_path
 from growmix.streams.decoding import Decoded
 
 VERSION = 1
@@ -34,7 +35,7 @@ class DecodedCache:
     """
 
     def __init__(self, folder: str | os.PathLike[str] | None = None) -> None:
-        self.folder = _default_folder() if folder is None else Path(folder).expanduser()
+        self.folder = _default_folder() if folder is None else check_path(folder, "cache_dir")
         self._writable = True
 
     def fetch(self, name: str, source: str, stamp: str, decode: Callable[[], Decoded]) -> Decoded:
@@ -101,7 +102,7 @@ def _key_bytes(key: str) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
 
 def _default_folder() -> Path:
     if named := os.environ.get("GROWMIX_CACHE"):
-        return Path(named).expanduser()
+        return check_path(named, "GROWMIX_CACHE")
     if home := os.environ.get("XDG_CACHE_HOME"):
         return Path(home) / "growmix"
     try:

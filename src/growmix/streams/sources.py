@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from growmix.errors import BadInput, DataUnavailable
+from growmix.paths import check_path
 from growmix.streams.cache import DecodedCache
 from growmix.streams.decoding import Decoded, columns_of, decode
 
@@ -35,6 +36,9 @@ HUB_IDS: dict[str, tuple[str, ...]] = {
 }
 """Data sets that the Hub has with the same classes and the same parts, and which configuration of several holds them;
 a new one is a new row."""
+
+UNREADABLE = (pa.ArrowException, OSError, ValueError)
+"""What reading a damaged Parquet file raises; a name in it that is no UTF-8 is a ValueError."""
 
 STAND_INS = {"svhn": "mnist_m"}
 """What is nearest in kind to a data set that is hard to come by."""
@@ -104,17 +108,29 @@ def locate(names: Sequence[str], data_root: str | os.PathLike[str] | None, cache
     DataUnavailable
         If some can't be had; the message names them all, where each was looked for, and what to do.
     """
-    root, origin = (
-        (data_root, "data_root") if data_root is not None else (os.environ.get("GROWMIX_DATA"), "GROWMIX_DATA")
-    )
+    root = data_folder(data_root)
     wanted = [name for name in names if name != DIGITS]
     if not wanted:
         found = {}
-    elif root:
-        found = find_in_folder(wanted, Path(root).expanduser(), origin, cache)
-    else:
+    elif root is None:
         found = find_on_hub(wanted, cache)
+    else:
+        found = find_in_folder(wanted, root, "GROWMIX_DATA" if data_root is None else "data_root", cache)
     return {name: found[name] if name in found else Source(DIGITS, _digits_part) for name in names}
+
+
+def data_folder(data_root: str | os.PathLike[str] | None) -> Path | None:
+    """Where files are looked for: the folder that was given, else the environment's; ``None`` where there is neither.
+
+    Raises
+    ------
+    BadInput
+        It is no path.
+    """
+    if data_root is not None:
+        return check_path(data_root, "data_root")
+    named = os.environ.get("GROWMIX_DATA")
+    return check_path(named, "GROWMIX_DATA") if named else None
 
 
 @functools.cache
@@ -165,8 +181,7 @@ def find_on_hub(names: Sequence[str], cache: DecodedCache) -> dict[str, Source]:
             found = client.load_dataset(*HUB_IDS[name])
             fetched[name] = _on_hub(name, {part: found[part] for part in PARTS}, cache)
         except Exception as error:  # the Hub's client raises its own, requests', fsspec's and the system's errors
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            reasons[name] = f"the Hugging Face Hub did not give {HUB_IDS[name][0]!r} ({reason})"
+            reasons[name] = f"the Hugging Face Hub did not give {HUB_IDS[name][0]!r} ({_first_line(error)})"
     if reasons:
         missing = [name for name in names if name in reasons]
         files = ", ".join(f"{name}/{{train,test}}.parquet" for name in missing)
@@ -198,9 +213,13 @@ def _why_not_in(root: Path, name: str, held: Sequence[str]) -> str | None:
 def _why_no_parquet(path: Path) -> str | None:
     try:
         pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        return f"{path} can't be read as Parquet ({str(error).splitlines()[0]})"
+    except UNREADABLE as error:
+        return f"{path} can't be read as Parquet ({_first_line(error)})"
     return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _in_folder(name: str, folder: Path, cache: DecodedCache) -> Source:
@@ -219,9 +238,10 @@ def _read_parquet(name: str, path: Path, column: str | None) -> Decoded:
     try:
         with pq.ParquetFile(path) as file:
             table = file.read(columns=list(columns_of(file.schema_arrow.names, str(path), column)))
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataUnavailable(f"data set {name!r}: {path} can't be read as Parquet ({reason})") from error
+    except BadInput:
+        raise
+    except UNREADABLE as error:
+        raise DataUnavailable(f"data set {name!r}: {path} can't be read as Parquet ({_first_line(error)})") from error
     return decode(table, str(path), column)
 
 

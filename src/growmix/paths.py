@@ -1,0 +1,37 @@
+"""Paths as users give them, checked before anything is done with them."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from growmix.errors import BadInput, shown
+
+
+def check_path(value: object, name: str) -> Path:
+    """A path that the system can look up, with ``~`` resolved; whether anything is there is not asked.
+
+    Raises
+    ------
+    BadInput
+        It is no path, or none that can be had here: no such user, a name too long, the character NUL.
+
+    Examples
+    --------
+    >>> check_path("data/mnist", "data_root")
+    PosixPath('data/mnist')
+    >>> check_path("", "data_root")
+    Traceback (most recent call last):
+    growmix.errors.BadInput: data_root is ''; allowed is a path
+    """
+    if not isinstance(value, (str, os.PathLike)) or value == "":
+        raise BadInput(f"{name} is {shown(value)}; allowed is a path")
+    try:
+        path = Path(value).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+            path.lstat()
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(f"{name} is {shown(value)}; allowed is a path that can be had here ({reason})") from error
+    return path
