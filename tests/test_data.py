@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.masked import masked_tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from growmix import collecting, memory
@@ -68,6 +70,14 @@ class Flow(IterableDataset[Any]):
         yield from zip(FLOATS, LABELS, strict=True)
 
 
+def iter_of(*pieces: Any) -> IterableDataset[Any]:
+    class Given(IterableDataset[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            return iter(pieces)
+
+    return Given()
+
+
 class Batches(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         yield from batches()
@@ -101,6 +111,8 @@ LABELLED: dict[str, Callable[[], Any]] = {
     "loader-that-makes-no-batches": lambda: DataLoader(Items(FLOATS, LABELS), batch_size=None),
     "loader-of-ready-batches": lambda: DataLoader(Batches(), batch_size=None),
     "generator-of-batches": batches,
+    "generator-of-examples": lambda: zip(FLOATS, LABELS, strict=True),
+    "dictionaries-of-targets": lambda: Named(("img", "targets"), FLOATS, LABELS),
     "own-iterable": lambda: OwnIterable(),
     "list-of-batches": lambda: DataLoader(TensorDataset(torch.tensor(FLOATS), torch.tensor(LABELS)), batch_size=11),
 }
@@ -127,7 +139,16 @@ def name_loader() -> DataLoader[Any]:
     return DataLoader(Items(FLOATS, NAMES), batch_size=5, collate_fn=lambda rows: tuple(zip(*rows, strict=True)))
 
 
+class Animal(str, enum.Enum):
+    DOG, CAT, ANT, OTHER = "dog", "cat", "ant", "a b"
+
+
 NAMED: dict[str, Callable[[], Any]] = {
+    "members-of-an-enumeration": lambda: (FLOATS, [None if name is None else Animal(name) for name in NAMES]),
+    "batches-of-a-table": lambda: (
+        (FLOATS[i:j], Table(np.array(NAMES[i:j], dtype=object))) for i, j in ((0, 3), (3, 4), (4, 11))
+    ),
+    "generator-of-examples": lambda: zip(FLOATS, NAMES, strict=True),
     "list": lambda: (FLOATS, NAMES),
     "tuple": lambda: (FLOATS, tuple(NAMES)),
     "objects": lambda: (FLOATS, np.array(NAMES, dtype=object)),
@@ -318,8 +339,8 @@ class TornFlow(IterableDataset[Any]):
 def test_an_exception_of_the_users_own_data_is_the_cause_of_one_that_says_where(
     make: Callable[[], Any], place: str
 ) -> None:
-    for check in (check_task, check_images):
-        with pytest.raises(BadInput, match=f"data failed at {place}: ") as caught:
+    for check, name in ((check_task, "data"), (check_images, "x")):
+        with pytest.raises(BadInput, match=f"{name} failed at {place}: ") as caught:
             check(make())
         assert "\n" not in str(caught.value)
         assert isinstance(caught.value.__cause__, (Torn, StopAsyncIteration, RuntimeError))
@@ -336,7 +357,7 @@ def test_what_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.Monk
     for have, fits in ((needed, True), (needed - 1, False)):
         monkeypatch.setattr(memory, "available", lambda have=have: have)
         monkeypatch.setattr(collecting, "available", lambda have=have: have)
-        copied = [FLOATS, FLOATS.astype(np.float64), torch.tensor(FLOATS).double(), DataLoader(Items(FLOATS))]
+        copied = [FLOATS, FLOATS.astype(np.float64), torch.tensor(FLOATS).double(), list(FLOATS), BYTES[:, :, :] > 9]
         for x in copied:
             if fits:
                 check_images(x)
@@ -349,8 +370,13 @@ def test_what_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.Monk
 def test_an_endless_iterable_ends_where_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(collecting, "available", lambda: 10**5)
-    with pytest.raises(BadInput, match=r"data up to batch \d+ needs about 97\.. KiB"):
-        check_task(itertools.repeat(FLOATS[:1]))
+    for endless, place in (
+        (FLOATS[:1], "batch 79"),  # 240 bytes each, and what a piece takes beside them
+        ((FLOATS[:1], ["cat"]), "batch 75"),
+        ((FLOATS[:1], LABELS[:1]), "batch 78"),
+    ):
+        with pytest.raises(BadInput, match=rf"data up to {place} needs about 9\d\.. KiB"):
+            check_task(itertools.repeat(endless))
 
 
 def test_the_system_says_how_much_memory_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -385,8 +411,32 @@ def test_the_users_memory_is_neither_kept_nor_changed_by_numpy_input() -> None:
     assert torch.equal(check_task(frozen).x, torch.tensor(FLOATS))
 
 
+def reused(kind: str) -> Iterator[Any]:
+    """Batches of three in one and the same memory."""
+    x, y = np.empty((3, 3, 5, 4), np.float32), np.empty(3, int)
+    names = [""] * 3
+    for k in range(3):
+        x[:], y[:], names[:] = FLOATS[3 * k : 3 * k + 3], k, ["abc"[k]] * 3
+        yield (torch.from_numpy(x), torch.from_numpy(y)) if kind == "tensor" else (x, names if kind == "names" else y)
+
+
+@pytest.mark.parametrize("kind", ["tensor", "array", "names"])
+def test_a_buffer_may_be_used_again_for_the_next_batch(kind: str) -> None:
+    task = check_task(reused(kind))
+    assert torch.equal(task.x, torch.tensor(FLOATS[:9]))
+    assert task.y is not None
+    assert task.y.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert task.names == (("a", "b", "c") if kind == "names" else ())
+
+
 def test_gradients_of_the_users_tensors_end_at_the_door() -> None:
     assert not check_images(torch.rand(3, 1, 4, 4, requires_grad=True)).requires_grad
+
+
+def endless_list() -> list[Any]:
+    x: list[Any] = []
+    x.append(x)
+    return x
 
 
 def with_pixel(value: float) -> np.ndarray:
@@ -396,6 +446,17 @@ def with_pixel(value: float) -> np.ndarray:
 
 
 BAD_IMAGES: dict[str, tuple[Any, str]] = {
+    "truth-and-bytes": (iter([BYTES[:5] > 9, BYTES[5:]]), "truth values and whole numbers"),
+    "a-list-of-truth-and-bytes": ([BYTES[0] > 9, *BYTES[1:]], "truth values and whole numbers"),
+    "a-list-of-tensors-of-truth-and-bytes": ([torch.tensor(BYTES[0] > 9), torch.tensor(BYTES[1])], "truth values and"),
+    "nested-lists-of-truth-and-numbers": ([[True, 2], [5, 0]], "truth values"),
+    "a-table-of-truth-and-numbers": (Table(np.array([[True, 2, 3, 4]] * 4, dtype=object)), "truth values"),
+    "floats-and-bytes": ([FLOATS[0], (BYTES[1] > 9).astype(np.uint8)], "floats and whole numbers"),
+    "a-list-of-masked": (list(np.ma.MaskedArray(FLOATS, FLOATS > 0.5)), "masked"),
+    "a-tuple-of-masked": (tuple(np.ma.MaskedArray(FLOATS, FLOATS > 0.5)), "masked"),
+    "endless-lists": (endless_list(), "recursion"),
+    "four-channels-last": (np.zeros((6, 8, 8, 4), dtype=np.float32), "channels last"),
+    "two-channels-last": (list(np.zeros((6, 8, 8, 2), dtype=np.uint8)), "channels last"),
     "nan": (with_pixel(np.nan), "NaN or infinite"),
     "infinity": (with_pixel(np.inf), "NaN or infinite"),
     "minus-infinity": (with_pixel(-np.inf), "NaN or infinite"),
@@ -412,7 +473,7 @@ BAD_IMAGES: dict[str, tuple[Any, str]] = {
     "ragged": ([[[0.0, 1.0], [0.0]], [[0.0, 1.0], [1.0, 0.0]]], "one array"),
     "empty": (np.zeros((0, 3, 5, 4)), "empty"),
     "empty-list": ([], "empty"),
-    "a-number": (np.float64(0.5), "empty|shape"),
+    "a-number": (np.float64(0.5), r"x has shape \(\)"),
     "one-dimension": (np.zeros(7), r"\(7,\)"),
     "five-dimensions": (np.zeros((4, 1, 1, 2, 2)), r"\(4, 1, 1, 2, 2\)"),
     "no-square": (np.zeros((4, 60)), "60 values"),
@@ -442,12 +503,27 @@ def test_images_that_are_none_are_refused_in_one_line_that_names_them(x: Any, sa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("names", [("a", "a"), (None, None), (1, 2), ("", ""), "ab", 5, ("a\0", "b")])
+def test_names_of_a_task_are_different_strings(names: Any) -> None:
+    with pytest.raises(BadInput, match=r"names is .*different names"):
+        check_task(TaskData(torch.tensor(FLOATS), torch.tensor([0, 1] * 5 + [0]), names=names))
+
+
+def test_pieces_are_told_from_examples_where_the_shape_is_known() -> None:
+    gray = FLOATS[:, :1]
+    for pieces in (iter(FLOATS), DataLoader(iter_of(*FLOATS), batch_size=None)):
+        assert torch.equal(check_images(pieces, (3, 5, 4)), torch.tensor(FLOATS))
+    for pieces in (iter(gray), iter(gray[:, 0]), iter([gray[:5, 0], gray[5:, 0]]), iter([gray.reshape(11, 20)])):
+        assert torch.equal(check_images(pieces, (1, 5, 4)), torch.tensor(gray))
+
+
 ODD_TENSORS: dict[str, tuple[Callable[[], Tensor], str]] = {
     "sparse": (lambda: torch.tensor(FLOATS).to_sparse(), r"sparse_coo.*to_dense"),
     "compressed": (lambda: torch.rand(4, 16).to_sparse_csr(), r"sparse_csr.*to_dense"),
     "nested": (lambda: torch.nested.nested_tensor([torch.rand(2, 2), torch.rand(3, 3)]), "nested"),
     "quantised": (lambda: torch.quantize_per_tensor(torch.rand(4, 1, 2, 2), 0.1, 0, torch.quint8), "dequantize"),
     "meta": (lambda: torch.rand(4, 1, 2, 2, device="meta"), "meta"),
+    "masked": (lambda: masked_tensor(torch.rand(4, 1, 2, 2), torch.rand(4, 1, 2, 2) > 0.5), "MaskedTensor"),
     "eight-bit-floats": (lambda: torch.rand(4, 1, 2, 2).to(torch.float8_e4m3fn), "float8"),
 }
 
@@ -488,6 +564,13 @@ def test_images_unlike_those_learnt_are_refused(x: np.ndarray) -> None:
 
 
 BAD_LABELS: dict[str, tuple[Any, str]] = {
+    "truth-among-numbers": ([True, *[2] * 10], "truth values"),
+    "numpy-truth-among-numbers": ([np.True_, *[2] * 10], "truth values"),
+    "tensors-of-truth-and-numbers": ([torch.tensor(True), *[torch.tensor(2)] * 10], "truth values"),
+    "a-table-of-truth-and-numbers": (Table(np.array([True, *[2] * 10], dtype=object)), "truth values"),
+    "a-masked-constant": ([np.ma.masked, *[1] * 10], "masked"),
+    "names-with-nul": (["cat", "cat\0"] * 5 + ["cat"], "NUL"),
+    "a-vast-array-of-names": (np.broadcast_to("cat", (2**58,)), r"\(288230376151711744,\)"),
     "too-few": (LABELS[:-1], r"\(10,\).*11 images"),
     "too-many": ([*LABELS, 1], r"\(12,\).*11 images"),
     "a-column": (LABELS[:, None], r"\(11, 1\)"),
@@ -549,13 +632,31 @@ BAD_TASKS: dict[str, tuple[Any, str]] = {
     "empty-pair": ((FLOATS[:0], LABELS[:0]), "empty"),
     "empty-dataset": (Items(FLOATS[:0]), "empty"),
     "empty-loader": (DataLoader(Items(FLOATS[:1]), batch_size=4, drop_last=True), "empty"),
-    "list-of-pair": ([FLOATS, LABELS], "one array"),
+    "list-of-pair": ([FLOATS, LABELS], "floats and whole numbers"),
+    "labels-of-pieces-and-none": ((Items(FLOATS, LABELS), None), "labels of its own"),
+    "labels-of-a-task-and-none": ((TaskData(torch.tensor(FLOATS), torch.tensor(LABELS)), None), "labels of its own"),
+    "a-batch-with-too-few-labels": (
+        iter([(FLOATS[:5], [0] * 4), (FLOATS[5:], [1] * 7)]),
+        "y has 4 labels in batch 0, but x has 5",
+    ),
+    "a-batch-with-too-many-names": (
+        iter([(FLOATS[:5], ["a"] * 5), (FLOATS[5:], ["b"] * 7)]),
+        "y has 7 labels in batch 1, but x has 6",
+    ),
+    "a-batch-without-labels": (iter([(FLOATS[:5], None), (FLOATS[5:], ["b"] * 6)]), "a label for 1 of 2"),
+    "several-names-of-an-example": (Items(FLOATS, [["a", "b"]] * 11), "y has 2 names in example 0"),
+    "an-own-name-for-labels": (Named(("image", "lable"), FLOATS, LABELS), r"\['image', 'lable'\].*targets"),
+    "a-batch-of-an-own-name-for-labels": (iter([{"image": FLOATS, "lable": LABELS}]), r"\['image', 'lable'\]"),
+    "single-colour-images": (iter(FLOATS), r"\(3, 5, 4\) without labels.*\(n, channels"),
+    "single-grey-images": (iter(FLOATS[:, 0]), r"\(5, 4\) without labels"),
+    "gray-batches-of-a-loader-that-makes-none": (DataLoader(iter_of(FLOATS[:3, 0]), batch_size=None), r"\(3, 5, 4\)"),
+    "a-list-of-two-images": (DataLoader(Items(FLOATS[:10]), batch_size=2, collate_fn=list), "batch 0 is two images"),
     "mapping-without-images": (Named(("pictures", "label"), FLOATS, LABELS), r"\['label', 'pictures'\].*pixel_values"),
     "mapping-with-two-labels": (Named(("x", "y", "label"), FLOATS, LABELS, LABELS), "at most one of y, label"),
-    "labels-of-two-kinds": (Items(FLOATS, ["cat"] * 10 + [3]), "names and 3"),
+    "labels-of-two-kinds": (Items(FLOATS, ["cat"] * 10 + [3]), "y has names .* numbers"),
     "batches-of-two-kinds": (iter([(FLOATS[:5], ["cat"] * 5), (FLOATS[5:], LABELS[5:])]), "names"),
-    "bytes-and-floats": (iter([BYTES[:5], FLOATS[5:]]), "whole numbers and floats"),
-    "batches-of-one-number": (iter([0.5, 0.25]), "unlike shape|empty"),
+    "bytes-and-floats": (iter([BYTES[:5], FLOATS[5:]]), "floats and whole numbers"),
+    "batches-of-one-number": (iter([0.5, 0.25]), r"shape \(\)"),
     "text-in-pieces": (iter(["mnist"] * 4), "numbers are needed"),
     "names-of-pairs": (TaskData(torch.tensor(FLOATS), torch.tensor(LABELS), names=("cat",)), "label 5.*names for 1"),
     "triples": (Items(FLOATS, LABELS, LABELS), "tuples of 3"),

@@ -549,5 +549,5 @@ def test_a_student_is_measured_by_its_own_verbs(grown: Grown) -> None:
     assert document["accuracy"]["selection"] is None
     assert document["average"]["task_agnostic"] == pytest.approx(sum(a or 0.0 for a in scores.task_agnostic) / 3)
     assert len(evaluate_student(student, stream, tasks=2).reconstruction) == 2
-    with pytest.raises(BadInput, match="tasks is 4; allowed are 1 to 3"):
+    with pytest.raises(BadInput, match="tasks is 4; allowed is a whole number from 1 to 3"):
         evaluate_student(student, stream, tasks=4)

@@ -88,3 +88,29 @@ def test_own_modules_that_do_not_fit_are_refused_by_name(
     assert check_blueprint(OwnModules(flat, unflat), 3, (1, 4, 4)) == 5
     with pytest.raises(BadInput, match=f"'mine'.*{says}"):
         check_blueprint(OwnModules(encoder, decoder, name="mine"), 3, (1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: MLP(-1), "hidden is -1"),
+        (lambda: MLP("a"), "hidden is 'a'"),
+        (lambda: MLP(float("nan")), "hidden is nan"),
+        (lambda: MLP(4, depth=0), "depth is 0"),
+        (lambda: Conv("a"), "width is 'a'"),
+        (lambda: Conv(4, 10**6), "hidden is 1000000"),
+    ],
+)
+def test_sizes_of_networks_are_whole_numbers(make: Callable[[], Blueprint], says: str) -> None:
+    with pytest.raises(BadInput, match=f"{says}; allowed is a whole number from 1 to "):
+        make()
+
+
+@pytest.mark.parametrize("error", [KeyError("layers"), ZeroDivisionError(), AttributeError("of\nmine")])
+def test_whatever_a_users_maker_raises_is_told_in_one_line(error: Exception) -> None:
+    def torn(shape: Shape) -> nn.Module:
+        raise error
+
+    with pytest.raises(BadInput, match=f"'own' fails on images .* {type(error).__name__}") as caught:
+        check_blueprint(OwnModules(torn, lambda inputs, shape: nn.Identity()), 3, (1, 4, 4))
+    assert "\n" not in str(caught.value)

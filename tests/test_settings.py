@@ -39,8 +39,13 @@ BAD = [
     *[("adam_beta1", value) for value in (1, -0.1, *NO_NUMBERS, None)],
     *[("holdout", value) for value in (0, 0.51, 1, -0.1, *NO_NUMBERS, None)],
     *[(name, value) for name in NAMES for value in ("mpl", "", None, 1, ["ks"])],
-    *[("supervised", value) for value in ("yes", 2, 0.5)],
+    *[("supervised", value) for value in ("yes", 2, 0.5, 1, 1.0, 0, np.zeros(2))],
+    *[(name, np.array(["mlp", "ks"])) for name in NAMES],
+    *[(name, value) for name in FREE for value in (5, None)],
+    *[(name, 2**63) for name in ("epochs", "student_examples", "novelty_examples", "patience")],
     ("seed", 2**32),
+    ("routing_draws", 10_001),
+    ("replay_ratio", 1e7),
 ]
 
 
@@ -65,6 +70,30 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(name: str, value: Any
 )
 def test_the_edges_of_what_is_allowed_are_allowed(name: str, value: Any) -> None:
     assert getattr(Settings(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize("name", [*POSITIVE, *NOT_NEGATIVE, *PENALTIES, "epochs", "student_examples"])
+@pytest.mark.parametrize("value", [10**400, 10**5_000], ids=["long", "longer"])
+def test_a_number_beyond_all_floats_is_refused_in_a_short_line(name: str, value: int) -> None:
+    with pytest.raises(BadInput, match=f"{name} is (1000.*|a int); allowed is ") as caught:
+        Settings(**{name: value})
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("supervised", np.bool_(True), True),
+        ("threshold", np.float64(0.25), 0.25),
+        ("variance", np.float32(0.5), 0.5),
+        ("hidden", np.int64(4), 4),
+        ("gate", np.str_("always"), "always"),
+    ],
+)
+def test_what_numpy_calls_a_number_is_one_of_pythons(name: str, value: Any, kept: Any) -> None:
+    settings = Settings(**{name: value})
+    assert type(getattr(settings, name)) is type(kept)
+    assert json.loads(json.dumps(settings.to_dict()))[name] == kept
 
 
 def test_every_setting_has_a_rule_and_a_line_in_the_documentation() -> None:
@@ -119,6 +148,18 @@ def test_a_mixture_takes_its_blueprint_by_name(name: str) -> None:
 def test_a_blueprint_that_is_none_is_refused(blueprint: Any) -> None:
     with pytest.raises(BadInput, match="blueprint"):
         GrowingMixture(blueprint)
+
+
+@pytest.mark.parametrize("settings", [{}, 0, False, "", 5])
+def test_settings_that_are_none_are_refused(settings: Any) -> None:
+    with pytest.raises(BadInput, match="settings is a"):
+        GrowingMixture("mlp", settings)
+
+
+@pytest.mark.parametrize("blueprint", ["mlp", MLP(4)])
+def test_a_blueprint_is_given_once(blueprint: Any) -> None:
+    with pytest.raises(BadInput, match="blueprint is given twice"):
+        GrowingMixture(blueprint, blueprint="conv")
 
 
 def test_settings_reach_the_networks() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -10,15 +11,21 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from growmix.errors import BadInput
-from growmix.labels import as_names
+from growmix.errors import BadInput, one_line
+from growmix.labels import all_none, as_names
 from growmix.memory import available, require_room
 
 IMAGE_KEYS = ("x", "image", "images", "img", "pixel_values")
-SECOND_KEYS = ("y", "label", "labels", "target")
+SECOND_KEYS = ("y", "label", "labels", "target", "targets")
 """What images, and labels or targets, are called in items that are dictionaries."""
 
 _ABSENT: Final = object()
+_PIECE = 1_024
+"""Bytes that a piece takes beside its numbers."""
+
+_NAME = 64
+"""Bytes that a name takes, more or less."""
+
 _TENSOR_TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.bool)
 _INTEGER_TYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 _WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
@@ -28,9 +35,11 @@ def is_array(value: Any) -> bool:
     """Whether something is one array, not pieces of one: numpy, torch, lists, and tables such as those of pandas."""
     if isinstance(value, type):
         return False
-    return isinstance(value, (np.ndarray, Tensor, list)) or any(
-        hasattr(value, name) for name in ("to_numpy", "__array__", "__array_interface__")
-    )
+    return isinstance(value, list) or _acts_as_array(value)
+
+
+def _acts_as_array(value: Any) -> bool:
+    return any(hasattr(value, name) for name in ("to_numpy", "__array__", "__array_interface__"))
 
 
 def is_pieces(value: Any) -> bool:
@@ -42,26 +51,37 @@ def is_pieces(value: Any) -> bool:
     return hasattr(value, "__iter__")
 
 
-def as_tensor(value: Any, name: str) -> Tensor:
+def dimensions(value: Any) -> int:
+    """How many dimensions an array has, or lists in lists, as far as it matters here: three are as good as more."""
+    depth = 0
+    while isinstance(value, (list, tuple)) and value and depth < 3:
+        value, depth = value[0], depth + 1
+    own = getattr(value, "ndim", 0)
+    return depth + (own if isinstance(own, int) else 0)
+
+
+def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:
     """One array as a contiguous tensor on the CPU, of ``float32``, ``bool`` or whole numbers.
 
     Parameters
     ----------
     value
-        Array of any layout and byte order, tensor of any device, nested sequence, or a table with ``to_numpy``.
-        Arrays are copied; a tensor that needs no change is taken as it is.
+        Array of any layout and byte order, tensor of any device, nested sequence of numbers or of all these, or a
+        table with ``to_numpy``. Arrays are copied; a tensor that needs no change is taken as it is.
     name
         What messages call it.
+    copy
+        Whether a tensor is copied even so.
 
     Raises
     ------
     BadInput
-        It is no array of numbers, or its copy does not fit into memory.
+        It is no array of numbers of one kind, or its copy does not fit into memory.
     """
-    if isinstance(value, (list, tuple)) and value and all(isinstance(part, Tensor) for part in value):
-        value = _stacked([_from_tensor(part, name) for part in value], name)
     if isinstance(value, Tensor):
-        return _from_tensor(value, name)
+        return _from_tensor(value, name, copy)
+    if isinstance(value, (list, tuple)):
+        return _from_list(value, name)
     return _from_array(as_numpy(value, name), name)
 
 
@@ -75,17 +95,45 @@ def as_numpy(value: Any, name: str) -> np.ndarray:
     """
     try:
         if callable(getattr(value, "to_numpy", None)) and not isinstance(value, type):
-            value = _table_values(value)
+            value = _table_values(value, name)
         if not isinstance(value, np.ma.MaskedArray):
             return np.asarray(value)
+    except BadInput:
+        raise
     except Exception as error:  # a foreign object's own code runs here, which may raise anything
-        raise BadInput(f"{name} can't be read as one array: {_one_line(error)}") from error
+        raise BadInput(f"{name} can't be read as one array: {one_line(error)}") from error
     if np.ma.is_masked(value):
         raise BadInput(f"{name} has {int(np.ma.getmaskarray(value).sum())} masked values; fill them, or leave them out")
     return np.ma.getdata(value)
 
 
-def _table_values(table: Any) -> Any:
+def _from_list(values: Any, name: str) -> Tensor:
+    try:
+        kinds = _leaves(values)
+    except RecursionError as error:
+        raise BadInput(f"{name} can't be read as one array: {one_line(error)}") from error
+    if any(_acts_as_array(kind) and not issubclass(kind, np.generic) for kind in kinds):
+        return _joined([as_tensor(part, name) for part in values], name, batched=False)
+    _require_one_kind(kinds, name)
+    return _from_array(as_numpy(values, name), name)
+
+
+def _leaves(values: Any) -> set[type]:
+    """Types of all that is no list in nested lists."""
+    kinds = set(map(type, values))
+    if not kinds & {list, tuple}:
+        return kinds
+    return set().union(*(_leaves(part) if isinstance(part, (list, tuple)) else {type(part)} for part in values))
+
+
+def _require_one_kind(kinds: set[type], name: str) -> None:
+    """Refuse truth values beside others: numpy takes True for 1 without a word, where a white pixel is 255."""
+    truths = kinds & {bool, np.bool_}
+    if truths and kinds - truths:
+        raise BadInput(f"{name} has truth values among others; all must be of one kind")
+
+
+def _table_values(table: Any, name: str) -> Any:
     """Values of a table; what it calls missing among objects is ``None``, and its own types of number are numpy's."""
     values = table.to_numpy()
     if not isinstance(values, np.ndarray) or values.dtype.kind != "O":
@@ -99,10 +147,14 @@ def _table_values(table: Any) -> Any:
         values = values.copy()
         values[missing] = None
         return values
-    return values if any(isinstance(value, str) for value in values.flat) else np.array(values.tolist())
+    kinds = set(map(type, values.flat))
+    if any(issubclass(kind, str) for kind in kinds):
+        return values
+    _require_one_kind(kinds, name)
+    return np.array(values.tolist())
 
 
-def _from_tensor(value: Tensor, name: str) -> Tensor:
+def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
     if value.is_nested or value.layout != torch.strided:
         kind = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
         raise BadInput(f"{name} is a {kind} tensor; give a dense one (to_dense or to_padded_tensor makes it)")
@@ -110,15 +162,19 @@ def _from_tensor(value: Tensor, name: str) -> Tensor:
         raise BadInput(f"{name} is a quantised tensor; dequantize() makes it one of floats")
     if value.device.type == "meta":
         raise BadInput(f"{name} is a tensor on the device 'meta', which holds no values")
+    if (
+        type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__
+    ):  # masked tensors, and others that only act as one
+        raise BadInput(f"{name} is a {type(value).__name__}; give a plain tensor")
     value = value.detach()
     if value.dtype in _WIDE_UNSIGNED:
         return _from_array(value.cpu().numpy(), name)
     if value.dtype not in _TENSOR_TYPES + _INTEGER_TYPES:
         raise BadInput(f"{name} is of type {value.dtype}; numbers are needed: floats, or whole numbers")
     wanted = torch.float32 if value.is_floating_point() else value.dtype
-    if value.dtype != wanted or not value.is_contiguous():
+    if copy or value.dtype != wanted or not value.is_contiguous():
         require_room(value.numel() * wanted.itemsize, f"{name} of shape {tuple(value.shape)} as one tensor")
-    return value.cpu().to(wanted).contiguous().resolve_neg()
+    return value.to("cpu", wanted, copy=copy).contiguous().resolve_neg()
 
 
 def _from_array(array: np.ndarray, name: str) -> Tensor:
@@ -136,15 +192,21 @@ def _from_array(array: np.ndarray, name: str) -> Tensor:
         return torch.from_numpy(np.array(array, dtype=wanted, order="C"))
 
 
-def gather(data: Any, *, seconds: bool = True) -> tuple[Tensor, Any]:
+def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, seconds: bool = True) -> tuple[Tensor, Any]:
     """Collect what is given in pieces, all of them, the last partial batch included.
+
+    Each piece is copied: whoever hands out the next may use the same memory for it.
 
     Parameters
     ----------
     data
         A ``Dataset`` or ``IterableDataset`` of examples, a ``DataLoader``, or an iterable of batches. A piece is images
         alone, or images and labels (or target images) as a pair, or a dictionary with the keys ``x``, ``image``,
-        ``images``, ``img`` or ``pixel_values``, and ``y``, ``label``, ``labels`` or ``target``.
+        ``images``, ``img`` or ``pixel_values``, and ``y``, ``label``, ``labels``, ``target`` or ``targets``.
+    name
+        What messages call it.
+    shape
+        Of one image, where that is known.
     seconds
         Whether labels are asked for; if not, they are not even looked at.
 
@@ -165,120 +227,147 @@ def gather(data: Any, *, seconds: bool = True) -> tuple[Tensor, Any]:
     images: list[Tensor] = []
     others: list[Any] = []
     held = 0
-    piece = "batch" if _is_batched(data) else "example"
-    for place, item in enumerate(_items(data, piece)):
-        image, second = _pair_of(item)
-        images.append(as_tensor(image, "x"))
-        held += images[-1].nbytes
-        if seconds and second is not _ABSENT:
-            others.append(second)
+    batched = False
+    piece = "example" if isinstance(data, Dataset) else "batch"
+    for place, item in enumerate(_items(data, name, piece)):
+        given, second = _pair_of(item, name, seconds=seconds)
+        image = as_tensor(given, name, copy=True)
+        if not images:
+            batched = _is_batch(data, image, second, name, shape)
+        if batched and 2 <= image.ndim <= 3 and _shape_of(second) == image.shape:
+            raise BadInput(
+                f"{name}: batch {place} is two images of shape {tuple(image.shape)}, not images and labels; give "
+                "batches as one array (n, channels, height, width)"
+            )
+        images.append(image)
+        held += image.nbytes + _PIECE
+        if seconds and second is not _ABSENT and not (batched and second is None):
+            others.append(_kept(second, len(image) if batched else None, f"{piece} {place}"))
+            held += _bytes_of(others[-1])
         if room is not None and held > room:
-            require_room(held, f"data up to {piece} {place}", room)
+            require_room(held, f"{name} up to {piece} {place}", room)
     if not images:
-        raise BadInput("data is empty; at least one example is needed")
+        raise BadInput(f"{name} is empty; at least one example is needed")
     if others and len(others) != len(images):
         raise BadInput(
-            f"data has a label for {len(others)} of {len(images)} items; label all, with -1 for unlabelled, or none"
+            f"{name} has a label for {len(others)} of {len(images)} items; label all, with -1 for unlabelled, or none"
         )
-    require_room(held, f"data of {len(images)} pieces as one tensor")
-    batched = _is_batched(data) if not _decides_itself(data) else _looks_batched(images[0], others)
-    return _joined(images, "images", batched), _joined_seconds(others, batched)
+    return _joined(images, name, batched), _joined_seconds(others, batched)
 
 
-def _items(data: Any, piece: str) -> Iterator[Any]:
+def _items(data: Any, name: str, piece: str) -> Iterator[Any]:
     """The pieces, one after another; an exception of the data's own says at which."""
     place = 0
     try:
-        for item in _pieces(data):
+        for item in _pieces(data, name):
             yield item
             place += 1
     except BadInput:
         raise
     except Exception as error:  # the user's own code runs here, which may raise anything
-        raise BadInput(f"data failed at {piece} {place}: {_one_line(error)}") from error
+        raise BadInput(f"{name} failed at {piece} {place}: {one_line(error)}") from error
 
 
-def _pieces(data: Any) -> Iterable[Any]:
+def _pieces(data: Any, name: str) -> Iterable[Any]:
     if not isinstance(data, Dataset) or isinstance(data, IterableDataset):
         pieces: Iterable[Any] = data
         return pieces
     if not hasattr(data, "__len__"):
-        raise BadInput(f"data is a {type(data).__name__} without a length; give it one, or an IterableDataset")
+        raise BadInput(f"{name} is a {type(data).__name__} without a length; give it one, or an IterableDataset")
     length: int = len(data)
     return (data[i] for i in range(length))
 
 
-def _is_batched(data: Any) -> bool:
-    return not isinstance(data, Dataset)
+def _is_batch(data: Any, image: Tensor, second: Any, name: str, shape: tuple[int, ...] | None) -> bool:
+    """Whether pieces are batches: data sets hand out examples, loaders make batches; else only a piece can tell."""
+    if isinstance(data, Dataset):
+        return False
+    if image.ndim >= 4 or (isinstance(data, DataLoader) and data.batch_sampler is not None):
+        return True
+    if second is not _ABSENT and second is not None and dimensions(second) < 2:
+        return dimensions(second) == 1
+    if shape is not None and image.ndim > 0:
+        return math.prod(image.shape[1:]) == math.prod(shape)
+    raise BadInput(
+        f"{name} yields pieces of shape {tuple(image.shape)} without labels, which may be one image or several; "
+        "give batches of shape (n, channels, height, width)"
+    )
 
 
-def _decides_itself(data: Any) -> bool:
-    """Whether only its pieces tell if they are batches: a loader that was told not to make any."""
-    return isinstance(data, DataLoader) and data.batch_sampler is None
-
-
-def _looks_batched(image: Tensor, others: list[Any]) -> bool:
-    return image.ndim == 4 or bool(others and np.ndim(others[0]) == 1)
-
-
-def _pair_of(item: Any) -> tuple[Any, Any]:
+def _pair_of(item: Any, name: str, *, seconds: bool) -> tuple[Any, Any]:
     """Images of a piece, and its labels or targets."""
     if isinstance(item, Mapping):
         image = [item[key] for key in IMAGE_KEYS if key in item]
         second = [item[key] for key in SECOND_KEYS if key in item]
-        if len(image) != 1 or len(second) > 1:
+        # without labels, what else there is may be labels under a name of their own
+        if len(image) != 1 or len(second) > 1 or (seconds and not second and len(item) > 1):
             raise BadInput(
-                f"data yields dictionaries with the keys {sorted(map(str, item))}; one of {', '.join(IMAGE_KEYS)} is "
-                f"needed, and at most one of {', '.join(SECOND_KEYS)}"
+                f"{name} yields dictionaries with the keys {sorted(map(str, item))}; one of {', '.join(IMAGE_KEYS)} is "
+                f"needed, and at most one of {', '.join(SECOND_KEYS)}; without any of these no other key is allowed"
             )
         return image[0], second[0] if second else _ABSENT
     if not isinstance(item, (tuple, list)):
         return item, _ABSENT
     if len(item) not in (1, 2):
-        raise BadInput(f"data yields tuples of {len(item)}; allowed are images, or pairs of image and label")
+        raise BadInput(f"{name} yields tuples of {len(item)}; allowed are images, or pairs of image and label")
     return item[0], item[1] if len(item) == 2 else _ABSENT
 
 
+def _kept(second: Any, n: int | None, where: str) -> Any:
+    """Labels or targets of a piece as they are now: one name, a list of names, or a tensor.
+
+    ``n`` is the number of images, ``None`` for a single one.
+    """
+    if second is None or isinstance(second, str):
+        return second
+    values = second if isinstance(second, (Tensor, list, tuple)) else as_numpy(second, "y")
+    count = len(values) if isinstance(values, (list, tuple)) or values.ndim else 1
+    if n is not None and count != n:
+        raise BadInput(f"y has {count} labels in {where}, but x has {n} images there; one each is needed")
+    names = as_names(values)
+    if names is None and isinstance(values, (list, tuple, np.ndarray)) and all_none(values):
+        names = [None] * count
+    if names is not None and n is None:
+        raise BadInput(f"y has {count} names in {where}; one is needed for one image")
+    return as_tensor(values, "y", copy=True) if names is None else names
+
+
+def _bytes_of(second: Any) -> int:
+    return second.nbytes if isinstance(second, Tensor) else _NAME * (len(second) if isinstance(second, list) else 1)
+
+
+def _shape_of(second: Any) -> Any:
+    return getattr(second, "shape", None)
+
+
 def _joined_seconds(others: list[Any], batched: bool) -> Any:
-    if all(second is None for second in others):
-        return None
-    if batched:
-        lists = [as_names(_plain(second)) for second in others]
-        if not any(lists):
-            return _joined([as_tensor(second, "y") for second in others], "labels", batched)
-        # a batch without any name has to be one of None alone, which as_names can't tell from no names
-        return [name for names, second in zip(lists, others, strict=True) for name in names or _without_names(second)]
-    named = as_names(others)
-    return _joined([as_tensor(second, "y") for second in others], "labels", batched) if named is None else named
+    """All labels or targets; ``None`` if there are none."""
+    if others and all(isinstance(second, Tensor) for second in others):
+        return _joined(others, "y", batched)
+    names = [name for second in others for name in (second if isinstance(second, list) else [second])]
+    if any(isinstance(name, Tensor) for name in names):
+        raise BadInput("y has names or None in some pieces and numbers in others; one kind is allowed")
+    return names if any(names) else None
 
 
-def _plain(second: Any) -> Any:
-    return second if isinstance(second, (Tensor, list, tuple)) else as_numpy(second, "y")
-
-
-def _without_names(second: Any) -> list[None]:
-    values = list(second) if isinstance(second, (list, tuple, np.ndarray)) else [second]
-    if any(value is not None for value in values):
-        raise BadInput("data has batches with names as labels and batches with numbers; one kind is allowed")
-    return values
-
-
-def _joined(parts: list[Tensor], what: str, batched: bool) -> Tensor:
-    if len({part.is_floating_point() for part in parts}) > 1:
-        raise BadInput(f"data has items of unlike type (whole numbers and floats among the {what}); all must be alike")
+def _joined(parts: list[Tensor], name: str, batched: bool) -> Tensor:
+    """All parts as one tensor; of one kind, so that nothing is read as what it is not: a byte 1 as a white pixel."""
+    kinds = sorted({_kind(part) for part in parts})
+    if len(kinds) > 1:
+        raise BadInput(f"{name} has items of unlike type ({' and '.join(kinds)}); all must be alike")
+    require_room(sum(part.nbytes for part in parts), f"{name} of {len(parts)} parts as one tensor")
     try:
         return torch.cat(parts) if batched else torch.stack(parts)
     except (RuntimeError, TypeError) as error:
         shapes = sorted({tuple(part.shape[batched:]) for part in parts})
-        raise BadInput(f"data has items of unlike shape or type ({what} of {shapes}); all must be alike") from error
+        raise BadInput(f"{name} can't be read as one array: it has items of unlike shape ({_few(shapes)})") from error
 
 
-def _stacked(parts: list[Tensor], name: str) -> Tensor:
-    shapes = {tuple(part.shape) for part in parts}
-    if len(shapes) > 1:
-        raise BadInput(f"{name} can't be read as one array: it has tensors of the shapes {sorted(shapes)}")
-    return torch.stack(parts)
+def _few(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes[:5])) + ", ..." * (len(shapes) > 5)
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+def _kind(part: Tensor) -> str:
+    if part.dtype == torch.bool:
+        return "truth values"
+    return "floats" if part.is_floating_point() else "whole numbers"

@@ -351,7 +351,8 @@ class VAE(Component):
 
     def infer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Posterior means and log-variances, ``(batch, latent)`` each, and class logits ``(batch, classes)``."""
-        features = self.encoder(x)
+        # a user's own modules may change what they are given, and x is compared with the output, or the caller's
+        features = self.encoder(x.clone() if self.structure is None else x)
         mean, log_variance = self.posterior(features).float().chunk(2, dim=1)
         if self.classifier_weight is None or not self.classes:
             logits = features.new_zeros(features.shape[0], 0, dtype=torch.float32)

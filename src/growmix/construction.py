@@ -6,6 +6,7 @@ import torch
 
 from growmix.component import LABEL_CODE, VAE, Component
 from growmix.data import Shape
+from growmix.density import MOST_GAUSSIANS
 from growmix.importing import imported
 from growmix.likelihoods import make_likelihood
 from growmix.memory import require_room
@@ -43,6 +44,8 @@ def whole_component(
     """A new component with networks of its own: a VAE, or a translation for pairs."""
     inputs = settings.latent + (LABEL_CODE if supervised else 0)
     _require_room(blueprint, inputs, shape)
+    density = 8 * settings.latent**2 * min(settings.density_components, MOST_GAUSSIANS)
+    require_room(density, f"the density of codes of length {settings.latent}")
     features = check_blueprint(blueprint, inputs, shape)
     likelihood = make_likelihood(settings.likelihood, settings.variance, shape)
     vae = VAE(blueprint, shape, features, settings.latent, likelihood, supervised=supervised)

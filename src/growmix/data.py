@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.collecting import as_numpy, as_tensor, gather, is_array, is_pieces
+from growmix.collecting import as_numpy, as_tensor, dimensions, gather, is_array, is_pieces
 from growmix.errors import BadInput
-from growmix.labels import Names, as_names, number_names
+from growmix.labels import Names, as_names, check_names, number_names
+from growmix.memory import require_room
 
 Shape: TypeAlias = tuple[int, int, int]
 """Channels, height, width of one image."""
@@ -131,7 +133,8 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
     ------
     BadInput
         Not images, unlike ``shape``, not finite, out of range, too few, all alike, or too many for the memory; labels
-        of another length, neither whole numbers from -1 on nor strings; a pair of images of unlike size. An exception
+        of another length, neither whole numbers from -1 on nor strings, or given twice; a pair of images of unlike
+        size; names that are not different. An exception
         that a data set or loader raised is the cause of a BadInput that says at which piece.
 
     Examples
@@ -140,13 +143,14 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
     >>> task.x.shape, task.classes()
     (torch.Size([6, 1, 8, 8]), (0, 1))
     """
-    x, y, target, names = _parts(data)
+    x, y, target, names = _parts(data, shape)
     images = check_images(x, shape)
     n = images.shape[0]
     labels = None
     if y is None:
         names = ()
     else:
+        names = check_names(names)
         labels, names = (_check_numbers(y, n, len(names)), names) if names else check_labels(y, n)
     targets = None if target is None else check_targets(target, images)
     if labels is not None and targets is not None:
@@ -185,42 +189,40 @@ def check_targets(target: Any, source: Tensor) -> Tensor:
     return images
 
 
-def check_images(x: Any, shape: Shape | None = None) -> Tensor:
+def check_images(x: Any, shape: Shape | None = None, name: str = "x") -> Tensor:
     """Images as a tensor ``(n, channels, height, width)``, ``uint8`` or ``float32`` in [0, 1].
 
     Parameters
     ----------
     x
-        Anything that :func:`check_task` takes; labels that come along are left alone. Shape ``(n, channels, height,
-        width)``, ``(n, height, width)`` for one channel, or ``(n, pixels)`` for one channel when ``shape`` or a square
-        number tells the rest. Floats in [0, 1], bytes in 0..255; integers of another width count as bytes.
+        Images as :func:`check_task` takes them, in one array or in pieces; labels that come with pieces are left
+        alone. Shape ``(n, channels, height, width)``, ``(n, height, width)`` for one channel, or ``(n, values)`` when
+        ``shape`` tells the rest, or without it ``(n, pixels)`` for one channel and a square. Floats in [0, 1], bytes
+        in 0..255; integers of another width count as bytes.
     shape
         What every image must have; ``None`` takes any.
+    name
+        What messages call them.
 
     Raises
     ------
     BadInput
         See the message: it names the argument, what was given and what is allowed.
     """
-    tensor = read_images(x)
-    if tensor.ndim == 0 or tensor.shape[0] == 0:
-        raise BadInput(f"x is empty (shape {tuple(tensor.shape)}); at least one image is needed")
-    if 0 in tensor.shape:
-        raise BadInput(f"x has images of shape {tuple(tensor.shape[1:])}, without any pixel")
-    tensor = _image_shaped(tensor, shape)
+    tensor = _image_shaped(read_images(x, shape, name), shape, name)
     if shape is not None and tuple(tensor.shape[1:]) != tuple(shape):
         raise BadInput(
-            f"x has images of shape {tuple(tensor.shape[1:])}, but {tuple(shape)} (channels, height, width) is what "
-            "was learnt; resize them (stream transforms 'size28', 'gray') or start a new mixture"
+            f"{name} has images of shape {tuple(tensor.shape[1:])}, but {tuple(shape)} (channels, height, width) is "
+            "what was learnt; resize them (stream transforms 'size28', 'gray') or start a new mixture"
         )
-    return _in_range(tensor)
+    return _in_range(tensor, name)
 
 
-def read_images(x: Any, name: str = "x") -> Tensor:
+def read_images(x: Any, shape: Shape | None = None, name: str = "x") -> Tensor:
     """What :func:`check_images` takes as one tensor; whether that is images is not asked yet."""
     if isinstance(x, TaskData):
         return as_tensor(x.x, name)
-    return gather(x, seconds=False)[0] if is_pieces(x) else as_tensor(x, name)
+    return gather(x, name, shape, seconds=False)[0] if is_pieces(x) else as_tensor(x, name)
 
 
 def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
@@ -245,6 +247,8 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     """
     if not isinstance(y, (list, tuple, Tensor)):
         y = as_numpy(y, "y")
+    if isinstance(y, np.ndarray) and y.ndim == 1:
+        _require_length(y, n)  # before all are looked at: there may be no end of them
     named = as_names(y)
     if named is None:
         return _check_numbers(y, n), ()
@@ -255,10 +259,10 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
 def _check_numbers(y: Any, n: int, most: int | None = None) -> Tensor:
     """Labels that are whole numbers; below ``most``, if that is known."""
     labels = as_tensor(y, "y")
-    if labels.ndim != 1 or labels.shape[0] != n:
-        raise BadInput(f"y has shape {tuple(labels.shape)}, but x has {n} images; y must have shape ({n},)")
+    _require_length(labels, n)
     if labels.is_floating_point() or labels.dtype == torch.bool:
-        raise BadInput(f"y is of type {labels.dtype}; labels are integers, with -1 for unlabelled")
+        missing = ", NaN among them" if bool(labels.isnan().any()) else ""
+        raise BadInput(f"y is of type {labels.dtype}{missing}; labels are integers, with -1 for unlabelled")
     labels = labels.to(torch.int64)
     if int(labels.min()) < UNLABELLED:
         raise BadInput(f"y has the label {int(labels.min())}; labels are 0 or above, or -1 for unlabelled")
@@ -267,14 +271,23 @@ def _check_numbers(y: Any, n: int, most: int | None = None) -> Tensor:
     return labels
 
 
-def _parts(data: Any) -> tuple[Any, Any, Any, Names]:
+def _require_length(y: Tensor | np.ndarray, n: int) -> None:
+    if y.ndim != 1 or y.shape[0] != n:
+        raise BadInput(f"y has shape {tuple(y.shape)}, but x has {n} images; y must have shape ({n},)")
+
+
+def _parts(data: Any, shape: Shape | None) -> tuple[Any, Any, Any, Names]:
     """Images, labels and targets, the last two ``None`` where there are none; names of labels that are numbered."""
     if isinstance(data, TaskData):
         return data.x, data.y, data.target, data.names
     if is_pieces(data):
-        x, second = gather(data)
+        x, second = gather(data, "data", shape)
     elif isinstance(data, tuple) and len(data) == 2:
         x, second = data
+        if second is None and (is_pieces(x) or isinstance(x, TaskData)):
+            x, *others = _parts(x, shape)
+            if any(other is not None for other in others[:2]):
+                raise BadInput("data is a pair of x and None, but x has labels of its own; give x alone")
     elif is_array(data):
         x, second = data, None
     else:
@@ -282,59 +295,58 @@ def _parts(data: Any) -> tuple[Any, Any, Any, Names]:
             f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset, a DataLoader and an "
             "iterable of batches"
         )
-    if _dimensions(second) >= 3:
+    if dimensions(second) >= 3:
         return x, None, second, ()
     return x, second, None, ()
 
 
-def _dimensions(value: Any) -> int:
-    """How many dimensions an array has, or lists in lists, as far as it matters here."""
-    depth = 0
-    while isinstance(value, (list, tuple)) and value and depth < 3:
-        value, depth = value[0], depth + 1
-    own = getattr(value, "ndim", 0)
-    return depth + (own if isinstance(own, int) else 0)
-
-
-def _image_shaped(x: Tensor, shape: Shape | None) -> Tensor:
+def _image_shaped(x: Tensor, shape: Shape | None, name: str) -> Tensor:
+    given = tuple(x.shape)
+    if given and not given[0]:
+        raise BadInput(f"{name} is empty (shape {given}); at least one image is needed")
+    if 0 in given:
+        raise BadInput(f"{name} has images of shape {given[1:]}, without any pixel")
     if x.ndim == 4:
-        if x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
+        _, channels, _, last = given
+        if (channels not in (1, 3) and last in (1, 3)) or last <= 4 < channels:
             raise BadInput(
-                f"x has shape {tuple(x.shape)}, with the channels last; images are (n, channels, height, width): "
+                f"{name} has shape {given}, with the channels last; images are (n, channels, height, width): "
                 "permute the axes to (0, 3, 1, 2)"
             )
         return x
     if x.ndim == 3:
         return x.unsqueeze(1)
     if x.ndim == 2:
-        pixels = x.shape[1]
-        side = round(pixels**0.5)
+        side = round(given[1] ** 0.5)
         full = shape or (1, side, side)
-        if full[0] * full[1] * full[2] == pixels:
+        if math.prod(full) == given[1]:
             return x.reshape(-1, *full)
         wanted = f"images of shape {tuple(full)}" if shape else "a square image"
         raise BadInput(
-            f"x has {pixels} values per example, which do not make {wanted}; give (n, channels, height, width)"
+            f"{name} has {given[1]} values per example, which do not make {wanted}; give (n, channels, height, width)"
         )
-    raise BadInput(f"x has shape {tuple(x.shape)}; images are (n, channels, height, width) or (n, height, width)")
+    raise BadInput(f"{name} has shape {given}; images are (n, channels, height, width) or (n, height, width)")
 
 
-def _in_range(x: Tensor) -> Tensor:
+def _in_range(x: Tensor, name: str) -> Tensor:
     if x.dtype == torch.uint8:
         return x
     if x.dtype == torch.bool:
+        require_room(4 * x.numel(), f"{name} of shape {tuple(x.shape)} as floats")
         return x.float()
     low, high = float(x.min()), float(x.max())
     if not x.is_floating_point():
         if low < 0 or high > 255:
-            raise BadInput(f"x has whole numbers from {low:g} to {high:g}; bytes in 0..255 are allowed")
+            raise BadInput(f"{name} has whole numbers from {low:g} to {high:g}; bytes in 0..255 are allowed")
         if high == 1:
-            raise BadInput("x has the whole numbers 0 and 1; give floats in [0, 1], or bytes in 0..255 as uint8")
+            raise BadInput(f"{name} has the whole numbers 0 and 1; give floats in [0, 1], or bytes in 0..255 as uint8")
         return x.to(torch.uint8)
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise BadInput("x has NaN or infinite pixels; all must be finite, in [0, 1]")
+        raise BadInput(f"{name} has NaN or infinite pixels; all must be finite, in [0, 1]")
     if low < 0.0 or high > 1.0:
-        raise BadInput(f"x has pixels from {low:g} to {high:g}; floats must be in [0, 1] (or give bytes in 0..255)")
+        raise BadInput(
+            f"{name} has pixels from {low:g} to {high:g}; floats must be in [0, 1] (or give bytes in 0..255)"
+        )
     return x
 
 

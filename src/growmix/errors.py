@@ -1,6 +1,9 @@
-"""growmix's own exceptions: everything that a caller can be expected to handle."""
+"""growmix's own exceptions: everything that a caller can be expected to handle; and how they quote a value."""
 
 from __future__ import annotations
+
+_LONGEST = 100
+"""Characters of a value that a message quotes."""
 
 
 class GrowmixError(Exception):
@@ -25,3 +28,23 @@ class NonFiniteLoss(GrowmixError, ArithmeticError):
 
 class BadCheckpoint(GrowmixError, ValueError):
     """A file of a checkpoint is missing, broken or of another version; the message names it."""
+
+
+def one_line(error: BaseException) -> str:
+    """Type and message of an exception in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def shown(value: object) -> str:
+    """A value as messages quote it: in one line, and cut where it is long.
+
+    Examples
+    --------
+    >>> shown("mlp"), len(shown(list(range(1_000))))
+    ("'mlp'", 100)
+    """
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a foreign object's own code runs here, and Python itself writes no number of 5,000 digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

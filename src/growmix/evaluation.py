@@ -21,12 +21,13 @@ import torch
 from torch import Tensor
 
 from growmix.data import UNLABELLED, TaskData, as_float
-from growmix.errors import BadInput, NotLearnt
+from growmix.errors import BadInput, NotLearnt, shown
 from growmix.labels import Names
 from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
 from growmix.metrics.images import ImageScores, PictureScores, ReconstructionScores, image_scores
 from growmix.persistence import prefixed, under
 from growmix.routing import ComponentScores, combine, log_responsibilities, route_examples, route_group
+from growmix.settings import require_whole
 
 if TYPE_CHECKING:
     from growmix.learner import Learner, Step
@@ -248,10 +249,10 @@ def evaluate_student(student: Student, stream: Sequence[Task], *, tasks: int | N
     >>> len(scores.reconstruction), scores.task_agnostic
     (2, None)
     """
-    if tasks is None:
-        tasks = len(stream)
-    if not 1 <= tasks <= len(stream):
-        raise BadInput(f"tasks is {tasks}; allowed are 1 to {len(stream)}, the tasks of the stream")
+    check_tasks(stream)
+    if getattr(student, "component", None) is None:
+        raise BadInput(f"student is {shown(student)}; give what distill() of a mixture returned")
+    tasks = len(stream) if tasks is None else require_whole(tasks, "tasks", 1, len(stream))
     stream = in_labels_of(student, stream, tasks)
     accuracies, reconstructions, translations = [], [], []
     for i in range(tasks):
@@ -301,6 +302,7 @@ class Evaluator:
     """
 
     def __init__(self, stream: Sequence[Task]) -> None:
+        check_tasks(stream)
         self._given = self._stream = stream
         self._learner: Learner[Any] | None = None
         self._steps: tuple[Step, ...] = ()
@@ -418,7 +420,11 @@ class Evaluator:
         return (("reconstructed", self._reconstructed), ("translated", self._translated))
 
     def _follow(self, learner: Learner[Any]) -> None:
-        steps = learner.steps
+        steps = getattr(learner, "steps", None)
+        if steps is None:
+            raise BadInput(
+                f"mixture is {shown(learner)}; give what learnt the stream (evaluate_student takes students)"
+            )
         if not steps:
             raise NotLearnt("the mixture has learnt nothing yet; call learn(task.train) first")
         if len(steps) > len(self._stream):
@@ -485,6 +491,18 @@ class Evaluator:
             scores = self._scores(learner, i, len(learner.components))
             self._bounds[i] = learner.score_samples(self._stream[i].test.x, scores=scores)
         return ReconstructionScores.with_bound(self._reconstructed.of(i), self._bounds[i])
+
+
+def check_tasks(stream: Any) -> None:
+    """Refuse what is no stream, nor a list of tasks.
+
+    Raises
+    ------
+    BadInput
+        It is none.
+    """
+    if not isinstance(stream, Sequence) or not stream or not all(hasattr(task, "test") for task in stream):
+        raise BadInput(f"stream is {shown(stream)}; allowed is a stream, or a list of its tasks")
 
 
 def in_labels_of(model: Model, stream: Sequence[Task], learnt: int) -> Sequence[Task]:

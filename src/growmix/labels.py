@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 
 Names: TypeAlias = tuple[str, ...]
 """Name of the label 0, 1, 2, ...; empty where labels are numbers."""
@@ -48,13 +48,21 @@ def as_names(y: Any) -> list[str | None] | None:
         return None
     for name in y:
         if name is not None and not isinstance(name, str):
-            given = name if isinstance(name, (int, float)) else f"a {type(name).__name__}"
+            given = shown(name) if isinstance(name, (int, float)) else f"a {type(name).__name__}"
             raise BadInput(
                 f"y has names and {given} among them; labels are all names (None for unlabelled) or all whole numbers"
             )
         if name == "":
             raise BadInput("y has an empty name; give None for an example without a label")
-    return [None if name is None else str(name) for name in y]
+        if name is not None and "\0" in name:  # numpy leaves it out where a name ends in it
+            raise BadInput(f"y has the name {shown(name)}; names are without the character NUL")
+    # of a member of an enumeration its value, which is what it equals
+    return [None if name is None else str.__str__(name) for name in y]
+
+
+def all_none(values: Any) -> bool:
+    """Whether there are values, in one dimension, and none says anything."""
+    return len(np.shape(values)) == 1 and len(values) > 0 and all(value is None for value in values)
 
 
 def number_names(names: Sequence[str | None]) -> tuple[Tensor, Names]:
@@ -70,19 +78,37 @@ def number_names(names: Sequence[str | None]) -> tuple[Tensor, Names]:
     return torch.tensor(numbers, dtype=torch.int64), tuple(place)
 
 
-def check_names(names: Any, labels: Sequence[int]) -> Names:
-    """Names as a checkpoint has them, of these labels.
+def check_names(names: Any, argument: str = "names") -> Names:
+    """Names of the labels 0, 1, 2, ..., as a user or a checkpoint gives them.
+
+    Raises
+    ------
+    BadInput
+        They are not different strings.
+
+    Examples
+    --------
+    >>> check_names(["cat", "cat"])
+    Traceback (most recent call last):
+    growmix.errors.BadInput: names is ['cat', 'cat']; allowed is a list of different names, none empty or with NUL
+    """
+    whole = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    if not whole or len(set(names)) < len(names) or any(not name or "\0" in name for name in names):
+        raise BadInput(f"{argument} is {shown(names)}; allowed is a list of different names, none empty or with NUL")
+    return tuple(map(str.__str__, names))
+
+
+def check_names_of(names: Any, labels: Sequence[int]) -> Names:
+    """Names as a checkpoint has them, of these labels: one for each, or none at all.
 
     Raises
     ------
     ValueError
-        They are not different strings, or not one for each label.
+        They are no names, or not of these labels.
     """
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
-        raise ValueError(f"names are {names}, needed are different strings")
     if names and list(labels) != list(range(len(names))):
         raise ValueError(f"{len(names)} names do not fit the labels {list(labels)}")
-    return tuple(names)
+    return check_names(names)
 
 
 def names_of(numbers: Tensor, names: Names) -> np.ndarray:

@@ -18,9 +18,9 @@ from growmix.component import Component
 from growmix.construction import make_blueprint
 from growmix.data import Shape, TaskData, check_task, label_positions, like_given
 from growmix.density import no_labels
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.gating import Decision
-from growmix.labels import Names, check_names
+from growmix.labels import Names, check_names_of
 from growmix.memory import require_room
 from growmix.model import Model
 from growmix.nets import MLP, Blueprint, Conv
@@ -194,7 +194,7 @@ class Learner(Model, Generic[Memory]):
         Raises
         ------
         BadInput
-            Something is wrong with ``data``, or it does not fit into memory.
+            Something is wrong with ``data`` or ``callbacks``, or there is too little memory.
         NonFiniteLoss
             Training failed.
 
@@ -202,6 +202,7 @@ class Learner(Model, Generic[Memory]):
         -----
         Whatever is raised, the model stays as it was: work is done on new components or on copies.
         """
+        check_callbacks(callbacks)
         task = self._check_task(data)
         require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
         with seeded(self._seed(len(self._steps))) as stream:
@@ -347,14 +348,14 @@ class Learner(Model, Generic[Memory]):
         if self._pack()[1].keys() != saved.tensors.keys():
             raise ValueError(f"tensors {sorted(saved.tensors)} are not those that {self.method!r} keeps")
 
-    def _restore(self, saved: persistence.Checkpoint) -> None:
-        """Become what was saved; this object is new."""
+    def _restore(self, saved: persistence.Checkpoint, device: torch.device) -> None:
+        """Become what was saved, on a device; this object is new."""
         self._rebuild(saved)
-        self._place(place_of(self.settings))
+        self._place(device)
         document = saved.document
         self._steps = [_step_from(step) for step in document["steps"]]
         self._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
-        self._names = check_names(document.get("names", []), self._labels)
+        self._names = check_names_of(document.get("names", []), self._labels)
         if len(self.versions) != len(self._components):
             raise ValueError(f"{len(self._components)} components, but {len(self.versions)} were trained")
 
@@ -387,7 +388,7 @@ def load_learner(path: Path, kind: str, make: Callable[[Settings], L], device: s
     BadCheckpoint
         A file is missing, broken or of another method.
     BadInput
-        If the learner's blueprint is not the one that it was made with.
+        If the learner's blueprint is not the one that it was made with, or the device is not there.
     """
 
     def empty(document: dict[str, Any]) -> L:
@@ -406,9 +407,22 @@ def load_learner(path: Path, kind: str, make: Callable[[Settings], L], device: s
 
     saved = persistence.load(path, kind, look)
     learner = empty(saved.document)
+    place = place_of(learner.settings)  # out here: a device that is not there is no fault of the checkpoint
     with persistence.understanding(path), torch.random.fork_rng(devices=[]):
-        learner._restore(saved)
+        learner._restore(saved, place)
     return learner
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Refuse what training could not tell anything.
+
+    Raises
+    ------
+    BadInput
+        It is no list of callbacks.
+    """
+    if not isinstance(callbacks, (list, tuple)) or not all(isinstance(each, Callback) for each in callbacks):
+        raise BadInput(f"callbacks is {shown(callbacks)}; allowed is a list of growmix.training.Callback")
 
 
 def count_task(component: Component, task: TaskData, classes: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from growmix.component import Component
 from growmix.construction import whole_component
 from growmix.data import UNLABELLED, Shape, TaskData, check_task
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdGate
 from growmix.learner import (
     Learner,
@@ -131,9 +131,11 @@ class GrowingMixture(Learner[MixtureMemory]):
     def __init__(
         self, blueprint: str | Blueprint | None = None, settings: Settings | None = None, /, **changes: Any
     ) -> None:
-        settings = settings or Settings()
+        settings = Settings() if settings is None else settings
         if not isinstance(settings, Settings):
             raise BadInput(f"settings is a {type(settings).__name__}; give a Settings, or single settings by name")
+        if blueprint is not None and "blueprint" in changes:
+            raise BadInput(f"blueprint is given twice, first and by name ({shown(changes['blueprint'])}); give it once")
         super().__init__(blueprint, settings.but(**changes), MixtureMemory())
 
     @property

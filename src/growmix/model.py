@@ -14,14 +14,17 @@ from torch import Tensor
 from growmix.component import Component, most_likely
 from growmix.data import UNLABELLED, Shape, as_float, check_images, like_given, read_images
 from growmix.density import LatentDensity, no_labels
-from growmix.errors import BadInput, NonFiniteLoss, NotLearnt
+from growmix.errors import BadInput, NonFiniteLoss, NotLearnt, shown
 from growmix.labels import Names, names_of
 from growmix.memory import require_room
 from growmix.replay import generate, replay
 from growmix.routing import ComponentScores, Router, combine, log_responsibilities, route_examples, total_bound
-from growmix.settings import Settings
+from growmix.settings import Settings, is_whole, require_whole
 
 _ROWS = 1_024
+_COPIES = 3
+"""Times that images are held while they are made: the pieces, all of a component as one, and the answer."""
+
 _BOUND_DRAWS = 8
 _BOUND_SEED = 20_250  # the draws are fixed, so that an example's bound never depends on what is scored beside it
 
@@ -90,10 +93,10 @@ class Model(ABC):
         torch.Size([3, 2])
         """
         images = self._check(x)
-        everything = components is None
-        chosen = range(len(self.components)) if components is None else [self._index(k) for k in _listed(components)]
-        router = self._router() if everything else Router([self.components[k] for k in chosen])
-        return router.scores(images, self._routing_noise())
+        if components is None:
+            return self._router().scores(images, self._routing_noise())
+        chosen = [self.components[self._index(k)] for k in _listed(components, "components")]
+        return Router(chosen).scores(images, self._routing_noise())
 
     def predict_proba(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
         """Class probabilities, summed over components by p(k|x).
@@ -117,17 +120,7 @@ class Model(ABC):
         >>> learnt_example().predict_proba(np.zeros((3, 1, 8, 8))).shape
         (3, 4)
         """
-        competing = self._competing(classes)
-        if component is None:
-            scores = self.component_scores(x)
-            asked = list(self.components)
-            weights = log_responsibilities(scores.bound, self.log_prior)
-        else:
-            scores = self.component_scores(x, [component])
-            asked = [self.components[component]]
-            weights = torch.zeros_like(scores.bound)
-        labels = [c.classes for c in asked]
-        return like_given(combine(weights, scores.class_log_proba, labels, competing), x)
+        return like_given(self._proba(x, component, self._competing(classes)), x)
 
     def predict(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
         """Most probable label of each image, shape ``(n,)``; parameters as :meth:`predict_proba`.
@@ -139,9 +132,8 @@ class Model(ABC):
         >>> learnt_example().predict(np.zeros((3, 1, 8, 8))).shape
         (3,)
         """
-        competing = torch.tensor(self._competing(classes), dtype=torch.int64)
-        proba = torch.as_tensor(self.predict_proba(x, component=component, classes=classes))
-        chosen = competing[proba.argmax(1)]
+        competing = self._competing(classes)
+        chosen = torch.tensor(competing, dtype=torch.int64)[self._proba(x, component, competing).argmax(1)]
         return names_of(chosen, self._names) if self._names else like_given(chosen, x)
 
     def score_samples(self, x: Any, *, scores: ComponentScores | None = None) -> Any:
@@ -231,10 +223,8 @@ class Model(ABC):
         >>> images.shape, labels
         ((5, 1, 8, 8), array([2, 2, 2, 2, 2]))
         """
-        if not _is_whole(n) or n < 1:
-            raise BadInput(f"n is {n!r}; allowed is a whole number of 1 or more")
-        n = int(n)
-        number = None if label is None else self._competing([label])[0]
+        n = require_whole(n, "n", 1)
+        number = None if label is None else self._label(label)
         chances = self._source(component, number)
         self._require_room(n, self.shape, "generating")
         from_prior = self.settings.from_prior
@@ -315,8 +305,7 @@ class Model(ABC):
         >>> mixture.interpolate(np.zeros((1, 8, 8)), np.ones((1, 8, 8)), component=(0, 1)).shape
         (8, 1, 8, 8)
         """
-        if not _is_whole(steps) or steps < 2:
-            raise BadInput(f"steps is {steps!r}; allowed is a whole number of 2 or more")
+        steps = require_whole(steps, "steps", 2)
         self._require_room(steps, self.shape, "interpolating with")
         ends = torch.cat([as_float(self._one(a, "a")), as_float(self._one(b, "b"))])
         if component is None:
@@ -324,7 +313,7 @@ class Model(ABC):
             component = int((bound + self.log_prior).sum(0).argmax())
         pair = component if isinstance(component, tuple) else (component, component)
         if len(pair) != 2:
-            raise BadInput(f"component is {component!r}; allowed is one, or a pair of them")
+            raise BadInput(f"component is {shown(component)}; allowed is one, or a pair of them")
         first, second = (self.components[self._index(k)] for k in pair)
         path = _path(first, second, ends, steps)
         return like_given(path.clamp_(0.0, 1.0), a)
@@ -334,47 +323,74 @@ class Model(ABC):
             raise NotLearnt("nothing was learnt yet; call learn(data) first")
         return self.components
 
-    def _check(self, x: Any) -> Tensor:
-        return check_images(x, self._learnt()[0].shape)
+    def _check(self, x: Any, name: str = "x") -> Tensor:
+        return check_images(x, self.shape, name)
 
     def _one(self, image: Any, name: str) -> Tensor:
-        given = read_images(image, name)
+        given = read_images(image, self.shape, name)
         batch = given if given.ndim in (0, 4) else given[None]
         if given.ndim and len(batch) != 1:
             raise BadInput(f"{name} has {len(batch)} images; interpolation goes between one and one")
-        return self._check(batch)
+        return self._check(batch, name)
 
     def _index(self, component: Any) -> int:
-        if not _is_whole(component) or not 0 <= component < len(self._learnt()):
-            raise BadInput(f"component is {component!r}; allowed are 0 to {len(self.components) - 1}")
+        last = len(self._learnt()) - 1
+        if not is_whole(component, 0, last):
+            raise BadInput(f"component is {shown(component)}; allowed are 0 to {last}")
         return int(component)
+
+    def _proba(self, x: Any, component: int | None, competing: Sequence[int]) -> Tensor:
+        """Probability of every competing class, of all components or of one alone, shape ``(n, classes)``."""
+        if component is None:
+            scores = self.component_scores(x)
+            asked = self.components
+            weights = log_responsibilities(scores.bound, self.log_prior)
+        else:
+            scores = self.component_scores(x, [component])
+            asked = (self.components[component],)
+            weights = torch.zeros_like(scores.bound)
+        return combine(weights, scores.class_log_proba, [c.classes for c in asked], competing)
 
     def _competing(self, classes: Any) -> list[int]:
         """Numbers of the labels asked for, by default of all."""
-        known = self._labels
-        if not known:
-            self._learnt()
-            raise BadInput("this model learnt without labels and can't predict classes; route(x) tells components")
+        known = self._known()
         if classes is None:
             return known
-        asked = _listed(classes)
+        asked = _listed(classes, "classes")
         numbers = [self._number(label) for label in asked]
-        if not asked or len(set(numbers)) < len(asked) or not set(numbers) <= set(known):
-            raise BadInput(f"classes is {asked}; allowed are different labels among {self.classes_.tolist()}")
+        if len(set(numbers)) < len(asked) or not set(numbers) <= set(known):
+            raise BadInput(f"classes is {shown(asked)}; allowed are different labels among {self._allowed()}")
         return numbers
+
+    def _label(self, label: Any) -> int:
+        """Number of a label that was learnt."""
+        known, number = self._known(), self._number(label)
+        if number not in known:
+            raise BadInput(f"label is {shown(label)}; allowed are {self._allowed()}")
+        return number
+
+    def _known(self) -> list[int]:
+        """Numbers of the labels learnt, of which there must be some."""
+        self._learnt()
+        if not self._labels:
+            raise BadInput("this model learnt without labels and knows no classes; route(x) tells components")
+        return self._labels
+
+    def _allowed(self) -> str:
+        return shown(self.classes_.tolist())
 
     def _number(self, label: Any) -> int:
         """Number of one label as the user calls it, -1 if there is none such."""
         if self._names:
             return self._names.index(label) if isinstance(label, str) and label in self._names else UNLABELLED
-        return int(label) if _is_whole(label) else UNLABELLED
+        return int(label) if is_whole(label, 0) else UNLABELLED
 
     def _called(self, number: int) -> str | int:
         """A label as the user calls it."""
         return self._names[number] if self._names else number
 
     def _require_room(self, n: int, shape: Shape, what: str) -> None:
-        require_room(4 * int(n) * math.prod(shape), f"{what} {n} images of shape {shape}")
+        require_room(_COPIES * 4 * n * math.prod(shape), f"{what} {n} images of shape {shape}")
 
     def _routing_noise(self) -> Tensor:
         return routing_noise(self.settings.routing_draws, self._learnt()[0].latent)
@@ -403,16 +419,15 @@ class Model(ABC):
         return chance
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _listed(values: Any) -> list[Any]:
+def _listed(values: Any, name: str) -> list[Any]:
     """What was given as several values, as a list."""
     try:
-        return list(values.tolist() if isinstance(values, (np.ndarray, Tensor)) else values)
+        listed = list(values.tolist() if isinstance(values, (np.ndarray, Tensor)) else values)
     except Exception as error:  # a foreign object's own code runs here, which may raise anything
-        raise BadInput(f"{values!r} was given where several values are needed; allowed is a list of them") from error
+        raise BadInput(f"{name} is {shown(values)}; allowed is a list") from error
+    if not listed or isinstance(values, (str, bytes)):
+        raise BadInput(f"{name} is {shown(values)}; allowed is a list of one or more")
+    return listed
 
 
 @torch.no_grad()
@@ -444,6 +459,7 @@ def routing_noise(draws: int, latent: int) -> Tensor:
     """Fixed draws of the code for comparing components, shape ``(draws, latent)``; zero draws: the posterior mean."""
     if draws == 0:
         return torch.zeros(1, latent)
+    require_room(4 * draws * latent, f"routing_draws of {draws} codes of length {latent}")
     return torch.randn(draws, latent, generator=torch.Generator().manual_seed(_BOUND_SEED))
 
 

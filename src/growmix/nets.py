@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from growmix.data import Shape
-from growmix.errors import BadInput
+from growmix.errors import BadInput, one_line
+from growmix.settings import MOST_LAYERS, MOST_UNITS, require_whole
 
 SMALL_IMAGE = 256
 """Pixels up to which an mlp needs only half the units; more cost time there and gain nothing."""
@@ -71,6 +72,11 @@ class MLP:
     name: str = "mlp"
     batchable: bool = True
 
+    def __post_init__(self) -> None:
+        require_whole(self.depth, "depth", 1, MOST_LAYERS)
+        if self.hidden is not None:
+            require_whole(self.hidden, "hidden", 1, MOST_UNITS)
+
     def encoder(self, shape: Shape) -> nn.Module:
         """Flatten, then ``depth`` layers."""
         return nn.Sequential(nn.Flatten(), *self._layers(_pixels(shape), shape))
@@ -115,6 +121,10 @@ class Conv:
     hidden: int = 256
     name: str = "conv"
     batchable: bool = True
+
+    def __post_init__(self) -> None:
+        require_whole(self.width, "width", 1, MOST_UNITS)
+        require_whole(self.hidden, "hidden", 1, MOST_UNITS)
 
     def encoder(self, shape: Shape) -> nn.Module:
         """Strided convolutions, then one fully connected layer."""
@@ -205,8 +215,10 @@ def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape) -> int:
         try:
             features = blueprint.encoder(shape).eval()(torch.zeros(2, *shape))
             output = blueprint.decoder(inputs, shape).eval()(torch.zeros(2, inputs))
-        except (RuntimeError, TypeError, ValueError, OverflowError, MemoryError) as error:
-            raise BadInput(f"blueprint {blueprint.name!r} fails on images of shape {shape}: {error}") from error
+        except Exception as error:  # the user's own code runs here, which may raise anything
+            raise BadInput(
+                f"blueprint {blueprint.name!r} fails on images of shape {shape}: {one_line(error)}"
+            ) from error
     if features.ndim != 2:
         raise BadInput(f"blueprint {blueprint.name!r}: encoder gives {tuple(features.shape)}, needed (batch, features)")
     if tuple(output.shape[1:]) != tuple(shape):

@@ -75,7 +75,8 @@ def generate(
 
 def _require_room(component: Component, n: int) -> None:
     pixels = math.prod(component.shape) + math.prod(component.target_shape or (0,))
-    require_room(4 * n * pixels, f"{n} generated images of shape {component.shape}")
+    # twice: all the pieces, and all of them as one
+    require_room(2 * 4 * n * pixels, f"{n} generated images of shape {component.shape}")
 
 
 def to_labels(positions: Tensor, classes: tuple[int, ...]) -> Tensor:

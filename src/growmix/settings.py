@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
+import sys
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from growmix.errors import BadInput
+import numpy as np
+
+from growmix.errors import BadInput, shown
 
 BlueprintName = Literal["mlp", "conv"]
 GateName = Literal["threshold", "dirichlet", "always"]
@@ -23,9 +25,39 @@ MOST_UNITS = 65_536
 """Of anything that is a size of a network: beyond it a slip of the finger is likelier than a wish."""
 
 MOST_LAYERS = 1_000
+MOST_DRAWS = 10_000
+MOST_REPLAY = 1_000_000
 MOST_DEVICES = 1_024
 
+COUNTABLE = 2**63 - 1
+"""Of anything at all: no tensor counts further."""
+
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def is_whole(value: object, least: int, most: int = COUNTABLE) -> bool:
+    """Whether that is a whole number, Python's or numpy's but no truth value, from ``least`` to ``most``."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and least <= int(value) <= most
+
+
+def require_whole(value: Any, name: str, least: int, most: int = COUNTABLE) -> int:
+    """A whole number as Python's.
+
+    Raises
+    ------
+    BadInput
+        It is none, or not from ``least`` to ``most``.
+
+    Examples
+    --------
+    >>> require_whole(2.0, "n", 1, 5)
+    Traceback (most recent call last):
+    growmix.errors.BadInput: n is 2.0; allowed is a whole number from 1 to 5
+    """
+    if not is_whole(value, least, most):
+        within = f"of {least} or more, below 2**63" if most == COUNTABLE else f"from {least} to {most:,}"
+        raise BadInput(f"{name} is {shown(value)}; allowed is a whole number {within}")
+    return int(value)
 
 
 def is_import_path(name: object) -> bool:
@@ -151,7 +183,7 @@ class Settings:
     --------
     >>> Settings(epochs=0)
     Traceback (most recent call last):
-    growmix.errors.BadInput: epochs is 0; allowed is a whole number of 1 or more
+    growmix.errors.BadInput: epochs is 0; allowed is a whole number of 1 or more, below 2**63
     """
 
     blueprint: str = "mlp"
@@ -201,12 +233,20 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):  # a number of numpy's is one, but neither JSON nor YAML takes it
+                object.__setattr__(self, name, value.item())
         choices: dict[str, Any] = {"likelihood": LikelihoodName, "novelty": NoveltyName}
         choices |= {"gate": GateName, "sampling": SamplingName, "precision": PrecisionName}
         choices |= {"schedule": ScheduleName, "sharing": SharingName}
         for name, kind in choices.items():
-            self._require(name, getattr(self, name) in get_args(kind), f"one of {', '.join(get_args(kind))}")
-        known = self.blueprint in get_args(BlueprintName) or is_import_path(self.blueprint)
+            value = getattr(self, name)
+            known = isinstance(value, str) and value in get_args(kind)
+            self._require(name, known, f"one of {', '.join(get_args(kind))}")
+        for name in ("device", "strategy"):
+            self._require(name, isinstance(getattr(self, name), str), "a name, such as auto")
+        known = isinstance(self.blueprint, str) and self.blueprint in get_args(BlueprintName)
+        known = known or is_import_path(self.blueprint)
         names = ", ".join(get_args(BlueprintName))
         self._require("blueprint", known, f"one of {names}, or an import path such as my_nets:blueprint")
         self._require_whole("devices", 1, MOST_DEVICES)
@@ -220,26 +260,26 @@ class Settings:
         for name in ("epochs", "max_steps", "batch_size", "patience", "student_examples", "adapter_rank"):
             if getattr(self, name) is not None:
                 self._require_whole(name, 1)
-        for name in ("routing_draws", "seed"):
-            self._require_whole(name, 0)
+        self._require_whole("routing_draws", 0, MOST_DRAWS)
+        self._require_whole("seed", 0, 2**32 - 1)
         for name in ("variance", "alpha", "temperature", "learning_rate", "student_temperature"):
             self._require(name, self._number(name) > 0, "a number above 0")
         for name in (
             "beta",
             "student_beta",
-            "replay_ratio",
             "weight_decay",
             "gradient_clip",
             "ewc_strength",
             "si_strength",
         ):
             self._require(name, self._number(name) >= 0, "a number of 0 or more")
+        within = f"a number from 0 to {MOST_REPLAY:,}"
+        self._require("replay_ratio", 0 <= self._number("replay_ratio") <= MOST_REPLAY, within)
         if self.threshold is not None:
             self._require("threshold", self._number("threshold") >= 0, "a number of 0 or more")
         self._require("adam_beta1", 0 <= self._number("adam_beta1") < 1, "a number from 0 to below 1")
         self._require("holdout", 0 < self._number("holdout") <= 0.5, "a share above 0 and at most 0.5")
-        self._require("supervised", self.supervised in (None, True, False), "true, false, or nothing")
-        self._require("seed", self.seed < 2**32, "a whole number below 2**32")
+        self._require("supervised", self.supervised is None or type(self.supervised) is bool, "true, false, or nothing")
 
     @property
     def from_prior(self) -> bool:
@@ -274,17 +314,14 @@ class Settings:
 
     def _number(self, name: str) -> float:
         value = getattr(self, name)
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        # compared, not asked: a whole number may be larger than any float
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
         self._require(name, is_number, "a finite number")
         return float(value)
 
-    def _require_whole(self, name: str, least: int, most: int | None = None) -> None:
-        value = getattr(self, name)
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= least
-        within = most is None or (whole and value <= most)
-        allowed = f"a whole number of {least} or more" if most is None else f"a whole number from {least} to {most:,}"
-        self._require(name, whole and within, allowed)
+    def _require_whole(self, name: str, least: int, most: int = COUNTABLE) -> None:
+        require_whole(getattr(self, name), name, least, most)
 
     def _require(self, name: str, holds: bool, allowed: str) -> None:
         if not holds:
-            raise BadInput(f"{name} is {getattr(self, name)!r}; allowed is {allowed}")
+            raise BadInput(f"{name} is {shown(getattr(self, name))}; allowed is {allowed}")

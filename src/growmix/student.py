@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import final
@@ -15,9 +16,10 @@ from growmix.component import Component
 from growmix.construction import whole_component
 from growmix.data import Shape, TaskData
 from growmix.density import no_labels
-from growmix.errors import NotLearnt
-from growmix.labels import Names, check_names
-from growmix.learner import task_positions
+from growmix.errors import BadInput, NotLearnt, shown
+from growmix.labels import Names, check_names_of
+from growmix.learner import check_callbacks, task_positions
+from growmix.memory import require_room
 from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import DistillationObjective
@@ -54,6 +56,8 @@ class Student(Model):
     """
 
     def __init__(self, component: Component, settings: Settings, log: TrainingLog, names: Names = ()) -> None:
+        if not isinstance(component, Component):
+            raise BadInput(f"component is {shown(component)}; a student is made by distill() of a mixture")
         self.settings = settings
         self._names = names
         self.component = component
@@ -116,7 +120,7 @@ class Student(Model):
         with persistence.understanding(path), torch.random.fork_rng(devices=[]):
             settings = Settings(**document["settings"])
             student = cls(network(saved), settings, persistence.log_from_json(document["log"]))
-            student._names = check_names(document.get("names", []), student._labels)
+            student._names = check_names_of(document.get("names", []), student._labels)
             student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
         student.component.to(place_of(settings if device is None else settings.but(device=device)))
         return student
@@ -150,11 +154,14 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
     ------
     NotLearnt
         The teacher knows nothing yet.
+    BadInput
+        Something is wrong with ``callbacks``, or there is too little memory.
 
     References
     ----------
     Ye and Bors 2025, Eq. 27.
     """
+    check_callbacks(callbacks)
     settings = teacher.settings
     if not teacher.components:
         raise NotLearnt("nothing was learnt yet, so there is nothing to teach; call learn(data) first")
@@ -200,7 +207,11 @@ def _lessons(teacher: Model, stream: torch.Generator) -> TaskData:
     total = lessons_for(teacher.settings, teacher.examples, len(teacher._labels), len(teacher.components))
     each = max(1, total // len(kinds))
     from_prior = teacher.settings.from_prior
-    if teacher.components[0].target_shape is not None:
+    first = teacher.components[0]
+    values = math.prod(first.shape) + math.prod(first.target_shape or (0,))
+    # twice: part by part, and all as one
+    require_room(2 * each * len(kinds) * values, f"{each * len(kinds)} generated images for the student")
+    if first.target_shape is not None:
         return _concatenated([_as_bytes(replay(c, each, stream, from_prior=from_prior)) for c in teacher.components])
     drawn = []
     for component, k in kinds:

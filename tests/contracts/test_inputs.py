@@ -18,13 +18,18 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from growmix import GrowingMixture, GrowmixError, memory
+from growmix import BadInput, GrowingMixture, GrowmixError, Settings, Student, evaluate, memory
+from growmix.baselines import make_learner
 from growmix.data import TaskData
-from growmix.model import Model
+from growmix.evaluation import evaluate_student
+from growmix.model import Model, routing_noise
+from growmix.nets import OwnModules
 from growmix.routing import ComponentScores
+from growmix.streams import from_arrays
+from growmix.training import Callback
 
 SHAPE = (1, 4, 4)
 TINY: dict[str, Any] = {
@@ -616,7 +621,7 @@ def test_what_can_not_fit_is_refused_with_the_number(
     ):
         monkeypatch.setattr(memory, "available", lambda: 2**36)
         mixture.learn(noisy())
-    with pytest.raises(GrowmixError, match=r"1000000000000000 images of shape \(1, 4, 4\) needs about 56\.8 PiB"):
+    with pytest.raises(GrowmixError, match=r"1000000000000000 images of shape \(1, 4, 4\) needs about 170\.5 PiB"):
         made("numbers").sample(10**15)
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(memory, "available", lambda: 10)
@@ -631,6 +636,79 @@ def test_what_can_not_fit_is_refused_with_the_number(
         with pytest.raises(GrowmixError, match=r"needs about .* of memory, but 10 bytes are available"):
             act()
     assert state_hash(made("numbers")) == before
+
+
+def test_what_a_training_would_need_in_the_end_is_asked_for_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 2**30)
+    with pytest.raises(GrowmixError, match=r"the density of codes of length 65536 needs about 32\.0 GiB"):
+        GrowingMixture(**{**TINY, "latent": 65_536}).learn(noisy())
+    with pytest.raises(GrowmixError, match="routing_draws of 10000 codes of length 65536 needs about"):
+        routing_noise(10_000, 65_536)
+    teacher = copy.deepcopy(made("numbers"))
+    teacher.settings = teacher.settings.but(student_examples=2**62)
+    with pytest.raises(GrowmixError, match="generated images for the student needs about"):
+        teacher.distill()
+
+
+@pytest.mark.parametrize("callbacks", [5, None, [5], Callback, [Callback], "ab", iter([]), {}], ids=repr)
+def test_callbacks_that_are_none_are_refused(callbacks: Any, state_hash: Callable[..., str]) -> None:
+    for act in (lambda: made("numbers").distill(callbacks=callbacks), lambda: _learn(callbacks)):
+        with pytest.raises(BadInput, match=r"callbacks is .*; allowed is a list of"):
+            act()
+    assert state_hash(made("numbers"), sampling=False) == hash_of("numbers", state_hash)
+
+
+def _learn(callbacks: Any) -> None:
+    made("numbers").learn(noisy(), callbacks=callbacks)
+
+
+@pytest.mark.parametrize("name", ["numbers", "student"])
+def test_a_device_that_is_not_there_is_no_fault_of_the_checkpoint(name: str, tmp_path: Path) -> None:
+    made(name).save(tmp_path / name)
+    for device in ("nonsense", 5):
+        with pytest.raises(BadInput, match=f"^device (is )?{device!r}"):
+            type(made(name)).load(tmp_path / name, device=device)
+
+
+@pytest.mark.parametrize(
+    ("act", "says"),
+    [
+        (lambda s: evaluate(None, s), "mixture is None"),
+        (lambda s: evaluate(made("student"), s), "mixture is .*evaluate_student"),
+        (lambda s: evaluate(made("numbers"), None), "stream is None"),
+        (lambda s: evaluate(made("numbers"), []), r"stream is \[\]"),
+        (lambda s: evaluate(made("numbers"), [1, 2]), r"stream is \[1, 2\]"),
+        (lambda s: evaluate_student(None, s), "student is None"),
+        (lambda s: evaluate_student(made("student"), 5), "stream is 5"),
+        (lambda s: evaluate_student(made("student"), s, tasks="3"), "tasks is '3'; allowed is a whole number"),
+        (lambda s: evaluate_student(made("student"), s, tasks=1.5), "tasks is 1.5; allowed is a whole number"),
+        (lambda s: evaluate_student(made("student"), s, tasks=0), "tasks is 0; allowed is a whole number"),
+        (lambda s: Student(None, Settings(), None), "component is None"),
+        (lambda s: make_learner([], Settings()), r"method is \[\]"),
+        (lambda s: make_learner("er", None), "settings is a NoneType"),
+        (lambda s: GrowingMixture.load("mixture", blueprint=5), "mixture"),
+    ],
+)
+def test_what_can_not_be_measured_or_made_is_refused_by_name(act: Callable[[Any], Any], says: str) -> None:
+    x, y = noisy(), [0, 1] * 6
+    with pytest.raises(GrowmixError, match=says):
+        act(from_arrays([(x, y, x, y)]))
+
+
+def test_a_users_own_modules_can_not_change_what_was_handed_over() -> None:
+    class Halving(nn.Module):
+        def forward(self, z: Tensor) -> Tensor:
+            return z.mul_(0.5).flatten(1)
+
+    decoder = nn.Linear(2, 16)
+    own = OwnModules(lambda shape: Halving(), lambda inputs, shape: nn.Sequential(decoder, nn.Unflatten(1, shape)))
+    mixture = GrowingMixture(own, **TINY)
+    mixture.learn(noisy())
+    x = torch.from_numpy(noisy(3))
+    for ask in (mixture.route, mixture.score_samples, mixture.reconstruct, mixture.encode, mixture.novelty):
+        ask(x if ask != mixture.novelty else torch.cat([x, x]))
+    mixture.interpolate(x[0], x[1], 3)
+    assert torch.equal(x, torch.from_numpy(noisy(3)))
 
 
 def test_labels_of_the_other_kind_are_refused(state_hash: Callable[..., str]) -> None:

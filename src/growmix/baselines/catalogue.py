@@ -14,7 +14,7 @@ from growmix.baselines.generative_replay import SolverLabelled, solved_vae
 from growmix.baselines.one_network import OneNetwork
 from growmix.baselines.penalties import Consistency, ElasticWeights, SynapticIntelligence
 from growmix.baselines.rehearsal import Buffer, Everything, Generated
-from growmix.errors import BadCheckpoint, BadInput
+from growmix.errors import BadCheckpoint, BadInput, shown
 from growmix.learner import Learner, load_learner
 from growmix.mixture import GrowingMixture
 from growmix.settings import Settings
@@ -71,6 +71,8 @@ def make_learner(name: str, settings: Settings) -> Learner[Any]:
     growmix.errors.BadInput: method is 'fine-tunning'; did you mean 'fine-tuning'? Allowed are mixture, ...
     """
     method = _method(name)
+    if not isinstance(settings, Settings):
+        raise BadInput(f"settings is a {type(settings).__name__}; give a Settings")
     if method.labels != "optional" and settings.supervised is False:
         raise BadInput(f"supervised is False; the method {name!r} needs labels")
     return method.make(settings)
@@ -111,10 +113,12 @@ def load(path: str | Path, name: str, device: str | None = None) -> Learner[Any]
 
 
 def _method(name: str) -> Method:
-    if name not in METHODS:
-        near = difflib.get_close_matches(str(name), METHODS, n=1)
+    if not isinstance(name, str) or name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, n=1) if isinstance(name, str) else []
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise BadInput(f"method is {name!r}; {hint}Allowed are {', '.join(METHODS)}".replace("; Allowed", "; allowed"))
+        raise BadInput(
+            f"method is {shown(name)}; {hint}Allowed are {', '.join(METHODS)}".replace("; Allowed", "; allowed")
+        )
     return METHODS[name]
 
 
