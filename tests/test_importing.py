@@ -34,6 +34,9 @@ def make():
         name="seven",
     )
 
+def leave():
+    raise SystemExit(0)
+
 def needs_more(width):
     return MLP(width)
 '''
@@ -109,6 +112,19 @@ def test_a_comparison_hands_the_permission_on(nets: Path, capfd: pytest.CaptureF
     assert "--allow-import" in (nets / "study/table.md").read_text()
 
 
+def test_a_strangers_sweep_imports_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """Its first runs look finished, so that nothing of them is checked; those after them are begun."""
+    plain = {"stream": "split-digits", **SHORT}
+    experiment.run(RunConfig.of({**plain, "out": "run", "theory": True}))
+    for name, gate in (("always-seed0", "always"), ("default-seed0", "threshold")):
+        experiment.run(RunConfig.of({**plain, "out": f"run/trade-off/{name}", "gate": gate}))
+    for config in Path("run").rglob("config.yaml"):
+        config.write_text(config.read_text().replace("blueprint: mlp", "blueprint: own_nets:make"))
+    status = execute(["theory", "run", "--sweep"])
+    assert not was_imported()
+    assert status != 0, capfd.readouterr()
+
+
 def test_a_checkpoint_names_its_blueprint_without_importing_it(tmp_path: Path) -> None:
     importing.allow_import("own_nets:make")
     rng = np.random.default_rng(0)
@@ -134,7 +150,9 @@ def test_what_a_path_names_is_a_blueprint_or_makes_one() -> None:
     ("path", "said"),
     [
         ("own_nets:absent", "absent"),
-        ("own_nets:number", "not callable"),
+        ("own_nets:number", "is a int; allowed is a Blueprint"),
+        ("own_nets:leave", "SystemExit"),
+        ("os:abort", "builtin_function"),
         ("own_nets:needs_more", "width"),
         ("own_nets:Path", "Path"),
         ("broken_nets:make", "ZeroDivisionError"),

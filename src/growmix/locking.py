@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 
 LOCK = "lock"
 

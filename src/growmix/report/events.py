@@ -128,6 +128,9 @@ class EventLog(Reporter):
         line = json.dumps(finite({"event": event, "time": now, **values}), allow_nan=False)
         with self._file.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+            if event == "run_finished":  # what could go on with the run is removed after it
+                stream.flush()
+                os.fsync(stream.fileno())
 
 
 def read_events(file: Path) -> list[dict[str, Any]]:
