@@ -16,6 +16,7 @@ from growmix.config import RunConfig
 from growmix.errors import BadInput
 from growmix.nets import MLP
 from growmix.settings import Settings
+from growmix.studies import runs
 
 NETS = '''
 """Leaves a mark when it is imported."""
@@ -112,17 +113,25 @@ def test_a_comparison_hands_the_permission_on(nets: Path, capfd: pytest.CaptureF
     assert "--allow-import" in (nets / "study/table.md").read_text()
 
 
-def test_a_strangers_sweep_imports_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """Its first runs look finished, so that nothing of them is checked; those after them are begun."""
-    plain = {"stream": "split-digits", **SHORT}
-    experiment.run(RunConfig.of({**plain, "out": "run", "theory": True}))
-    for name, gate in (("always-seed0", "always"), ("default-seed0", "threshold")):
-        experiment.run(RunConfig.of({**plain, "out": f"run/trade-off/{name}", "gate": gate}))
-    for config in Path("run").rglob("config.yaml"):
-        config.write_text(config.read_text().replace("blueprint: mlp", "blueprint: own_nets:make"))
-    status = execute(["theory", "run", "--sweep"])
-    assert not was_imported()
-    assert status != 0, capfd.readouterr()
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_run_of_a_study_is_allowed_what_its_user_allowed_and_no_more(
+    allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials of a stranger's study may look finished, and are then not checked; those after them are begun."""
+    begun = []
+
+    class Begun(Exception):
+        pass
+
+    def popen(words: list[str], **_: object) -> None:
+        begun.append(words)
+        raise Begun
+
+    monkeypatch.setattr(runs.subprocess, "Popen", popen)
+    config = RunConfig.of({"stream": "split-digits", "blueprint": "own_nets:make", **SHORT})
+    with pytest.raises(Begun):
+        next(runs.run_trials([runs.in_folder("want1", config, Path("sweep"))], allow_import=allowed))
+    assert ("--allow-import" in begun[0]) is allowed
 
 
 def test_a_checkpoint_names_its_blueprint_without_importing_it(tmp_path: Path) -> None:

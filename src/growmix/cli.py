@@ -368,7 +368,13 @@ def _conduct(study: Study, folder: Path, line: str, jobs: int, *, overwrite: boo
     lines = (f"Command: {line}",)
     try:
         conduct(
-            study, folder, lines=lines, console=make_console(), jobs=jobs, overwrite=overwrite, allow_import=allow_import
+            study,
+            folder,
+            lines=lines,
+            console=make_console(),
+            jobs=jobs,
+            overwrite=overwrite,
+            allow_import=allow_import,
         )
     except RunFailed as error:
         return _fail(f"{error}; {kept}", error.status)

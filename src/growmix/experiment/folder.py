@@ -84,7 +84,9 @@ class RunFolder:
         BadInput
             It is something else.
         """
-        places = {self.path / name: stat.S_ISREG for name in FILES} | {self.path / name: stat.S_ISDIR for name in FOLDERS}
+        places = {self.path / name: stat.S_ISREG for name in FILES} | {
+            self.path / name: stat.S_ISDIR for name in FOLDERS
+        }
         for place, is_kind in places.items():
             _check_kind(place, is_kind)
         for folder in (self.path / PROGRESS, self.path / TRADE_OFF):

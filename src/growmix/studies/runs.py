@@ -252,9 +252,7 @@ class _Process:
     began: float
 
     @classmethod
-    def start(
-        cls, trial: Trial, scratch: Path, cores: int | None, *, unfinished: bool, allow_import: bool
-    ) -> _Process:
+    def start(cls, trial: Trial, scratch: Path, cores: int | None, *, unfinished: bool, allow_import: bool) -> _Process:
         file = scratch / f"{trial.label}.yaml"
         trial.config.write(file)
         folder = str(trial.config.folder)
