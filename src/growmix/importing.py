@@ -1,7 +1,7 @@
 """Blueprints that a user has written, named by an import path; only what was allowed is imported.
 
 A configuration or a checkpoint may come from a stranger, and importing a module runs it. So a path in one of them is
-only a name, until whoever started the program allows it: to import a module that a stranger chose is to trust the stranger.
+only a name, until whoever started the program allows it: to import a module that a stranger chose is to trust them.
 """
 
 from __future__ import annotations

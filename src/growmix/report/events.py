@@ -136,8 +136,8 @@ class EventLog(Reporter):
 def read_events(file: Path) -> list[dict[str, Any]]:
     r"""What happened in a run, in order and each thing once, however often it was interrupted.
 
-    Lines that are torn, or that no run writes, are left out. What was told twice stands where it was told first; of a beginning the first line
-    counts, of all else the last.
+    Lines that are torn, or that no run writes, are left out. What was told twice stands where it was told first; of a
+    beginning the first line counts, of all else the last.
 
     Raises
     ------
