@@ -433,6 +433,10 @@ def test_gradients_of_the_users_tensors_end_at_the_door() -> None:
     assert not check_images(torch.rand(3, 1, 4, 4, requires_grad=True)).requires_grad
 
 
+class OwnList(list[Any]):
+    """A list of the user's own."""
+
+
 def endless_list() -> list[Any]:
     x: list[Any] = []
     x.append(x)
@@ -577,7 +581,7 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "one-number": (np.int64(3), r"\(\)"),
     "floats": (LABELS.astype(np.float32), "float32"),
     "halves": (torch.full((11,), 0.5), "float32"),
-    "nan": (np.full(11, np.nan), "float"),
+    "nan": (np.full(11, np.nan), "float32, NaN among them"),
     "below-minus-1": (LABELS - 1, "-2"),
     "too-few-names": (["cat"] * 10, r"\(10,\).*11 images"),
     "one-name": ("cat", r"\(\)"),
@@ -656,6 +660,8 @@ BAD_TASKS: dict[str, tuple[Any, str]] = {
     "labels-of-two-kinds": (Items(FLOATS, ["cat"] * 10 + [3]), "y has names .* numbers"),
     "batches-of-two-kinds": (iter([(FLOATS[:5], ["cat"] * 5), (FLOATS[5:], LABELS[5:])]), "names"),
     "bytes-and-floats": (iter([BYTES[:5], FLOATS[5:]]), "floats and whole numbers"),
+    "batches-of-a-number-and-a-label": (iter([(0.5, [1]), (0.25, [2])]), r"unlike shape"),
+    "truth-in-lists-of-an-own-kind": (([*FLOATS], [OwnList([True, 2])]), "truth values"),
     "batches-of-one-number": (iter([0.5, 0.25]), r"shape \(\)"),
     "text-in-pieces": (iter(["mnist"] * 4), "numbers are needed"),
     "names-of-pairs": (TaskData(torch.tensor(FLOATS), torch.tensor(LABELS), names=("cat",)), "label 5.*names for 1"),

@@ -51,7 +51,7 @@ def images(kind: int, n: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarr
 
 
 def tiny(**changes: Any) -> GrowingMixture:
-    return GrowingMixture("mlp", **{**TINY, **changes})
+    return GrowingMixture(**{**TINY, **changes})
 
 
 _two_kinds: list[GrowingMixture] = []

@@ -121,7 +121,7 @@ def _from_list(values: Any, name: str) -> Tensor:
 def _leaves(values: Any) -> set[type]:
     """Types of all that is no list in nested lists."""
     kinds = set(map(type, values))
-    if not kinds & {list, tuple}:
+    if not any(issubclass(kind, (list, tuple)) for kind in kinds):
         return kinds
     return set().union(*(_leaves(part) if isinstance(part, (list, tuple)) else {type(part)} for part in values))
 
@@ -162,9 +162,8 @@ def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
         raise BadInput(f"{name} is a quantised tensor; dequantize() makes it one of floats")
     if value.device.type == "meta":
         raise BadInput(f"{name} is a tensor on the device 'meta', which holds no values")
-    if (
-        type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__
-    ):  # masked tensors, and others that only act as one
+    # masked tensors, and all else that only acts as a tensor
+    if type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__:
         raise BadInput(f"{name} is a {type(value).__name__}; give a plain tensor")
     value = value.detach()
     if value.dtype in _WIDE_UNSIGNED:
@@ -234,7 +233,7 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
         image = as_tensor(given, name, copy=True)
         if not images:
             batched = _is_batch(data, image, second, name, shape)
-        if batched and 2 <= image.ndim <= 3 and _shape_of(second) == image.shape:
+        if batched and 2 <= image.ndim <= 3 and getattr(second, "shape", None) == image.shape:
             raise BadInput(
                 f"{name}: batch {place} is two images of shape {tuple(image.shape)}, not images and labels; give "
                 "batches as one array (n, channels, height, width)"
@@ -242,7 +241,8 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
         images.append(image)
         held += image.nbytes + _PIECE
         if seconds and second is not _ABSENT and not (batched and second is None):
-            others.append(_kept(second, len(image) if batched else None, f"{piece} {place}"))
+            n = math.prod(image.shape[:1]) if batched else None
+            others.append(_kept(second, n, f"{piece} {place}"))
             held += _bytes_of(others[-1])
         if room is not None and held > room:
             require_room(held, f"{name} up to {piece} {place}", room)
@@ -334,10 +334,6 @@ def _kept(second: Any, n: int | None, where: str) -> Any:
 
 def _bytes_of(second: Any) -> int:
     return second.nbytes if isinstance(second, Tensor) else _NAME * (len(second) if isinstance(second, list) else 1)
-
-
-def _shape_of(second: Any) -> Any:
-    return getattr(second, "shape", None)
 
 
 def _joined_seconds(others: list[Any], batched: bool) -> Any:

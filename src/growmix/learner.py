@@ -286,7 +286,7 @@ class Learner(Model, Generic[Memory]):
             Indices of components.
         """
         if not isinstance(per, str) or per not in ("example", "group"):
-            raise BadInput(f"per is {per!r}; allowed are 'example' and 'group'")
+            raise BadInput(f"per is {shown(per)}; allowed are 'example' and 'group'")
         bound = self.component_scores(x).bound
         if per == "group":
             return route_group(bound, self.log_prior)

@@ -95,7 +95,7 @@ class Model(ABC):
         images = self._check(x)
         if components is None:
             return self._router().scores(images, self._routing_noise())
-        chosen = [self.components[self._index(k)] for k in _listed(components, "components")]
+        chosen = [self.components[self._index(k, "components has")] for k in _listed(components, "components")]
         return Router(chosen).scores(images, self._routing_noise())
 
     def predict_proba(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
@@ -333,10 +333,10 @@ class Model(ABC):
             raise BadInput(f"{name} has {len(batch)} images; interpolation goes between one and one")
         return self._check(batch, name)
 
-    def _index(self, component: Any) -> int:
+    def _index(self, component: Any, given: str = "component is") -> int:
         last = len(self._learnt()) - 1
         if not is_whole(component, 0, last):
-            raise BadInput(f"component is {shown(component)}; allowed are 0 to {last}")
+            raise BadInput(f"{given} {shown(component)}; allowed are 0 to {last}")
         return int(component)
 
     def _proba(self, x: Any, component: int | None, competing: Sequence[int]) -> Tensor:
@@ -346,6 +346,7 @@ class Model(ABC):
             asked = self.components
             weights = log_responsibilities(scores.bound, self.log_prior)
         else:
+            component = self._index(component)
             scores = self.component_scores(x, [component])
             asked = (self.components[component],)
             weights = torch.zeros_like(scores.bound)
