@@ -16,6 +16,7 @@ from growmix.config import RunConfig
 from growmix.errors import BadInput
 from growmix.nets import MLP
 from growmix.settings import Settings
+from growmix.studies import runs
 
 NETS = '''
 """Leaves a mark when it is imported."""
@@ -33,6 +34,9 @@ def make():
         lambda inputs, shape: nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, shape)),
         name="seven",
     )
+
+def leave():
+    raise SystemExit(0)
 
 def needs_more(width):
     return MLP(width)
@@ -109,6 +113,27 @@ def test_a_comparison_hands_the_permission_on(nets: Path, capfd: pytest.CaptureF
     assert "--allow-import" in (nets / "study/table.md").read_text()
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_run_of_a_study_is_allowed_what_its_user_allowed_and_no_more(
+    allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trials of a stranger's study may look finished, and are then not checked; those after them are begun."""
+    begun = []
+
+    class Begun(Exception):
+        pass
+
+    def popen(words: list[str], **_: object) -> None:
+        begun.append(words)
+        raise Begun
+
+    monkeypatch.setattr(runs.subprocess, "Popen", popen)
+    config = RunConfig.of({"stream": "split-digits", "blueprint": "own_nets:make", **SHORT})
+    with pytest.raises(Begun):
+        next(runs.run_trials([runs.in_folder("want1", config, Path("sweep"))], allow_import=allowed))
+    assert ("--allow-import" in begun[0]) is allowed
+
+
 def test_a_checkpoint_names_its_blueprint_without_importing_it(tmp_path: Path) -> None:
     importing.allow_import("own_nets:make")
     rng = np.random.default_rng(0)
@@ -134,7 +159,9 @@ def test_what_a_path_names_is_a_blueprint_or_makes_one() -> None:
     ("path", "said"),
     [
         ("own_nets:absent", "absent"),
-        ("own_nets:number", "not callable"),
+        ("own_nets:number", "is a int; allowed is a Blueprint"),
+        ("own_nets:leave", "SystemExit"),
+        ("os:abort", "builtin_function"),
         ("own_nets:needs_more", "width"),
         ("own_nets:Path", "Path"),
         ("broken_nets:make", "ZeroDivisionError"),

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import torch
 from growmix import BadCheckpoint, BadInput, GrowingMixture, Student, __version__
 from growmix.migration import SCHEMA
 from growmix.persistence import DOCUMENT, TENSORS, is_whole, read_folder, write_folder
-from growmix.sealing import SEAL, remove_folder, seal
+from growmix.sealing import SEAL, remove_folder, seal, write_whole
 
 FILES = (SEAL, DOCUMENT, TENSORS)
 FIXTURES = Path(__file__).parent / "fixtures" / "checkpoints" / "schema3"
@@ -377,3 +378,73 @@ def test_checksums_are_those_of_the_files_alone(tmp_path: Path) -> None:
     (tmp_path / "it" / "inner").mkdir()
     seal(tmp_path / "it")
     assert (tmp_path / "it" / SEAL).read_bytes() == before
+
+
+def test_threads_that_write_to_one_place_take_turns(tmp_path: Path) -> None:
+    def work(first: int) -> None:
+        for number in range(first, first + 25):
+            write_number(tmp_path / "it", number)
+            number_in(tmp_path / "it")
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, (0, 100, 200)))
+    assert [file.name for file in tmp_path.iterdir()] == ["it"]
+
+
+def test_what_a_folder_holds_is_on_the_disk_before_it_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_number(tmp_path / "it", 0)
+    done: list[tuple[str, int]] = []
+    sync, rename = os.fsync, Path.rename
+
+    def fsync(handle: int) -> None:
+        done.append(("to disk", os.fstat(handle).st_ino))
+        sync(handle)
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append(("renamed", self.stat().st_ino))
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "rename", renamed)
+    write_number(tmp_path / "it", 1)
+    new = tmp_path / "it"
+    placed = done.index(("renamed", new.stat().st_ino))
+    for place in (new, *new.iterdir()):
+        assert ("to disk", place.stat().st_ino) in done[:placed]
+    assert ("to disk", tmp_path.stat().st_ino) in done[placed:]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "it.json"
+    write_whole(file, b"one")
+    (tmp_path / "other").write_bytes(b"mine")
+    (tmp_path / ".it.json.new").symlink_to(tmp_path / "other")
+    write_whole(file, b"two")
+    assert (file.read_bytes(), (tmp_path / "other").read_bytes()) == (b"two", b"mine")
+
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+        with pytest.raises(OSError, match="large"):
+            write_whole(file, b"three" * 10)
+
+    assert in_a_process(full) == 0
+    assert file.read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("beside", ["thesis.tex", "src/code.py", "student/notes.txt", "student/deeper/notes.txt"])
+def test_a_folder_with_anything_beside_a_checkpoint_is_not_replaced(beside: str, tmp_path: Path) -> None:
+    place = tmp_path / "it"
+    write_number(place, 0)
+    write_number(place / "student", 0)
+    write_number(place / "student" / "deeper", 0)
+    (place / beside).parent.mkdir(exist_ok=True)
+    (place / beside).write_text("mine")
+    with pytest.raises(BadInput, match="give a new folder"):
+        write_number(place, 1)
+    assert (place / beside).read_text() == "mine"
+    assert number_in(place) == 0
+    shutil.rmtree((place / beside).parent)
+    write_number(place, 2)
+    assert number_in(place) == 2

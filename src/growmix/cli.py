@@ -300,7 +300,7 @@ def compare(
     folder = given.pop("out", None) or RUNS / f"compare-{name}"
     names = tuple(part.strip() for part in methods.split(",") if part.strip())
     study = Comparison(name, names, Request(folder, seeds, given))
-    return _conduct(study, folder, line, jobs, overwrite)
+    return _conduct(study, folder, line, jobs, overwrite=overwrite, allow_import=allow_import)
 
 
 _STUDY_KEYS = set(value_kinds()) - {"seed", "method"}
@@ -356,17 +356,26 @@ def reproduce(
     line = command_line("reproduce", [name], asked | options)
     folder = given.pop("out", None) or RUNS / f"reproduce-{name}-{scale}"
     study = experiment.at(scale, Request(folder, experiment.seeds[scale] if seeds is None else seeds, given))
-    return _conduct(study, folder, line, jobs, overwrite)
+    return _conduct(study, folder, line, jobs, overwrite=overwrite, allow_import=allow_import)
 
 
-def _conduct(study: Study, folder: Path, line: str, jobs: int, overwrite: bool) -> int:
+def _conduct(study: Study, folder: Path, line: str, jobs: int, *, overwrite: bool, allow_import: bool) -> int:
     from growmix.report.table import make_console
     from growmix.studies.runs import RunFailed
     from growmix.studies.study import conduct
 
     kept = f"runs that finished are kept in {folder}, and the same command goes on from there"
+    lines = (f"Command: {line}",)
     try:
-        conduct(study, folder, lines=(f"Command: {line}",), console=make_console(), jobs=jobs, overwrite=overwrite)
+        conduct(
+            study,
+            folder,
+            lines=lines,
+            console=make_console(),
+            jobs=jobs,
+            overwrite=overwrite,
+            allow_import=allow_import,
+        )
     except RunFailed as error:
         return _fail(f"{error}; {kept}", error.status)
     except KeyboardInterrupt:
@@ -470,12 +479,13 @@ def theory(
         config = experiment.RunFolder(folder).config()
         study = TradeOff(config, len(document["tasks"]), Request(folder / experiment.TRADE_OFF, seeds, {}))
         line = f"growmix theory {folder} --sweep --seeds {seeds} --jobs {jobs}"
-        if status := _conduct(study, folder / experiment.TRADE_OFF, line, jobs, overwrite=False):
+        place = folder / experiment.TRADE_OFF
+        if status := _conduct(study, place, line, jobs, overwrite=False, allow_import=allow_import):
             return status
         document = with_trade_off(document, folder)
     console = make_console()
     for sentence in document["statements"]:
-        console.print(f"- {sentence}", highlight=False, markup=False)
+        console.print(f"- {printable(sentence)}", highlight=False, markup=False)
     return DONE
 
 
@@ -678,8 +688,19 @@ def main() -> None:
 
 
 def _fail(reason: object, status: int) -> int:
-    print("growmix:", " ".join(str(reason).split()), file=sys.stderr)
+    print("growmix:", printable(" ".join(str(reason).split())), file=sys.stderr)
     return status
+
+
+def printable(text: str) -> str:
+    r"""Text as a terminal may get it: what a stranger wrote into a file could command it.
+
+    Examples
+    --------
+    >>> printable("title \x1b]0;mine\x07")
+    'title ?]0;mine?'
+    """
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _in_own_words(error: CycloptsError) -> str:

@@ -1,12 +1,13 @@
 """Blueprints that a user has written, named by an import path; only what was allowed is imported.
 
 A configuration or a checkpoint may come from a stranger, and importing a module runs it. So a path in one of them is
-only a name, until whoever started the program allows just that one.
+only a name, until whoever started the program allows it: to import a module that a stranger chose is to trust them.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def allow_import(path: str) -> Blueprint:
     Parameters
     ----------
     path
-        ``module:name`` of a :class:`growmix.nets.Blueprint`, or of what makes one when it is called without arguments.
+        ``module:name`` of a :class:`growmix.nets.Blueprint`, or of a function or class that makes one when it is
+        called without arguments.
         The module is looked for where Python looks, and last in the current folder.
 
     Raises
@@ -44,8 +46,8 @@ def allow_import(path: str) -> Blueprint:
         sys.path.append(here)
     try:
         found = getattr(importlib.import_module(module), name)
-        made = found() if isinstance(found, type) or not isinstance(found, Blueprint) else found
-    except Exception as error:  # the user's code may raise anything
+        made = found() if inspect.isfunction(found) or inspect.isclass(found) else found
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise BadInput(f"blueprint {path!r} can't be imported: {type(error).__name__}: {error}") from error
     if not isinstance(made, Blueprint):
         raise BadInput(f"blueprint {path!r} is a {type(made).__name__}; allowed is a Blueprint, or what makes one")

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 
 LOCK = "lock"
 
@@ -78,7 +78,8 @@ def hold(folder: Path) -> Iterator[str | None]:
             yield notice
         finally:
             with suppress(OSError):
-                (folder / LOCK).unlink()
+                if _is_at(folder / LOCK, file):
+                    (folder / LOCK).unlink()
 
 
 def refuse_second(folder: Path) -> None:
@@ -90,7 +91,7 @@ def refuse_second(folder: Path) -> None:
         One does.
     """
     try:
-        file = (folder / LOCK).open(encoding="utf-8")
+        file = (folder / LOCK).open(encoding="utf-8", errors="replace")
     except OSError:
         return
     with file:
@@ -130,7 +131,7 @@ def _is_at(path: Path, file: IO[str]) -> bool:
 def _open(path: Path) -> IO[str]:
     """The file at that path, made if it is not there."""
     try:
-        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8")
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8", errors="replace")
     except OSError as error:
         raise BadInput(f"out is {str(path.parent)!r}, which can't be written: {error.strerror or error}") from error
 
@@ -141,7 +142,7 @@ def _said(file: IO[str]) -> dict[str, Any] | None:
     text = file.read(4096)
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {} if text else None
     return said if isinstance(said, dict) else {}
 
@@ -154,7 +155,8 @@ def _refusal(folder: Path, file: IO[str]) -> str:
 def _owner(said: dict[str, Any]) -> str:
     if not {"pid", "host", "started"} <= said.keys():
         return "another process"
-    return f"process {said['pid']} on host {said['host']}, started {said['started']},"
+    pid, host, started = (shown(said[name]) for name in ("pid", "host", "started"))
+    return f"process {pid} on host {host}, started {started},"
 
 
 def _now() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -37,7 +38,12 @@ MOST_PIXELS = 2**24
 """Of an image, times its channels: a user's own modules are made for a shape before anything can be compared."""
 
 MOST_JSON = 64 * 2**20
-"""Bytes of a document beside few tensors; beside many it may be four times as large as they are."""
+"""Bytes of a document beside few tensors; beside many it may be four times as large as they are, within bounds."""
+
+MOST_JSON_OF_ALL = 2**28
+
+_LOOKS = 20
+"""How often a folder that is not there is looked for again: it may be about to be replaced."""
 
 Look: TypeAlias = Callable[[dict[str, Any], dict[str, Tensor]], None]
 """Looks at a document and at tensors that have shape and type but no memory (on the device ``meta``)."""
@@ -121,11 +127,23 @@ def write_folder(path: Path, document: Mapping[str, Any], tensors: Mapping[str, 
     try:
         if path.is_symlink():
             raise BadInput(f"path {str(path)!r} is a symbolic link; give the folder that it leads to")
-        if path.exists() and not any((path / name).is_file() for name in (DOCUMENT, SEAL)):
-            raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
+        if path.exists():
+            _check_replaceable(path)
         replace_folder(path, fill, is_whole)
     except (OSError, SafetensorError) as error:
         raise BadInput(f"path {str(path)!r} can't be written: {error}") from error
+
+
+def _check_replaceable(path: Path) -> None:
+    """See that a folder holds checkpoints alone: all that is in it goes with it."""
+    names = (DOCUMENT, TENSORS, SEAL)
+    if not path.is_dir() or not any((path / name).is_file() for name in (DOCUMENT, SEAL)):
+        raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
+    for place in path.iterdir():
+        if place.is_dir() and not place.is_symlink() and not place.name.startswith("."):
+            _check_replaceable(place)
+        elif place.name not in names and not place.name.startswith("."):
+            raise BadInput(f"path {str(path)!r} holds {place.name!r} beside a checkpoint; give a new folder")
 
 
 def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -146,6 +164,7 @@ def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], d
         A file is missing, is not what was written, or is of a newer schema; the message names it.
     """
     path = path.absolute()
+    missed = 0
     while True:
         folder = standing(path, is_whole)
         met = moment(folder)
@@ -155,8 +174,10 @@ def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], d
                     look(document, outlines(slots))
                 return document, read_tensors(file, slots)
         except BadCheckpoint:
-            if moment(standing(path, is_whole)) == met:
+            missed += met is None
+            if moment(standing(path, is_whole)) == met and (met is not None or missed > _LOOKS):
                 raise  # otherwise it was replaced under our eyes: read the new one
+            time.sleep(0.001)
 
 
 def exists(path: Path) -> bool:
@@ -362,7 +383,7 @@ def _read_document(file: OpenFile, beside: int, *, sealed: bool) -> dict[str, An
 
 
 def _most_json(beside: int) -> int:
-    return MOST_JSON + 4 * beside
+    return min(MOST_JSON + 4 * beside, MOST_JSON_OF_ALL)
 
 
 def _check_readable(path: Path, content: bytes, tensors: Mapping[str, Tensor]) -> None:

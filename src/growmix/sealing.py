@@ -1,4 +1,4 @@
-"""Folders that are written whole or not at all, and whose files say so: each has its checksum in ``checksums.json``.
+"""Files and folders that are written whole or not at all; a folder says so by its checksums, in ``checksums.json``.
 
 A new folder ``.NAME.new-PID`` is filled beside the old one and put to the disk; the old one is renamed to
 ``.NAME.old-PID`` and the new one to NAME. Whoever stops between the two renames leaves no NAME, but two whole folders
@@ -7,10 +7,12 @@ beside it: :func:`standing` finds them, and the next to write puts one back.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +27,27 @@ MOST_SEAL = 64 * 2**10
 """Bytes of a file of checksums."""
 
 _CHUNK = 2**20
+
+_one_at_a_time = threading.RLock()
+"""Threads share a process number, which tells the folders that are being written apart."""
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and put it to the disk; where a link was, the file takes its place.
+
+    Raises
+    ------
+    OSError
+        It can't be written; what was there still is.
+    """
+    fresh = file.with_name(f".{file.name}.new")
+    fresh.unlink(missing_ok=True)  # of a process that was killed
+    with fresh.open("xb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(file)
+    _to_disk(file.parent)
 
 
 def seal(folder: Path) -> None:
@@ -68,6 +91,11 @@ def replace_folder(path: Path, fill: Callable[[Path], None], is_whole: Callable[
     is_whole
         Whether a folder that an interrupted process left may take the place of a missing one.
     """
+    with _one_at_a_time:
+        _replace_folder(path, fill, is_whole)
+
+
+def _replace_folder(path: Path, fill: Callable[[Path], None], is_whole: Callable[[Path], bool]) -> None:
     recover(path, is_whole)
     fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
     stale = path.with_name(f".{path.name}.old-{os.getpid()}")
@@ -112,6 +140,11 @@ def moment(folder: Path) -> tuple[int, int] | None:
 
 def recover(path: Path, is_whole: Callable[[Path], bool]) -> None:
     """Put back what an interrupted process left beside a missing folder, and clear the rest of what it left."""
+    with _one_at_a_time:
+        _recover(path, is_whole)
+
+
+def _recover(path: Path, is_whole: Callable[[Path], bool]) -> None:
     if path.parent != path and not path.parent.exists():
         recover(path.parent, is_whole)
     whole = standing(path, is_whole)
@@ -201,10 +234,14 @@ def _pieces(file: OpenFile) -> Iterator[bytes]:
 
 def _to_disk(place: Path) -> None:
     """Wait until a file or the names in a folder are on the disk."""
-    if place.is_dir() and os.name != "posix":  # has no handles of folders
+    is_folder = place.is_dir()
+    if is_folder and os.name != "posix":  # has no handles of folders
         return
-    handle = os.open(place, os.O_RDONLY)
+    handle = os.open(place, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows wants it to be writable
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not (is_folder and error.errno == errno.EINVAL):  # file systems that keep names in order by themselves
+            raise
     finally:
         os.close(handle)

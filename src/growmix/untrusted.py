@@ -23,6 +23,9 @@ MOST_HEADER = 16 * 2**20
 MOST_DIGITS = 20
 """Of a whole number: what does not fit into 64 bits is nothing that growmix wrote."""
 
+MOST_OBJECTS = 4_000_000
+"""Lists and objects of a JSON file: each takes thirty times as much memory as on the disk."""
+
 MOST_DIMENSIONS = 16
 MOST_NUMBERS = 2**48
 """Of a tensor. Of one without elements too: torch multiplies its other sides."""
@@ -91,7 +94,7 @@ class Slot:
 
 
 @contextmanager
-def open_files(folder: Path, names: tuple[str, ...], optional: str) -> Iterator[dict[str, OpenFile]]:
+def open_files(folder: Path, names: tuple[str, ...], optional: str | None = None) -> Iterator[dict[str, OpenFile]]:
     """Regular files of a folder by name, all opened before any is read: whoever replaces the folder then is late.
 
     Parameters
@@ -112,15 +115,31 @@ def open_files(folder: Path, names: tuple[str, ...], optional: str) -> Iterator[
     place = None
     try:
         place = _open_folder(folder, names[0])
-        for name in (optional, *names):
-            if name != optional or _is_there(folder / name, place):
-                streams[name] = _open_file(folder / name, place)
+        if optional is not None and _is_there(folder / optional, place):
+            streams[optional] = _open_file(folder / optional, place)
+        for name in names:
+            streams[name] = _open_file(folder / name, place)
         yield streams
     finally:
         for file in streams.values():
             file.stream.close()
         if place is not None:
             os.close(place)
+
+
+def read_json(path: Path, most: int) -> Any:
+    """What a JSON file says, if it is a regular file of at most so many bytes, see :func:`strict_json`.
+
+    Raises
+    ------
+    BadCheckpoint
+        It is not.
+    """
+    with open_files(path.parent.resolve(), (path.name,)) as files:
+        file = files[path.name]
+        if file.size > most:
+            raise BadCheckpoint(f"{path} has {file.size} bytes; allowed are {most:,}")
+        return strict_json(file.read(file.size), path)
 
 
 def strict_json(content: bytes, path: Path) -> Any:
@@ -137,6 +156,8 @@ def strict_json(content: bytes, path: Path) -> Any:
     Traceback (most recent call last):
     growmix.errors.BadCheckpoint: state.json can't be read: 1e999 is not finite
     """
+    if content.count(b"[") + content.count(b"{") > MOST_OBJECTS:
+        raise BadCheckpoint(f"{path} can't be read: it has more than {MOST_OBJECTS:,} lists and objects")
     try:
         return json.loads(
             content.decode("utf-8"),
@@ -226,14 +247,21 @@ def _open_file(path: Path, place: int | None) -> OpenFile:
     try:
         kind = os.lstat(where, dir_fd=place).st_mode
         if not stat.S_ISREG(kind):
-            raise BadCheckpoint(f"{path} is {_kind(kind)}; a checkpoint holds regular files only")
+            raise BadCheckpoint(f"{path} is {name_kind(kind)}; a checkpoint holds regular files only")
         handle = os.open(where, flags, dir_fd=place)
     except OSError as error:
         raise BadCheckpoint(f"{path} can't be read: {error}") from error
-    return OpenFile(path, os.fdopen(handle, "rb"), os.fstat(handle).st_size)
+    opened = os.fstat(handle)
+    if not stat.S_ISREG(opened.st_mode):  # it was changed for something else meanwhile
+        os.close(handle)
+        raise BadCheckpoint(f"{path} is {name_kind(opened.st_mode)}; a checkpoint holds regular files only")
+    return OpenFile(path, os.fdopen(handle, "rb"), opened.st_size)
 
 
-def _kind(mode: int) -> str:
+def name_kind(mode: int) -> str:
+    """What a file that is no regular one is, in words."""
+    if stat.S_ISREG(mode):
+        return "a file"
     if stat.S_ISLNK(mode):
         return "a symbolic link"
     return "a folder" if stat.S_ISDIR(mode) else "a device, a socket or a pipe"

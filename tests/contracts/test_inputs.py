@@ -34,6 +34,8 @@ from growmix.routing import ComponentScores
 from growmix.streams import from_arrays
 from growmix.training import Callback
 
+pytestmark = pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors is in prototype stage")
+
 SHAPE = (1, 4, 4)
 TINY: dict[str, Any] = {
     "hidden": 4,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 
 from growmix import locking
 from growmix.config import RunConfig, read_values
-from growmix.errors import BadInput
+from growmix.errors import BadCheckpoint, BadInput
 from growmix.report.events import read_events
-from growmix.sealing import remove_folder
+from growmix.sealing import remove_folder, write_whole
 from growmix.theory import files as theory_files
+from growmix.untrusted import name_kind, read_json
 
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
@@ -34,6 +36,13 @@ TRADE_OFF = "trade-off"
 INTERPOLATION = "interpolation.png"
 TRANSLATION = "translation.png"
 
+FOLDERS = (CHECKPOINT, PROGRESS, TRADE_OFF)
+FILES = (CONFIG, METRICS, EVENTS, locking.LOCK, SAMPLES, INTERPOLATION, TRANSLATION, *theory_files.ALL)
+"""All that is read or written here, and never anywhere else."""
+
+MOST_METRICS = 64 * 2**20
+"""Bytes of ``metrics.json``."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -49,6 +58,7 @@ class RunFolder:
         BadInput
             It can't, or something is there already.
         """
+        self.check_kinds()
         held = [name for name in (EVENTS, CONFIG, METRICS, CHECKPOINT) if (self.path / name).exists()]
         if held and not overwrite:
             raise BadInput(
@@ -63,11 +73,32 @@ class RunFolder:
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise BadInput(f"out is {str(self.path)!r}, but {str(nearest)!r} can't be written; choose another --out")
 
+    def check_kinds(self) -> None:
+        """See that what has a name of ours is a file or folder of its own.
+
+        Somebody else may have made the folder. What is written through a link would go elsewhere, and who reads from a
+        pipe waits for ever.
+
+        Raises
+        ------
+        BadInput
+            It is something else.
+        """
+        places = {self.path / name: stat.S_ISREG for name in FILES} | {
+            self.path / name: stat.S_ISDIR for name in FOLDERS
+        }
+        for place, is_kind in places.items():
+            _check_kind(place, is_kind)
+        for folder in (self.path / PROGRESS, self.path / TRADE_OFF):
+            for place in folder.glob("*"):
+                _check_kind(place, lambda mode: stat.S_ISDIR(mode) or stat.S_ISREG(mode))
+
     @contextmanager
     def held(self) -> Iterator[str | None]:
         """Make the folder, and be the one process that writes to it; gives what the user should know of that."""
         with _writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+        self.check_kinds()
         with locking.hold(self.path) as notice:
             yield notice
 
@@ -89,6 +120,7 @@ class RunFolder:
         BadInput
             There is no run here.
         """
+        self.check_kinds()
         if not (self.path / CONFIG).is_file():
             raise BadInput(f"folder {str(self.path)!r} holds no run (no {CONFIG}); give what --out was")
         return replace(RunConfig.of(read_values(self.path / CONFIG)), out=self.path)
@@ -101,16 +133,31 @@ class RunFolder:
         return bool(events) and events[-1]["event"] == "run_finished"
 
     def metrics(self) -> dict[str, Any]:
-        """What the run measured."""
-        metrics: dict[str, Any] = json.loads((self.path / METRICS).read_text(encoding="utf-8"))
+        """What the run measured.
+
+        Raises
+        ------
+        BadCheckpoint
+            It can't be read.
+        """
+        metrics = read_json(self.path / METRICS, MOST_METRICS)
+        if not isinstance(metrics, dict):
+            raise BadCheckpoint(f"{self.path / METRICS} holds no metrics")
         return metrics
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json`` whole or not at all."""
-        fresh = self.path / f".{METRICS}.new"
         with _writing(self.path):
-            fresh.write_text(json.dumps(metrics, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            fresh.replace(self.path / METRICS)
+            write_whole(self.path / METRICS, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _check_kind(place: Path, is_kind: Callable[[int], bool]) -> None:
+    try:
+        mode = os.lstat(place).st_mode
+    except OSError:  # nothing is there
+        return
+    if not is_kind(mode):
+        raise BadInput(f"{place} is {name_kind(mode)}; a run's folder holds files and folders of its own only")
 
 
 @contextmanager

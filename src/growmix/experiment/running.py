@@ -54,6 +54,7 @@ def run(
         The run was cut short. What was learnt is kept: the checkpoint and the metrics of the finished tasks.
         :func:`resume` goes on from there.
     """
+    RunFolder(config.folder).check_kinds()
     locking.refuse_second(config.folder)
     RunFolder(config.folder).check(overwrite)
     fabric = make_fabric(config.settings)  # a device that is not there shows before data are read

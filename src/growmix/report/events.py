@@ -11,9 +11,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, final
 
+from growmix.errors import BadCheckpoint
 from growmix.gating import Decision
 from growmix.report.reporter import Left, Reporter, RunPlan, TaskResult
 from growmix.training import FitInfo, Progress, TrainingLog
+
+MOST_EVENTS = 2**28
+"""Bytes of a log that is read back: fifty thousand tasks."""
 
 EPOCH_LINES = 10
 """Lines per training that tell of its epochs: enough for a curve, few enough to read."""
@@ -124,13 +128,21 @@ class EventLog(Reporter):
         line = json.dumps(finite({"event": event, "time": now, **values}), allow_nan=False)
         with self._file.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
+            if event == "run_finished":  # what could go on with the run is removed after it
+                stream.flush()
+                os.fsync(stream.fileno())
 
 
 def read_events(file: Path) -> list[dict[str, Any]]:
     r"""What happened in a run, in order and each thing once, however often it was interrupted.
 
-    Lines that are torn are left out. What was told twice stands where it was told first; of a beginning the first line
-    counts, of all else the last.
+    Lines that are torn, or that no run writes, are left out. What was told twice stands where it was told first; of a
+    beginning the first line counts, of all else the last.
+
+    Raises
+    ------
+    BadCheckpoint
+        It has more bytes than any run writes.
 
     Examples
     --------
@@ -145,6 +157,8 @@ def read_events(file: Path) -> list[dict[str, Any]]:
     told: dict[tuple[Any, ...], dict[str, Any]] = {}
     piece: Any = None
     component: Any = None
+    if file.stat().st_size > MOST_EVENTS:
+        raise BadCheckpoint(f"{file} has {file.stat().st_size} bytes; allowed are {MOST_EVENTS:,}")
     for number, line in enumerate(file.read_bytes().splitlines()):
         event = _parsed(line)
         if event is None:
@@ -170,9 +184,12 @@ _EVERY_TIME = ("run_started", "run_finished", "run_cut_short", "resumed", "notic
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
+    if not isinstance(event, dict) or not isinstance(event.get("event"), str):
+        return None
+    numbers = (event.get("index"), event.get("component"), event.get("epoch"))
+    return event if all(number is None or isinstance(number, int) for number in numbers) else None
 
 
 def _ends_whole(file: Path) -> bool:

@@ -16,7 +16,7 @@ from typing import IO, Any, Literal, TypeAlias
 
 from growmix.config import RunConfig, read_values
 from growmix.errors import BadInput, GrowmixError
-from growmix.settings import Settings, is_import_path
+from growmix.settings import Settings
 
 Metrics: TypeAlias = dict[str, Any]
 """What ``metrics.json`` of a run holds."""
@@ -187,7 +187,9 @@ def threads(jobs: int) -> int | None:
     return None if jobs == 1 else max(1, cores // jobs)
 
 
-def run_trials(trials: Sequence[Trial], *, jobs: int = 1, overwrite: bool = False) -> Generator[Outcome, None, None]:
+def run_trials(
+    trials: Sequence[Trial], *, jobs: int = 1, overwrite: bool = False, allow_import: bool = False
+) -> Generator[Outcome, None, None]:
     """Run trials, some at a time, and give each outcome as it comes: first those that were finished before.
 
     Parameters
@@ -198,6 +200,8 @@ def run_trials(trials: Sequence[Trial], *, jobs: int = 1, overwrite: bool = Fals
         Processes at a time; more than one share the cores.
     overwrite
         Whether what is in their folders may be replaced.
+    allow_import
+        Whether the user allowed what :func:`growmix.importing.allow_import` does; no configuration can.
 
     Raises
     ------
@@ -223,7 +227,11 @@ def run_trials(trials: Sequence[Trial], *, jobs: int = 1, overwrite: bool = Fals
             while waiting or running:
                 while waiting and len(running) < jobs:
                     trial, unfinished = waiting.pop(0)
-                    running.append(_Process.start(trial, Path(scratch), threads(jobs), unfinished=unfinished))
+                    cores = threads(jobs)
+                    process = _Process.start(
+                        trial, Path(scratch), cores, unfinished=unfinished, allow_import=allow_import
+                    )
+                    running.append(process)
                 ended = [process for process in running if process.popen.poll() is not None]
                 for process in ended:
                     running.remove(process)
@@ -244,15 +252,14 @@ class _Process:
     began: float
 
     @classmethod
-    def start(cls, trial: Trial, scratch: Path, cores: int | None, *, unfinished: bool) -> _Process:
+    def start(cls, trial: Trial, scratch: Path, cores: int | None, *, unfinished: bool, allow_import: bool) -> _Process:
         file = scratch / f"{trial.label}.yaml"
         trial.config.write(file)
         folder = str(trial.config.folder)
         # whether anything may be overwritten was asked before
         begin = ["run", "--config", str(file), "--out", folder, "--overwrite"]
         errors = (scratch / f"{trial.label}.errors").open("w+b")
-        # a study whose user did not allow this has been refused before
-        allow = ["--allow-import"] if is_import_path(trial.config.settings.blueprint) else []
+        allow = ["--allow-import"] if allow_import else []
         popen = subprocess.Popen(
             [*PROGRAM, *(["resume", folder] if unfinished else begin), *allow],
             stdin=subprocess.DEVNULL,

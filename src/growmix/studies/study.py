@@ -176,6 +176,7 @@ def conduct(
     console: Console,
     jobs: int = 1,
     overwrite: bool = False,
+    allow_import: bool = False,
 ) -> Findings:
     """Check, run, and write ``results.json``, ``table.md`` and the figures to a folder.
 
@@ -193,6 +194,8 @@ def conduct(
         Runs at a time.
     overwrite
         Whether runs in the folder may be replaced.
+    allow_import
+        Whether runs may import the blueprint that their configuration names.
 
     Raises
     ------
@@ -211,7 +214,7 @@ def conduct(
     while wave := study.trials(done):
         with (
             console.status(f"{len(wave)} runs to go", spinner="line"),
-            closing(run_trials(wave, jobs=jobs, overwrite=overwrite)) as outcomes,
+            closing(run_trials(wave, jobs=jobs, overwrite=overwrite, allow_import=allow_import)) as outcomes,
         ):
             for outcome in outcomes:
                 done.append(outcome)

@@ -9,12 +9,17 @@ from typing import Any
 
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.report import theory_figures
+from growmix.sealing import write_whole
+from growmix.untrusted import read_json
 
 THEORY = "theory.json"
 BOUNDS = "theory-bounds.png"
 BETWEEN = "theory-tasks.png"
 TRADE_OFF = "theory-trade-off.png"
 MODELS = "theory-models.png"
+
+MOST_THEORY = 64 * 2**20
+"""Bytes of ``theory.json``."""
 
 ALL = (THEORY, BOUNDS, BETWEEN, TRADE_OFF, MODELS)
 
@@ -34,10 +39,8 @@ def write(document: Mapping[str, Any], folder: Path) -> None:
     BadInput
         The folder can't be written.
     """
-    fresh = folder / f".{THEORY}.new"
     try:
-        fresh.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        fresh.replace(folder / THEORY)
+        write_whole(folder / THEORY, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
     except OSError as error:
         raise BadInput(f"out is {str(folder)!r}, which can't be written: {error.strerror or error}") from error
     theory_figures.bounds_over_time(document, folder / BOUNDS)
@@ -64,10 +67,10 @@ def read(folder: Path) -> dict[str, Any]:
         It can't be read.
     """
     file = folder / THEORY
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadCheckpoint(f"{file} can't be read: {error}") from error
+    document = read_json(file, MOST_THEORY)
     if not isinstance(document, dict) or not {"tasks", "rows", "chains", "statements"} <= set(document):
         raise BadCheckpoint(f"{file} is not the theory of a run")
+    statements = document["statements"]
+    if not isinstance(statements, list) or not all(isinstance(sentence, str) for sentence in statements):
+        raise BadCheckpoint(f"{file} has statements that are no sentences")
     return document

@@ -1,0 +1,193 @@
+"""A run's folder that a stranger has made: nothing is read or written elsewhere, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from growmix import experiment, locking
+from growmix.cli import execute, printable
+from growmix.config import RunConfig
+from growmix.errors import BadCheckpoint, GrowmixError
+from growmix.experiment.folder import FILES, FOLDERS, RunFolder
+from growmix.report import events
+from growmix.report.events import read_events
+from growmix.theory import files as theory_files
+
+SHORT = {"stream": "split-digits", "max_steps": 2, "student": False, "likelihood_draws": 0, "frechet_examples": 0}
+VERBS = ("resume", "evaluate", "sample", "theory", "interpolate")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    experiment.run(RunConfig.of({**SHORT, "out": folder}))
+    return folder
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a run that can be changed, not finished by its events."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    log = folder / "events.jsonl"
+    log.write_text("".join(line for line in log.read_text().splitlines(keepends=True) if "run_finished" not in line))
+    return folder
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """What is none of growmix's business."""
+    folder = tmp_path / "victim"
+    (folder / "photos").mkdir(parents=True)
+    (folder / "diary.txt").write_text("dear diary\n")
+    (folder / "photos" / "one.png").write_bytes(b"a picture")
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    return {str(place): place.read_bytes() if place.is_file() else None for place in sorted(folder.rglob("*"))}
+
+
+def remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("name", [*FILES, *FOLDERS])
+def test_no_link_leads_out_of_a_run(
+    name: str, verb: str, run: Path, victim: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    remove(run / name)
+    (run / name).symlink_to(victim if name in FOLDERS else victim / "diary.txt")
+    before = contents(victim)
+    assert execute([verb, str(run)]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("growmix: ") and f"{name} is a symbolic link" in said
+    assert contents(victim) == before
+
+
+@pytest.mark.parametrize("inner", ["progress/task-0", "progress/evaluation", "trade-off/always-seed0"])
+def test_no_link_leads_out_of_a_folder_in_a_run(inner: str, run: Path, victim: Path) -> None:
+    (run / inner).parent.mkdir()
+    (run / inner).symlink_to(victim)
+    before = contents(victim)
+    for verb in VERBS:
+        assert execute([verb, str(run)]) == 2
+    assert contents(victim) == before
+
+
+def test_what_is_to_be_replaced_is_no_way_out_either(run: Path, victim: Path) -> None:
+    for name in ("metrics.json", "theory.json"):
+        (run / f".{name}.new").symlink_to(victim / "diary.txt")
+    before = contents(victim)
+    assert execute(["theory", str(run)]) == 0
+    experiment.run(RunConfig.of({**SHORT, "out": run}), overwrite=True)
+    assert contents(victim) == before
+    assert not list(run.glob(".*"))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("name", ["lock", "events.jsonl", "config.yaml", "metrics.json", "theory.json", "samples.png"])
+def test_a_pipe_is_not_waited_for(name: str, verb: str, run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    remove(run / name)
+    os.mkfifo(run / name)
+    assert execute([verb, str(run)]) == 2
+    assert f"{name} is a device, a socket or a pipe" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["lock", "events.jsonl"])
+def test_a_new_run_does_not_wait_for_a_pipe(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(GrowmixError, match=f"{name} is a device"):
+        experiment.run(RunConfig.of({**SHORT, "out": tmp_path}), overwrite=True)
+
+
+def test_a_run_may_lie_behind_a_link_of_the_users_own(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "latest").symlink_to(run)
+    assert execute(["sample", str(tmp_path / "latest")]) == 0
+    experiment.run(RunConfig.of({**SHORT, "out": tmp_path / "latest"}), overwrite=True)
+    assert (tmp_path / "latest").is_symlink()
+    assert RunFolder(tmp_path / "latest").metrics() == RunFolder(run).metrics()
+
+
+HOSTILE: dict[str, bytes] = {
+    "nested": b"[" * 100_000,
+    "binary": b"\xff\xfe\x00\x9f" * 100,
+    "escapes": json.dumps({"pid": "\x1b]0;mine\x07", "host": 3 * [1], "started": None}).encode(),
+    "huge": json.dumps({"pid": "9" * 3_000, "host": "x", "started": "y"}).encode(),
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+def test_a_lock_may_say_anything(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / locking.LOCK).write_bytes(content)
+    locking.refuse_second(tmp_path)
+    with locking.hold(tmp_path) as notice:
+        assert notice is not None and printable(notice) == notice and len(notice) < 500
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 100_000,
+        b'{"event": "task_started", "index": [1]}',
+        b'{"event": "epoch", "epoch": {}}',
+        b'{"event": ["run_finished"]}',
+        b"\xff\xfe",
+        b"3",
+    ],
+)
+def test_lines_that_no_run_writes_are_passed_over(line: bytes, tmp_path: Path) -> None:
+    own = b'{"event": "task_started", "index": 0}'
+    (tmp_path / "events.jsonl").write_bytes(b"\n".join([own, line, b'{"event": "run_finished"}']))
+    assert [event["event"] for event in read_events(tmp_path / "events.jsonl")] == ["task_started", "run_finished"]
+
+
+def test_a_log_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "events.jsonl").open("wb") as stream:
+        stream.truncate(events.MOST_EVENTS + 1)
+    with pytest.raises(BadCheckpoint, match=r"events\.jsonl has \d+ bytes"):
+        read_events(tmp_path / "events.jsonl")
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "metrics.json": lambda folder: RunFolder(folder).metrics(),
+    "theory.json": theory_files.read,
+}
+THEORY = {"tasks": [], "rows": [], "chains": [], "statements": 7}
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize(
+    "content",
+    [b"[" * 100_000, b"", b"\xff", b"3", b"[[" + b"[],[]," * 2_500_000, json.dumps(THEORY).encode(), None],
+    ids=["nested", "empty", "binary", "number", "many", "statements", "sparse"],
+)
+def test_files_of_a_run_are_read_in_distrust(name: str, content: bytes | None, tmp_path: Path) -> None:
+    with (tmp_path / name).open("wb") as stream:
+        stream.write(content or b"")
+        stream.truncate(6 * 2**30 if content is None else None)
+    if name == "metrics.json" and content is not None and content.startswith(b"{"):
+        assert READERS[name](tmp_path) == THEORY  # of metrics, any are printed
+        return
+    with pytest.raises(BadCheckpoint, match=name):
+        READERS[name](tmp_path)
+
+
+def test_statements_can_not_command_a_terminal(run: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert execute(["theory", str(run)]) == 0
+    document = theory_files.read(run)
+    (run / "theory.json").write_text(json.dumps({**document, "statements": ["\x1b]0;mine\x07 and \ud800 \x9b2J"]}))
+    capfd.readouterr()
+    assert execute(["theory", str(run)]) == 0
+    out = capfd.readouterr().out
+    assert "mine" in out and all(character.isprintable() or character == "\n" for character in out)
