@@ -320,6 +320,49 @@ def test_failed_training_is_not_called_wrong_input(
     assert capsys.readouterr().err == "growmix: the loss is nan\n"
 
 
+@pytest.mark.parametrize("path", ["~no-such-user/x", "x" * 300, "a\0b", ""])
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("run split-digits --out", "out"),
+        ("run split-digits --config", "config"),
+        ("run split-digits --data-root", "data_root"),
+        ("compare split-digits --config", "config"),
+        ("streams --data-root", "data_root"),
+        ("reproduce --list --data-root", "data_root"),
+        ("resume", "DIR"),
+        ("evaluate", "DIR"),
+        ("theory", "DIR"),
+        ("sample", "DIR"),
+        ("sample run --out", "out"),
+        ("interpolate run --out", "out"),
+    ],
+)
+def test_a_path_that_can_not_be_is_named(
+    command: str, name: str, path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute([*command.split(), path]) == WRONG_INPUT
+    said = capsys.readouterr().err
+    assert re.match(rf"growmix: {name} is '.*'?(\.\.\.)?; allowed is a path", said) and said.count("\n") == 1
+    assert files(tmp_path) == set()
+
+
+def test_what_the_system_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "runs")
+
+    monkeypatch.setattr(experiment, "run", full)
+    assert execute(["run", "split-digits"]) == WRONG_INPUT
+    assert capsys.readouterr().err == "growmix: [Errno 28] No space left on device: 'runs'\n"
+
+
+def test_a_data_set_with_a_name_too_long_for_a_file_is_not_found(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["run", "domains", "--tasks", "x" * 300, "--data-root", "."]) == WRONG_INPUT
+    assert "no file" in capsys.readouterr().err
+
+
 # Studies ------------------------------------------------------------------------------------------------------------
 
 

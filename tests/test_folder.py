@@ -7,13 +7,14 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from growmix import experiment, locking
 from growmix.cli import execute, printable
 from growmix.config import RunConfig
-from growmix.errors import BadCheckpoint, GrowmixError
+from growmix.errors import BadCheckpoint, BadInput, GrowmixError
 from growmix.experiment.folder import FILES, FOLDERS, RunFolder
 from growmix.report import events
 from growmix.report.events import read_events
@@ -191,3 +192,15 @@ def test_statements_can_not_command_a_terminal(run: Path, capfd: pytest.CaptureF
     assert execute(["theory", str(run)]) == 0
     out = capfd.readouterr().out
     assert "mine" in out and all(character.isprintable() or character == "\n" for character in out)
+
+
+@pytest.mark.parametrize("path", [5, None, b"run", "", "a\0b", "~no-such-user/x", "x" * 300])
+def test_a_path_that_is_none_is_refused_by_its_name(path: Any) -> None:
+    verbs = (RunFolder, experiment.resume, experiment.reevaluate, experiment.explain, experiment.load_learner)
+    for verb in (*verbs, experiment.load_student):
+        with pytest.raises(BadInput, match=r"^folder is .*; allowed is a path"):
+            verb(path)
+
+
+def test_text_is_a_path_too(finished: Path) -> None:
+    assert len(experiment.load_learner(str(finished)).components) > 0  # type: ignore[arg-type]

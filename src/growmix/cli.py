@@ -20,6 +20,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, U
 from growmix import __version__
 from growmix.config import RUNS, RunConfig, checked_values, read_values, value_kinds, without_none
 from growmix.errors import BadInput, GrowmixError, NonFiniteLoss
+from growmix.paths import check_path
 from growmix.settings import Settings, is_import_path
 
 # What computes is imported where it is used: `growmix --help` should not wait for it.
@@ -132,6 +133,10 @@ app = App(
 )
 
 
+def _path(kind: Any, tokens: Sequence[Any]) -> Path:
+    return check_path(tokens[0].value, (tokens[0].keyword or "DIR").lstrip("-").replace("-", "_"))
+
+
 def _whole(kind: Any, tokens: Sequence[Any]) -> int:
     try:
         return int(tokens[0].value)
@@ -139,8 +144,9 @@ def _whole(kind: Any, tokens: Sequence[Any]) -> int:
         raise ValueError(f"{tokens[0].value!r}; allowed is a whole number") from None
 
 
-ConfigFile = Parameter(group=Group("Run", sort_key=0))
+ConfigFile = Parameter(group=Group("Run", sort_key=0), converter=_path, n_tokens=1)
 InStudy = Parameter(group=Group("Study", sort_key=0))
+ConfigInStudy = Parameter(group=Group("Study", sort_key=0), converter=_path, n_tokens=1)
 CountInStudy = Parameter(group=Group("Study", sort_key=0), converter=_whole, n_tokens=1, allow_leading_hyphen=True)
 FlagInStudy = Parameter(group=Group("Study", sort_key=0), negative=(), show_default=False)
 Overwrite = Parameter(group=Group("Run", sort_key=0), negative=(), show_default=False)
@@ -153,7 +159,8 @@ AllowImport = Parameter(
     "the code of that module.",
 )
 Whole = Parameter(converter=_whole, n_tokens=1, allow_leading_hyphen=True)
-Folder = Annotated[Path, Parameter(name="DIR", help="Folder of a run, what --out was.")]
+Folder = Annotated[Path, Parameter(name="DIR", help="Folder of a run, what --out was.", converter=_path, n_tokens=1)]
+Place = Annotated[Path | None, Parameter(converter=_path, n_tokens=1)]
 
 
 @app.command
@@ -255,7 +262,7 @@ def compare(
     methods: Annotated[str, InStudy] = "all",
     seeds: Annotated[int, CountInStudy] = 3,
     jobs: Annotated[int, CountInStudy] = 1,
-    config: Annotated[Path | None, InStudy] = None,
+    config: Annotated[Path | None, ConfigInStudy] = None,
     overwrite: Annotated[bool, FlagInStudy] = False,
     allow_import: Annotated[bool, AllowImport] = False,
     options: Annotated[StudyOptions, Parameter(name="*")] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
@@ -497,7 +504,7 @@ def sample(
     component: Annotated[int | None, Whole] = None,
     label: Annotated[int | None, Whole] = None,
     n: Annotated[int, Whole] = 10,
-    out: Path | None = None,
+    out: Place = None,
     device: str | None = None,
     allow_import: Annotated[bool, AllowImport] = False,
 ) -> int:
@@ -549,7 +556,7 @@ def interpolate(
     /,
     *,
     steps: Annotated[int, Whole] = 8,
-    out: Path | None = None,
+    out: Place = None,
     device: str | None = None,
     allow_import: Annotated[bool, AllowImport] = False,
 ) -> int:
@@ -614,7 +621,7 @@ def two_unlike(test: TaskData) -> tuple[Tensor, Tensor]:
 
 
 @app.command
-def streams(*, data_root: Path | None = None) -> int:
+def streams(*, data_root: Place = None) -> int:
     """List the streams, what data they need, and whether that is found.
 
     Parameters
@@ -705,6 +712,8 @@ def printable(text: str) -> str:
 
 def _in_own_words(error: CycloptsError) -> str:
     """What cyclopts says, and where it says too little, what is allowed."""
+    if isinstance(error.__cause__, BadInput):  # of an option that is checked while it is read
+        return str(error.__cause__)
     if isinstance(error, UnusedCliTokensError):
         return f"unexpected {' '.join(error.unused_tokens or [])!r}; see {_help_of(error)}"
     if isinstance(error, UnknownOptionError) and "Did you mean" not in str(error):

@@ -171,6 +171,7 @@ def read_values(file: Path) -> dict[str, Any]:
     BadInput
         The file can't be read, is no YAML mapping, or has an unknown key or a wrong value.
     """
+    file = check_path(file, "config")
     try:
         document = yaml.load(file.read_text(encoding="utf-8"), _Loader)
     except OSError as error:

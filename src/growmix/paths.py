@@ -27,11 +27,12 @@ def check_path(value: object, name: str) -> Path:
     """
     if not isinstance(value, (str, os.PathLike)) or value == "":
         raise BadInput(f"{name} is {shown(value)}; allowed is a path")
+    given = shown(str(value) if isinstance(value, Path) else value)
     try:
         path = Path(value).expanduser()
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             path.lstat()
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise BadInput(f"{name} is {shown(value)}; allowed is a path that can be had here ({reason})") from error
+        raise BadInput(f"{name} is {given}; allowed is a path that can be had here ({reason})") from error
     return path

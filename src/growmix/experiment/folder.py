@@ -15,6 +15,7 @@ from typing import Any
 from growmix import locking
 from growmix.config import RunConfig, read_values
 from growmix.errors import BadCheckpoint, BadInput
+from growmix.paths import check_path
 from growmix.report.events import read_events
 from growmix.sealing import remove_folder, write_whole
 from growmix.theory import files as theory_files
@@ -49,6 +50,9 @@ class RunFolder:
     """Where a run lies: what is in it, and how it is written."""
 
     path: Path
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", check_path(self.path, "folder"))
 
     def check(self, overwrite: bool) -> None:
         """See whether a run can be written here, without writing.

@@ -12,6 +12,7 @@ from growmix.experiment.description import describe, quality
 from growmix.experiment.folder import CHECKPOINT, EVALUATION, PROGRESS, STUDENT, RunFolder
 from growmix.experiment.planning import check_theory, load_stream, versions
 from growmix.learner import Learner
+from growmix.paths import check_path
 from growmix.student import Student
 from growmix.theory import files as theory_files
 from growmix.theory.account import account
@@ -42,6 +43,7 @@ def reevaluate(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     DataUnavailable
         The data are not there any more.
     """
+    folder = check_path(folder, "folder")
     config = RunFolder(folder).config()
     learner = load_learner(folder, device=device)
     stream = load_stream(config)
@@ -76,6 +78,7 @@ def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     DataUnavailable
         The data are not there any more.
     """
+    folder = check_path(folder, "folder")
     config = RunFolder(folder).config()
     if (folder / theory_files.THEORY).is_file():
         document = theory_files.read(folder)
@@ -117,9 +120,10 @@ def _student_of(folder: Path, device: str | None) -> Student | None:
 
 def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
     """What a run made, where it was made or on another device."""
-    return baselines.load(folder / CHECKPOINT, RunFolder(folder).config().method, device)
+    run = RunFolder(folder)
+    return baselines.load(run.path / CHECKPOINT, run.config().method, device)
 
 
 def load_student(folder: Path, *, device: str | None = None) -> Student:
     """The student of a run, where it was made or on another device."""
-    return Student.load(folder / CHECKPOINT / STUDENT, device=device)
+    return Student.load(RunFolder(folder).path / CHECKPOINT / STUDENT, device=device)

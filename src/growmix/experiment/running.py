@@ -17,6 +17,7 @@ from growmix.experiment.planning import check_method, load_stream
 from growmix.interrupts import Interrupts
 from growmix.learner import Learner
 from growmix.nets import check_blueprint
+from growmix.paths import check_path
 from growmix.report.reporter import Reporter
 from growmix.training import make_fabric
 
@@ -119,6 +120,7 @@ def resume(
     KeyboardInterrupt, GrowmixError
         As for :func:`run`.
     """
+    folder = check_path(folder, "folder")
     config = RunFolder(folder).config()
     if RunFolder(folder).is_finished():
         return RunFolder(folder).metrics()

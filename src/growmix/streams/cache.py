@@ -19,6 +19,9 @@ from growmix.streams.decoding import Decoded
 VERSION = 1
 """Raised when decoding changes, so that older entries are made anew."""
 
+MOST_OF_NAME = 100
+"""Characters of a source's name in that of a file, which has room for 255; what tells files apart is the digest."""
+
 
 class DecodedCache:
     """A folder with one file for each source of images.
@@ -51,7 +54,7 @@ class DecodedCache:
             Changes whenever the source's content does.
         """
         digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        path = self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)}-{digest}.npz"
+        path = self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)[:MOST_OF_NAME]}-{digest}.npz"
         key = f"{VERSION} {stamp} {source}"
         found = _read(path, key)
         if found is not None:

@@ -204,7 +204,7 @@ def _digits_part(part: Part, column: str | None) -> Decoded:
 def _why_not_in(root: Path, name: str, held: Sequence[str]) -> str | None:
     """Why a data set can't be read from a folder; ``None`` if it can."""
     paths = [root / name / f"{part}.parquet" for part in PARTS]
-    missing = [str(path) for path in paths if not path.is_file()]
+    missing = [str(path) for path in paths if not os.path.isfile(path)]  # whatever the system says of it
     if missing:
         return f"no file {' and no '.join(missing)}{_did_you_mean(name, [*held, DIGITS])}"
     return next((reason for path in paths if (reason := _why_no_parquet(path)) is not None), None)
