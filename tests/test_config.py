@@ -164,6 +164,16 @@ def test_numbers_may_be_spelt_as_yaml_does_not_know_them() -> None:
         (b"[" * 3_000, "is no YAML"),
         (b'stream: "a\\0b"', "stream is 'a"),
         (b"out: !!timestamp 2024-13-45", "is no YAML: month must be in"),
+        (b"supervised: !!bool maybe", "is no YAML"),
+        (b"hidden: !!int ''", "is no YAML"),
+        (b"<<: {hidden: 3}", "<< is no key"),
+        (b"latent: 32\nlatent: 64 # " + b"x" * 2**20, "has more than 1,048,576 bytes"),
+        (b"? [a, b]\n: 1", "is no YAML"),
+        (b"k" * 500 + b": 1", "kkk... is no key"),
+        (b"!" + b"k" * 5_000 + b" 1", "is no YAML: could not determine"),
+        (b"? 0x" + b"f" * 5_000 + b"\n: 1", "a int is no key"),
+        (b"a: &a [1, 2]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases are not allowed"),
+        (b"novelty: " + b"[" * 300 + b"]" * 300, "novelty is .*; allowed is one of"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
@@ -172,12 +182,23 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes, reason: str) -> 
     with pytest.raises(BadInput, match=reason) as caught:
         read_values(file)
     assert str(file) in str(caught.value)
+    assert len(str(caught.value)) < 1_500 and "\n" not in str(caught.value)
+
+
+def test_a_device_without_end_is_no_configuration() -> None:
+    with pytest.raises(BadInput, match="config '/dev/zero' has more than"):
+        read_values(Path("/dev/zero"))
 
 
 @pytest.mark.parametrize("name", ["missing.yaml", ""])
 def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadInput, match="can't be read"):
         read_values(tmp_path / name)
+
+
+def test_a_number_of_eight_digits_does_not_begin_with_naught(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("hidden: 010\nseed: 0\nbeta: 0.5")
+    assert read_values(tmp_path / "config.yaml") == {"hidden": 10, "seed": 0, "beta": 0.5}
 
 
 def test_a_date_is_text(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -15,13 +16,16 @@ from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
-from growmix.errors import BadInput, shown
+from growmix.errors import BadInput, shortened, shown
 from growmix.paths import check_path
 from growmix.settings import Settings, require_whole
 
 LabelSpace = Literal["separate", "shared"]
 
 RUNS = Path("runs")
+
+MOST_YAML = 2**20
+"""Bytes of a configuration: a hundred times what all keys take."""
 """Where runs go that were not told where."""
 
 
@@ -173,14 +177,18 @@ def read_values(file: Path) -> dict[str, Any]:
     """
     file = check_path(file, "config")
     try:
-        document = yaml.load(file.read_text(encoding="utf-8"), _Loader)
+        with file.open("rb") as opened:
+            content = opened.read(MOST_YAML + 1)
     except OSError as error:
         raise BadInput(f"config {str(file)!r} can't be read: {error.strerror}; give a YAML file") from error
+    if len(content) > MOST_YAML:
+        raise BadInput(f"config {str(file)!r} has more than {MOST_YAML:,} bytes; give a YAML file of a run's keys")
+    try:
+        document = yaml.load(content.decode("utf-8"), _Loader)
     except UnicodeDecodeError as error:
         raise BadInput(f"config {str(file)!r} is no text in UTF-8; give a YAML file") from error
-    # beside its own errors: a number of 5,000 digits, 3,000 brackets
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"config {str(file)!r} is no YAML: {' '.join(str(error).split())}") from error
+    except Exception as error:  # yaml's own; of Python for 3,000 brackets; and of any kind for !!bool maybe or !!int ""
+        raise BadInput(f"config {str(file)!r} is no YAML: {shortened(str(error), 300)}") from error
     if document is None:
         return {}
     if not isinstance(document, dict):
@@ -192,8 +200,16 @@ def read_values(file: Path) -> dict[str, Any]:
         raise BadInput(f"config {str(file)!r}: {error}") from error
 
 
+_TEXT_HERE = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge")
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+
+
 class _Loader(yaml.SafeLoader):
-    """YAML without surprises: no key twice, no aliases (which can grow without end), and 1:30 or 2024-01-01 is text."""
+    """YAML without surprises: no key twice, no aliases (which can grow without end), and what reads as text is text.
+
+    In YAML 1.1 the number 1:30 is 90, 010 is 8, 2024-01-01 a date, and what stands under << counts as if it were here.
+    """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -202,17 +218,18 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         met: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in met:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} is there twice", problem_mark=key.start_mark)
-            met.add(str(key.value))
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in met:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{shortened(key.value)} is there twice", problem_mark=key.start_mark
+                )
+            met.add(key.value)
         return super().construct_mapping(node, deep)
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         tag = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
-        if kind is yaml.ScalarNode and (":" in value or tag == "tag:yaml.org,2002:timestamp"):
-            return self.DEFAULT_SCALAR_TAG
-        return tag
+        is_text = tag in _TEXT_HERE or (tag in _NUMBERS and (":" in value or _OCTAL.fullmatch(value)))
+        return self.DEFAULT_SCALAR_TAG if is_text else tag
 
 
 def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -232,7 +249,7 @@ def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:
     checked = {}
     for name, value in values.items():
         if name not in kinds:
-            raise BadInput(f"{name} is no key; {_hint(str(name), kinds)}")
+            raise BadInput(f"{_quoted(name)} is no key; {_hint(_quoted(name), kinds)}")
         checked[name] = _convert(name, value, kinds[name])
     return checked
 
@@ -249,6 +266,10 @@ def without_none(kind: Any) -> Any:
     if get_origin(kind) in (types.UnionType, typing.Union):
         return next(member for member in get_args(kind) if member is not types.NoneType)
     return kind
+
+
+def _quoted(name: object) -> str:
+    return shortened(name) if isinstance(name, str) else shown(name)
 
 
 def _own_names() -> list[str]:
@@ -287,12 +308,12 @@ def _read_as(kind: Any, value: Any) -> Any:
         options come as text, and YAML takes ``2e-3`` for text too.
     """
     is_text = isinstance(value, str)
-    if get_origin(kind) is Literal and value in get_args(kind):
+    if get_origin(kind) is Literal and is_text and value in get_args(kind):
         return value
     if get_origin(kind) is tuple and (is_text or isinstance(value, (list, tuple))):
         return _names(value.split(",") if is_text else value)
-    if kind is bool and (isinstance(value, bool) or str(value).lower() in ("true", "false")):
-        return str(value).lower() == "true"
+    if kind is bool and (isinstance(value, bool) or (is_text and value.lower() in ("true", "false"))):
+        return value if isinstance(value, bool) else value.lower() == "true"
     if kind is int and (is_text or (isinstance(value, Integral) and not isinstance(value, bool))):
         return int(value)
     if kind is float and (is_text or (isinstance(value, Real) and not isinstance(value, bool))):
@@ -319,7 +340,7 @@ def _allowed(kind: Any) -> str:
 
 def _near_choice(value: Any, kind: Any) -> str:
     choices = get_args(kind) if get_origin(kind) is Literal else ()
-    near = difflib.get_close_matches(str(value), choices, n=1)
+    near = difflib.get_close_matches(value, choices, n=1) if isinstance(value, str) else []
     return f"; did you mean {near[0]}?" if near else ""
 
 

@@ -44,7 +44,19 @@ def shown(value: object) -> str:
     ("'mlp'", 100)
     """
     try:
-        text = " ".join(repr(value).split())
+        text = repr(value)
     except Exception:  # a foreign object's own code runs here, and Python itself writes no number of 5,000 digits
         text = f"a {type(value).__name__}"
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return shortened(text)
+
+
+def shortened(text: str, most: int = _LONGEST) -> str:
+    r"""Text in one line, cut where it is longer than so many characters.
+
+    Examples
+    --------
+    >>> shortened("too\\n long", 6)
+    'too...'
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 3]}..."
