@@ -18,7 +18,7 @@ import yaml
 
 from growmix.errors import BadInput, shortened, shown
 from growmix.paths import check_path
-from growmix.settings import Settings, require_whole
+from growmix.settings import MOST_DRAWS, Settings, require_whole
 
 LabelSpace = Literal["separate", "shared"]
 
@@ -62,7 +62,7 @@ class RunConfig:
     student
         Whether a mixture teaches a student at the end.
     likelihood_draws
-        Draws of the code for the test log-likelihood; 0 leaves it out.
+        Draws of the code for the test log-likelihood, at most 10,000; 0 leaves it out.
     likelihood_examples
         Test examples per task that it is measured on, at most.
     frechet_examples
@@ -110,8 +110,8 @@ class RunConfig:
             object.__setattr__(self, name, _convert(name, getattr(self, name), kinds[name]))
         if not isinstance(self.settings, Settings):
             raise BadInput(f"settings is {shown(self.settings)}; give a Settings")
-        whole = {"likelihood_draws": 0, "likelihood_examples": 1, "frechet_examples": 0, "checkpoint_steps": 0}
-        for name, least in whole.items():
+        require_whole(self.likelihood_draws, "likelihood_draws", 0, MOST_DRAWS)
+        for name, least in {"likelihood_examples": 1, "frechet_examples": 0, "checkpoint_steps": 0}.items():
             require_whole(getattr(self, name), name, least)
         if self.frechet_examples == 1:
             raise BadInput("frechet_examples is 1; allowed is 2 or more, since one image has no spread, or 0 for none")

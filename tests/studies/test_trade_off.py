@@ -13,6 +13,9 @@ from growmix.studies.trade_off import TradeOff, counts, with_trade_off
 CONFIG = RunConfig.of({"stream": "split-digits", "threshold": 0.5, "novelty": "ks", "epochs": 2})
 
 
+DOCUMENT = {"followed": False, "tasks": [], "chains": [], "coverage": {}, "student": None}
+
+
 def study(folder: Path, **changes: object) -> TradeOff:
     return TradeOff(RunConfig.of({**CONFIG.to_dict(), **changes}), 4, Request(folder, 1, {}))
 
@@ -55,3 +58,22 @@ def test_of_many_tasks_a_few_numbers_of_components_are_tried() -> None:
 def test_a_sweep_whose_results_can_not_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadCheckpoint, match=r"trade-off.results.json"):
         with_trade_off({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", ["[", "[]", "{}", '{"trade_off": 5}', '{"trade_off": {"points": [1]}}', "[" * 10**5]
+)
+def test_a_sweep_whose_results_are_none_is_named_and_changes_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "trade-off").mkdir()
+    (tmp_path / "trade-off" / "results.json").write_text(content)
+    with pytest.raises(BadCheckpoint, match=r"trade-off.results.json"):
+        with_trade_off(DOCUMENT, tmp_path)
+    assert not (tmp_path / "theory.json").exists()
+
+
+def test_results_too_large_for_a_sweep_are_not_read(tmp_path: Path) -> None:
+    (tmp_path / "trade-off").mkdir()
+    with (tmp_path / "trade-off" / "results.json").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(BadCheckpoint, match="allowed are 67,108,864"):
+        with_trade_off(DOCUMENT, tmp_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -19,6 +18,7 @@ from growmix.studies.thresholds import NOVELTY, ThresholdSearch, novelties
 from growmix.theory import files
 from growmix.theory.account import rank_correlation
 from growmix.theory.statements import statements
+from growmix.untrusted import read_json
 
 NOTES = (
     "Observed: risk on test data by the component that learnt each task, summed over the tasks, after the last one. "
@@ -30,6 +30,10 @@ NOTES = (
 
 MOST_COUNTS = 8
 """Numbers of components that are tried for: of more tasks, these lie evenly between one and all."""
+
+
+MOST_RESULTS = 64 * 2**20
+"""Bytes of ``results.json``."""
 
 
 @final
@@ -119,16 +123,20 @@ def with_trade_off(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     Raises
     ------
     BadCheckpoint
-        The sweep's results can't be read.
+        The sweep's results can't be read or understood.
+    BadInput
+        The run's folder can't be written.
     """
     file = folder / TRADE_OFF / RESULTS
+    results = read_json(file, MOST_RESULTS)
     try:
-        swept = json.loads(file.read_text(encoding="utf-8"))["trade_off"]
-    except (OSError, ValueError, KeyError) as error:
-        raise BadCheckpoint(f"{file} can't be read: {error!r}") from error
-    whole = {**document, "trade_off": swept}
-    whole["statements"] = list(statements(whole))
-    files.write(whole, folder)
+        whole = {**document, "trade_off": results["trade_off"]}
+        whole["statements"] = list(statements(whole))
+        files.write(whole, folder)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # what was read may be anything
+        if isinstance(error, BadInput):
+            raise
+        raise BadCheckpoint(f"{file} can't be understood: {error!r}") from error
     return whole
 
 
