@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -465,6 +468,44 @@ def test_a_stream_with_some_labels_wanting_is_refused_by_what_needs_them_all(
     with pytest.raises(BadInput, match=r"task-2.*has not"):
         experiment.run(config)
     assert list(tmp_path.iterdir()) == []
+
+
+def write_digits(root: Path, test_labels: Sequence[int]) -> None:
+    """A data set of the classes 0 to 3, but with these labels in its test part."""
+    random = np.random.default_rng(0)
+    for part, labels in (("train", [0, 1, 2, 3] * 3), ("test", test_labels)):
+        images = [Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8)) for _ in labels]
+        rows = [{"bytes": png(image), "path": None} for image in images]
+        (root / "odd").mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.table({"image": rows, "label": list(labels)}), root / "odd" / f"{part}.parquet")
+
+
+def png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("tasks", "test_labels", "said"),
+    [
+        ("odd", [0, 5], "task 'odd' has test images of the class odd/5, of which neither it nor a task before"),
+        ("odd/0-1,odd/2-5", [0, 2, 4, 5], "task 'odd/2-5' has test images of the class odd/4, odd/5, of"),
+    ],
+)
+def test_a_test_label_that_is_never_learnt_is_refused_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tasks: str, test_labels: list[int], said: str
+) -> None:
+    monkeypatch.setenv("GROWMIX_CACHE", str(tmp_path / "cache"))
+    write_digits(tmp_path / "data", test_labels)
+    config = RunConfig(stream="domains", tasks=tuple(tasks.split(",")), data_root=tmp_path / "data")
+    config = config.but(out=tmp_path / "run", settings=TINY)
+    with pytest.raises(BadInput) as caught:
+        experiment.run(config)
+    assert str(caught.value).startswith(said)
+    assert not (tmp_path / "run").exists()
+    alone = config.but(settings=TINY.but(supervised=False), student=False, likelihood_draws=0, frechet_examples=0)
+    assert experiment.load_stream(alone).class_names[5] == "odd/5"  # nobody asks for labels there
 
 
 def test_the_examples_behind_a_likelihood_are_those_there_were(

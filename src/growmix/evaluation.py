@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from growmix.data import UNLABELLED, TaskData, as_float
-from growmix.errors import BadInput, NotLearnt, shown
+from growmix.errors import BadInput, NotLearnt, shortened, shown
 from growmix.labels import Names
 from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
 from growmix.metrics.images import ImageScores, PictureScores, ReconstructionScores, image_scores
@@ -32,7 +32,7 @@ from growmix.settings import require_whole
 if TYPE_CHECKING:
     from growmix.learner import Learner, Step
     from growmix.model import Model
-    from growmix.streams import Task
+    from growmix.streams import Stream, Task
     from growmix.student import Student
 
 BATCH = 2_048
@@ -505,6 +505,31 @@ def check_tasks(stream: Any) -> None:
         raise BadInput(f"stream is {shown(stream)}; allowed is a stream, or a list of its tasks")
 
 
+def _labels_to_know(task: Task) -> tuple[int, ...]:
+    """Labels that must have been learnt to evaluate a task."""
+    whole = task.train.y is not None and bool((task.train.y != UNLABELLED).all())
+    return task.classes if whole else task.train.classes()
+
+
+def check_test_labels(stream: Stream) -> None:
+    """Refuse a stream that could be learnt but not evaluated, before hours are spent on the learning.
+
+    Raises
+    ------
+    BadInput
+        A task's test data have a label that no training data up to then have, though all of its own are labelled.
+    """
+    learnt: set[int] = set()
+    for task in stream:
+        learnt.update(task.train.classes())
+        unknown = [stream.class_names[label] for label in _labels_to_know(task) if label not in learnt]
+        if unknown:
+            raise BadInput(
+                f"task {task.name!r} has test images of the class {shortened(', '.join(unknown))}, of which neither "
+                "it nor a task before has training images; add some, or leave the class out (such as 'mnist/0-4')"
+            )
+
+
 def in_labels_of(model: Model, stream: Sequence[Task], learnt: int) -> Sequence[Task]:
     """A stream with the numbers that a model gives its labels.
 
@@ -531,10 +556,8 @@ def in_labels_of(model: Model, stream: Sequence[Task], learnt: int) -> Sequence[
     if by_name and not class_names:
         raise BadInput("the mixture learnt labels that are names, and stream has no class_names to tell its own apart")
     for task in stream[:learnt]:
-        whole = task.train.y is not None and bool((task.train.y != UNLABELLED).all())
-        wanted = task.classes if whole else task.train.classes()
         named = by_name or task.train.names
-        unknown = {class_names[label] if named else label for label in wanted}.difference(known)
+        unknown = {class_names[label] if named else label for label in _labels_to_know(task)}.difference(known)
         if unknown:
             raise BadInput(
                 f"task {task.name!r} has the labels {sorted(unknown)}, which were never learnt; allowed are {known}"

@@ -9,6 +9,7 @@ from growmix import __version__, baselines, streams
 from growmix.config import RunConfig
 from growmix.data import check_task
 from growmix.errors import BadInput
+from growmix.evaluation import check_test_labels
 from growmix.report.reporter import RunPlan
 from growmix.streams import Stream
 from growmix.student import lessons_for
@@ -22,7 +23,7 @@ def load_stream(config: RunConfig) -> Stream:
     Raises
     ------
     BadInput
-        Something in the configuration does not fit the stream, or a task's data can't be learnt.
+        Something in the configuration does not fit the stream, or a task's data can't be learnt, or not evaluated then.
     DataUnavailable
         A data set is not to be had.
     """
@@ -42,6 +43,8 @@ def load_stream(config: RunConfig) -> Stream:
             check_task(task.train, stream.shape)
         except BadInput as error:
             raise BadInput(f"task {task.name!r}: {error}") from error
+    if config.settings.supervised is not False:
+        check_test_labels(stream)
     return stream
 
 
