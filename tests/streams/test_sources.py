@@ -11,7 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
+from growmix import memory
 from growmix.errors import BadInput, DataUnavailable
 from growmix.streams import load
 from growmix.streams.sources import HUB_IDS
@@ -240,8 +243,35 @@ def test_tables_that_are_not_images_and_labels_are_refused(
     assert "has no rows" in broken(make_table([good], [0]).slice(0, 0))
     assert "of type int64" in broken(pa.table({"image": [1], "label": [0]}))
     assert "column 'label' has the type double" in broken(make_table([good], [0.5]))
-    assert "column 'label' has 1 empty rows" in broken(make_table([good, good], [0, None]))
-    assert "label -2" in broken(make_table([good], [-2]))
+    assert "column 'label', row 1 is empty (2 such rows)" in broken(make_table([good] * 3, [0, None, None]))
+    assert "column 'label', row 1 has the label -2" in broken(make_table([good] * 2, [0, -2]))
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.int64(), pa.list_(pa.int64()), pa.struct([("x", pa.binary())])])
+def test_a_column_of_something_else_than_encoded_images_is_refused(
+    broken: Callable[[pa.Table], str], kind: pa.DataType
+) -> None:
+    images = pa.array([{"bytes": None, "path": "0.png"}], pa.struct([("bytes", kind), ("path", pa.string())]))
+    said = broken(pa.table({"image": images, "label": [0]}))
+    assert "column 'image' is of type struct<bytes: " in said and "(binary) and 'path' is needed" in said
+
+
+@pytest.mark.parametrize("name", ["image", "label"])
+def test_a_column_that_is_there_twice_is_refused(
+    broken: Callable[[pa.Table], str], make_table: Callable[..., pa.Table], encode_png: Callable[..., bytes], name: str
+) -> None:
+    table = make_table([encode_png(gray(1), "L")], [0])
+    assert f"has 2 columns '{name}'; one is needed" in broken(table.append_column(name, table[name]))
+
+
+@pytest.mark.parametrize("label", [2**63, 2**64 - 1])
+def test_a_label_beyond_64_bits_does_not_become_one_below_zero(
+    broken: Callable[[pa.Table], str], make_table: Callable[..., pa.Table], encode_png: Callable[..., bytes], label: int
+) -> None:
+    table = make_table([encode_png(gray(1), "L")] * 2, [0, 1])
+    column = table.column_names.index("label")
+    said = broken(table.set_column(column, "label", pa.array([0, label], pa.uint64())))
+    assert f"column 'label', row 1 has the label {label}" in said
 
 
 def test_a_label_that_is_an_id_is_refused_before_a_name_is_made_for_each_below(
@@ -257,12 +287,41 @@ def test_images_that_would_lose_something_are_refused(
     broken: Callable[[pa.Table], str], make_table: Callable[..., pa.Table], encode_png: Callable[..., bytes]
 ) -> None:
     good = encode_png(gray(1), "L")
-    assert "row 1 is not a readable image" in broken(make_table([good, good[:40]], [0, 1]))
+    assert "column 'image', row 1 is not a readable image" in broken(make_table([good, good[:40]], [0, 1]))
     assert "row 0 is not a readable image" in broken(make_table([b"hello"], [0]))
     assert "row 1 holds no image" in broken(make_table([good, None], [0, 1]))
     assert "sizes (4x4, 5x4)" in broken(make_table([good, encode_png(gray(1, 5), "L")], [0, 1]))
     assert "mode 'RGBA'" in broken(make_table([encode_png(gray(1), "RGBA")], [0]))
     assert "mode 'I;16'" in broken(make_table([encode_png(gray(1).astype(np.uint16), "I;16")], [0]))
+
+
+@pytest.mark.parametrize("error", [RuntimeError, NotImplementedError, KeyError, MemoryError])
+def test_whatever_a_format_says_of_damage_names_the_row(
+    broken: Callable[[pa.Table], str],
+    make_table: Callable[..., pa.Table],
+    encode_png: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[Exception],
+) -> None:
+    def damaged(self: Image.Image) -> None:
+        raise error("broken\nfor ever " + "and ever " * 100)
+
+    table = make_table([encode_png(gray(1), "L")], [0])
+    monkeypatch.setattr(PngImageFile, "load", damaged)
+    said = broken(table)
+    assert "column 'image', row 0 is not a readable image (" in said
+    assert "\n" not in said and len(said) < 400
+
+
+def test_images_are_not_decoded_where_there_is_no_room_for_all(
+    broken: Callable[[pa.Table], str],
+    make_table: Callable[..., pa.Table],
+    encode_png: Callable[..., bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 20 * 2**20)
+    table = make_table([encode_png(gray(1, 3_000, 3_000), "L")] * 12, [0] * 12)  # 100 KB on the disk
+    assert "column 'image': 12 images of shape (1, 3000, 3000) needs about 103.0 MiB of memory" in broken(table)
 
 
 def test_gray_among_colour_is_repeated_and_palettes_are_looked_up(

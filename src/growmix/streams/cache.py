@@ -16,7 +16,7 @@ import numpy as np
 from growmix.paths import check_path
 from growmix.streams.decoding import Decoded
 
-VERSION = 1
+VERSION = 2
 """Raised when decoding changes, so that older entries are made anew."""
 
 MOST_OF_NAME = 100

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -12,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from growmix.data import UNLABELLED
-from growmix.errors import BadInput
+from growmix.data import UNLABELLED, Shape
+from growmix.errors import BadInput, shortened
+from growmix.memory import require_room
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]
@@ -21,6 +25,12 @@ Labels: TypeAlias = npt.NDArray[np.int64]
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "fine_label")
 """Names by which the Hub's data sets call these columns, the first that is there."""
+
+_GRAY = ("L", "1")
+_COLOUR = ("RGB", "P")
+"""Modes of Pillow's that lose nothing as bytes in one channel, and in three."""
+
+_ALLOWED_LABELS = "labels are whole numbers from 0 on, or -1 for unlabelled"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +56,7 @@ def columns_of(names: list[str], place: str, image: str | None = None) -> tuple[
     Raises
     ------
     BadInput
-        If either is missing.
+        If either is missing, or there twice.
 
     Examples
     --------
@@ -59,7 +69,10 @@ def columns_of(names: list[str], place: str, image: str | None = None) -> tuple[
     for wanted in (IMAGE_COLUMNS if image is None else (image,), LABEL_COLUMNS):
         column = next((name for name in wanted if name in names), None)
         if column is None:
-            raise BadInput(f"{place} has the columns {', '.join(names)}; {' or '.join(map(repr, wanted))} is needed")
+            held = shortened(", ".join(names), 300)
+            raise BadInput(f"{place} has the columns {held}; {' or '.join(map(repr, wanted))} is needed")
+        if names.count(column) > 1:
+            raise BadInput(f"{place} has {names.count(column)} columns {column!r}; one is needed")
         found.append(column)
     return found[0], found[1]
 
@@ -70,7 +83,7 @@ def decode(table: Any, place: str, image: str | None = None) -> Decoded:
     Parameters
     ----------
     table
-        A ``pyarrow.Table`` with a column of structs ``{bytes, path}`` and one of integer labels.
+        A ``pyarrow.Table`` with a column of structs ``{bytes, path}`` and one of labels, whole numbers.
     place
         Where it comes from, for messages.
     image
@@ -84,62 +97,87 @@ def decode(table: Any, place: str, image: str | None = None) -> Decoded:
     Raises
     ------
     BadInput
-        A column is missing or of another type; there is no row; an image can't be read, is of a mode that
-        would lose something (transparency, 16 bits), or differs in size from the others.
+        A column is missing, there twice or of another type; there is no row; a label or an image is missing; an image
+        can't be read, is of a mode that would lose something (transparency, 16 bits), or differs in size from the
+        others; or there is too little memory for all.
     """
     image_column, label_column = columns_of(table.column_names, place, image)
     if table.num_rows == 0:
         raise BadInput(f"{place} has no rows; at least one is needed")
-    encoded = _encoded(table[image_column], place, image_column)
-    images = [_image(each, place, row) for row, each in enumerate(encoded)]
-    sizes = {image.shape[:2] for image in images}
-    if len(sizes) > 1:
-        some = ", ".join(f"{height}x{width}" for height, width in sorted(sizes)[:4])
-        raise BadInput(f"{place} has images of {len(sizes)} sizes ({some}); all images of a data set must be alike")
-    if len({image.ndim for image in images}) > 1:
-        images = [image if image.ndim == 3 else np.stack([image] * 3, axis=-1) for image in images]
-    x = np.stack(images)
-    x = x[:, None] if x.ndim == 3 else np.ascontiguousarray(x.transpose(0, 3, 1, 2))
-    return Decoded(x, _labels(table[label_column], place, label_column))
+    labels = _labels(table[label_column], f"{place}: column {label_column!r}")
+    place = f"{place}: column {image_column!r}"
+    encoded = _encoded(table[image_column], place)
+    shape = _shape_of_all(encoded, place)
+    require_room(table.num_rows * math.prod(shape), f"{place}: {table.num_rows} images of shape {shape}")
+    x = np.empty((table.num_rows, *shape), np.uint8)
+    for row, each in enumerate(encoded):
+        pixels = _pixels(each, place, row)
+        if pixels.shape[0] > shape[0] or pixels.shape[1:] != shape[1:]:
+            raise BadInput(f"{place}, row {row} is an image of another size or mode than it says itself")
+        x[row] = pixels
+    return Decoded(x, labels)
 
 
-def _encoded(column: Any, place: str, name: str) -> list[bytes | None]:
+def _labels(column: Any, place: str) -> Labels:
+    if not pa.types.is_integer(column.type):
+        raise BadInput(f"{place} has the type {shortened(str(column.type))}; {_ALLOWED_LABELS}")
+    if column.null_count:
+        row = column.is_null().index(True).as_py()
+        raise BadInput(f"{place}, row {row} is empty ({column.null_count} such rows); {_ALLOWED_LABELS}")
+    labels = column.to_numpy()
+    wrong = np.flatnonzero((labels < UNLABELLED) | (labels > np.iinfo(np.int64).max))  # as uint64 has them
+    if len(wrong):
+        raise BadInput(f"{place}, row {wrong[0]} has the label {labels[wrong[0]]}; {_ALLOWED_LABELS}")
+    return np.asarray(labels, dtype=np.int64)
+
+
+def _encoded(column: Any, place: str) -> Any:
     kind = column.type
-    if not pa.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
-        raise BadInput(f"{place}: column {name!r} is of type {kind}; a struct of encoded 'bytes' and 'path' is needed")
-    encoded: list[bytes | None] = pc.struct_field(column, "bytes").to_pylist()
-    return encoded
+    index = kind.get_field_index("bytes") if pa.types.is_struct(kind) else -1
+    if index < 0 or not (
+        pa.types.is_binary(kind.field(index).type) or pa.types.is_large_binary(kind.field(index).type)
+    ):
+        raise BadInput(
+            f"{place} is of type {shortened(str(kind))}; a struct of encoded 'bytes' (binary) and 'path' is needed"
+        )
+    return pc.struct_field(column, "bytes")
 
 
-def _image(encoded: bytes | None, place: str, row: int) -> Bytes:
-    if encoded is None:
-        raise BadInput(f"{place}: row {row} holds no image; the encoded image must be in the file itself")
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            image.load()
-            if image.mode in ("L", "RGB") and "transparency" not in image.info:
-                return np.asarray(image)
-            if image.mode == "1":
-                return np.asarray(image.convert("L"))
-            if image.mode == "P" and "transparency" not in image.info:
-                return np.asarray(image.convert("RGB"))
-            mode = image.mode
-    # Pillow answers a broken PNG with SyntaxError.
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise BadInput(f"{place}: row {row} is not a readable image ({error})") from error
+def _shape_of_all(encoded: Any, place: str) -> Shape:
+    """Channels, height and width of all images as their headers tell, so that nothing is decoded in vain."""
+    shapes: set[Shape] = set()
+    for row, each in enumerate(encoded):
+        with _opened(each, place, row) as image:
+            shapes.add((1 if image.mode in _GRAY else 3, image.height, image.width))
+    sizes = sorted({shape[1:] for shape in shapes})
+    if len(sizes) > 1:
+        some = ", ".join(f"{height}x{width}" for height, width in sizes[:4])
+        raise BadInput(f"{place} has images of {len(sizes)} sizes ({some}); all images of a data set must be alike")
+    return max(shapes)
+
+
+def _pixels(encoded: Any, place: str, row: int) -> Bytes:
+    """Bytes ``(1 or 3, height, width)``."""
+    with _opened(encoded, place, row) as image:
+        image.load()
+        mode = image.mode
+        if mode in (*_GRAY, *_COLOUR) and "transparency" not in image.info:
+            pixels = np.asarray(image.convert("L" if mode in _GRAY else "RGB"))
+            return pixels[None] if mode in _GRAY else pixels.transpose(2, 0, 1)
     raise BadInput(
-        f"{place}: row {row} is an image of mode {mode!r} or with transparency; "
+        f"{place}, row {row} is an image of mode {mode!r} or with transparency; "
         "allowed are opaque images of 8 bits a channel, gray or RGB"
     )
 
 
-def _labels(column: Any, place: str, name: str) -> Labels:
-    if not pa.types.is_integer(column.type) or column.null_count:
-        what = f"{column.null_count} empty rows" if column.null_count else f"the type {column.type}"
-        raise BadInput(f"{place}: column {name!r} has {what}; labels are integers, with -1 for unlabelled")
-    labels: Labels = column.to_numpy().astype(np.int64)
-    if int(labels.min()) < UNLABELLED:
-        raise BadInput(
-            f"{place}: column {name!r} has the label {labels.min()}; labels are 0 or above, or -1 for unlabelled"
-        )
-    return labels
+@contextmanager
+def _opened(encoded: Any, place: str, row: int) -> Iterator[Image.Image]:
+    """An image of which the header was read; what goes wrong within is a matter of that row."""
+    content = encoded.as_py()
+    if content is None:
+        raise BadInput(f"{place}, row {row} holds no image; the encoded image must be in the file itself")
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            yield image
+    except Exception as error:  # of any kind: each format of Pillow's answers damage with its own
+        raise BadInput(f"{place}, row {row} is not a readable image ({shortened(str(error))})") from error
