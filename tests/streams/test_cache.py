@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from growmix import memory
+from growmix.errors import BadInput
 from growmix.streams import cache, load, sources
 from growmix.streams.decoding import Decoded
 
@@ -51,6 +53,24 @@ def test_a_second_start_decodes_nothing_and_gives_the_same(
     assert torch.equal(images(root), first)
     assert len(decoded_places) == 2
     assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_what_is_kept_is_not_read_where_there_is_no_room(
+    root: Path, decoded_places: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images(root)
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "available", lambda: 1_000)
+    with pytest.raises(BadInput, match=r"kept decoded in .*mnist-train.* needs about .* of memory"):
+        images(root)
+    assert len(decoded_places) == 2
+
+
+def test_a_name_too_long_for_a_file_is_cut(tmp_path: Path, decoded_places: list[str]) -> None:
+    made = Decoded(np.zeros((1, 1, 2, 2), np.uint8), np.zeros(1, np.int64))
+    for source in ("one", "other", "one"):
+        cache.DecodedCache(tmp_path).fetch("x" * 300, source, "stamp", lambda: made)
+    assert len(entries(tmp_path)) == 2
 
 
 def test_a_set_that_many_tasks_use_is_decoded_once(root: Path, tmp_path: Path, decoded_places: list[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from growmix import memory
 from growmix.data import TaskData
 from growmix.errors import BadInput
 from growmix.streams import available, load
@@ -307,3 +308,18 @@ def test_real_data_take_the_place_of_what_is_missing(data_root: Path) -> None:
     assert stream.shape == (3, 32, 32)
     assert int((labels_of(stream[2].train) >= 0).sum()) == 20
     assert len(stream.notes) == 5
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        ("digits@size256", r"task 'digits@size256': 1437 images of shape \(1, 256, 256\) needs about"),
+        ("digits,digits/0@size200", r"task 'digits', brought to the shape \(1, 200, 200\) of the largest: 1437 images"),
+    ],
+)
+def test_a_stream_that_does_not_fit_into_memory_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tasks: str, said: str
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 50 * 2**20)
+    with pytest.raises(BadInput, match=said):
+        load("domains", tasks=tasks)

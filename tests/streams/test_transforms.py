@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from torch import Tensor
 
+from growmix import memory
 from growmix.errors import BadInput
 from growmix.streams import transforms
 
@@ -151,6 +152,37 @@ def test_many_images_give_what_each_gives_alone() -> None:
     x = torch.randint(0, 256, (transforms.CHUNK + 3, 3, 5, 4), dtype=torch.uint8)
     for text in ("rotate30", "gray", "size6"):
         assert torch.equal(run(text, x)[-1], run(text, x[-1:])[0])
+
+
+def test_large_images_are_floats_a_few_at_a_time_and_come_out_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randint(0, 256, (7, 3, 20, 16), dtype=torch.uint8)
+    whole = [run(text, x) for text in ("rotate30", "size6", "size33")]
+    monkeypatch.setattr(transforms, "MOST_FLOATS", 2 * 3 * 20 * 16)
+    for text, expected in zip(("rotate30", "size6", "size33"), whole, strict=True):
+        assert torch.equal(run(text, x), expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("size256", "100 images of shape (3, 256, 256) needs about"),
+        ("rotate30", "'rotate30' of 100 images needs about"),
+        ("invert", "'invert' of 100 images needs about"),
+    ],
+)
+def test_memory_is_asked_for_before_images_are_made(monkeypatch: pytest.MonkeyPatch, text: str, said: str) -> None:
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "available", lambda: 100 * 3 * 28 * 28 - (text != "size256"))
+    with pytest.raises(BadInput) as caught:
+        run(text, torch.zeros(100, 3, 28, 28, dtype=torch.uint8))
+    assert said in str(caught.value)
+
+
+def test_three_channels_are_asked_for_as_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "available", lambda: 2 * 28 * 28)
+    with pytest.raises(BadInput, match="three channels for 1 images"):
+        run("rgb", torch.zeros(1, 1, 28, 28, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from growmix.errors import BadInput
+from growmix.memory import require_room
 from growmix.paths import check_path
 from growmix.streams.decoding import Decoded
 
@@ -52,6 +54,11 @@ class DecodedCache:
             What the entry belongs to, such as a file's absolute path.
         stamp
             Changes whenever the source's content does.
+
+        Raises
+        ------
+        BadInput
+            There is too little memory for what is kept, or whatever ``decode`` raises.
         """
         digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         path = self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)[:MOST_OF_NAME]}-{digest}.npz"
@@ -92,7 +99,10 @@ def _read(path: Path, key: str) -> Decoded | None:
         with np.load(path, allow_pickle=False) as stored:
             if bytes(stored["key"]) != bytes(_key_bytes(key)):
                 return None
+            require_room(path.stat().st_size, f"what is kept decoded in {path}")
             x, y = stored["x"], stored["y"]
+    except BadInput:
+        raise
     except Exception:  # a torn or foreign file makes numpy, zipfile and zlib say many things, all meaning: no entry
         return None
     fits = x.dtype == np.uint8 and x.ndim == 4 and y.dtype == np.int64 and y.shape == x.shape[:1]

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from torch import Tensor
 
 from growmix.data import Shape, TaskData
+from growmix.errors import BadInput
 from growmix.streams import transforms
 from growmix.streams.stream import Task
 
@@ -23,13 +24,15 @@ def one_shape(tasks: Mapping[str, Task]) -> tuple[dict[str, Task], tuple[str, ..
     -------
     tasks, notes
         In the same order, and one line for each kind of image to which something was done.
+
+    Raises
+    ------
+    BadInput
+        There is too little memory; the message names the task.
     """
     shapes = [shape for task in tasks.values() for data in (task.train, task.test) for shape in _shapes(data).values()]
     goal: Shape = (max(s[0] for s in shapes), max(s[1] for s in shapes), max(s[2] for s in shapes))
-    fitted = {
-        name: Task(task.name, _fit_all(task.train, goal), _fit_all(task.test, goal), task.classes)
-        for name, task in tasks.items()
-    }
+    fitted = {name: _fit_task(task, goal) for name, task in tasks.items()}
     return fitted, tuple(note for task in tasks.values() for note in _notes(task, goal))
 
 
@@ -40,6 +43,13 @@ def _shapes(data: TaskData) -> dict[str, Shape]:
     return {", sources": data.shape, ", targets": data.target_shape}
 
 
+def _fit_task(task: Task, goal: Shape) -> Task:
+    try:
+        return Task(task.name, _fit_all(task.train, goal), _fit_all(task.test, goal), task.classes)
+    except BadInput as error:
+        raise BadInput(f"task {task.name!r}, brought to the shape {goal} of the largest: {error}") from error
+
+
 def _fit_all(data: TaskData, goal: Shape) -> TaskData:
     return TaskData(_fit(data.x, goal), data.y, None if data.target is None else _fit(data.target, goal))
 
@@ -48,7 +58,7 @@ def _fit(images: Tensor, goal: Shape) -> Tensor:
     channels, height, width = goal
     images = transforms.resize(images, height, width)
     # Resized first: one channel is a third of the work of three.
-    return images if images.shape[1] == channels else images.repeat(1, channels // images.shape[1], 1, 1)
+    return images if images.shape[1] == channels else transforms.rgb(images)
 
 
 def _notes(task: Task, goal: Shape) -> Iterator[str]:

@@ -11,6 +11,7 @@ import torch
 
 from growmix.data import UNLABELLED, TaskData
 from growmix.errors import BadInput
+from growmix.memory import require_room
 from growmix.streams import catalogue, transforms
 from growmix.streams.cache import DecodedCache
 from growmix.streams.catalogue import LabelSpace
@@ -88,7 +89,7 @@ def load(
         Unknown stream, transform or label space; task names missing, not wanted or not understood; classes
         that a data set does not have; pairs beside tasks without, or of images of unlike size; a replacement of what
         the stream does not use; examples or labels of a number that is not allowed; a file that is not a table of
-        images and labels.
+        images and labels; more than fits into memory.
     DataUnavailable
         Data sets can't be had; the message names all of them, where each was looked for, and how to replace one.
         Raised before anything is decoded.
@@ -234,10 +235,14 @@ def _rows(spec: TaskSpec, data_set: DataSet, selection: Selection) -> tuple[Inte
 
 def _images(spec: TaskSpec, parts: Sequence[Decoded], rows: Integers) -> list[torch.Tensor]:
     """Images of each kind that the task has, transformed; only the rows asked for are touched."""
-    return [
-        transforms.apply(each.transforms, torch.from_numpy(part.x[rows]))
-        for each, part in zip(spec.images, parts, strict=True)
-    ]
+    made = []
+    try:
+        for each, part in zip(spec.images, parts, strict=True):
+            require_room(len(rows) * part.x[:1].nbytes, f"{len(rows)} images of {each.text!r}")
+            made.append(transforms.apply(each.transforms, torch.from_numpy(part.x[rows])))
+    except BadInput as error:
+        raise BadInput(f"task {spec.name!r}: {error}") from error
+    return made
 
 
 def _global(y: Integers, first_label: int) -> Integers:

@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from growmix.errors import BadInput, DataUnavailable
+from growmix.memory import require_room
 from growmix.paths import check_path
 from growmix.streams.cache import DecodedCache
 from growmix.streams.decoding import Decoded, columns_of, decode
@@ -39,6 +40,9 @@ a new one is a new row."""
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
 """What reading a damaged Parquet file raises; a name in it that is no UTF-8 is a ValueError."""
+
+BYTES_OF_ROW = 32
+"""That any row takes in memory, however well a file packs them."""
 
 STAND_INS = {"svhn": "mnist_m"}
 """What is nearest in kind to a data set that is hard to come by."""
@@ -237,6 +241,8 @@ def _in_folder(name: str, folder: Path, cache: DecodedCache) -> Source:
 def _read_parquet(name: str, path: Path, column: str | None) -> Decoded:
     try:
         with pq.ParquetFile(path) as file:
+            rows = file.metadata.num_rows
+            require_room(rows * BYTES_OF_ROW, f"{path} with {rows:,} rows")
             table = file.read(columns=list(columns_of(file.schema_arrow.names, str(path), column)))
     except BadInput:
         raise

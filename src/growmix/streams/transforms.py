@@ -14,9 +14,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from growmix.errors import BadInput
+from growmix.memory import require_room
 
 CHUNK = 4096
-"""Images that are turned into floats at a time: 60,000 colour images would take a gigabyte at once."""
+MOST_FLOATS = 2**26
+"""Images, and numbers in them, that are floats at a time: 60,000 colour images would take a gigabyte at once."""
 
 MAX_SIDE = 1024
 """Largest side that ``sizeN`` makes; beyond it a slip of the keyboard fills the memory."""
@@ -45,7 +47,14 @@ class Transform:
     number: int = 0
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Transform all images at once."""
+        """Transform all images at once.
+
+        Raises
+        ------
+        BadInput
+            There is too little memory for another copy of them, or they are not as the transform needs them.
+        """
+        require_room(images.nbytes, f"transform {self.text!r} of {len(images)} images")
         return self.kind.apply(images, self.number)
 
 
@@ -89,7 +98,11 @@ def rotate(images: Tensor, degrees: int) -> Tensor:
     # The grid says where each output pixel comes from, in units of half a side: hence the ratio of the sides.
     turn = torch.tensor([[[cos, -sin * height / width, 0.0], [sin * width / height, cos, 0.0]]])
     grid = F.affine_grid(turn, [1, 1, height, width], align_corners=False)
-    return _in_chunks(images, lambda part: F.grid_sample(part, grid.expand(len(part), -1, -1, -1), align_corners=False))
+    return _in_chunks(
+        images,
+        (height, width),
+        lambda part: F.grid_sample(part, grid.expand(len(part), -1, -1, -1), align_corners=False),
+    )
 
 
 def permute(images: Tensor, seed: int) -> Tensor:
@@ -132,7 +145,7 @@ def rgb(images: Tensor) -> Tensor:
     Raises
     ------
     BadInput
-        If there are neither one nor three channels.
+        If there are neither one nor three channels, or too little memory for three.
 
     Examples
     --------
@@ -144,11 +157,17 @@ def rgb(images: Tensor) -> Tensor:
         return images
     if channels != 1:
         raise BadInput(f"transform 'rgb' got images of {channels} channels; allowed are 1 and 3")
+    require_room(3 * images.nbytes, f"three channels for {len(images)} images")
     return images.repeat(1, 3, 1, 1)
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
     """Scale bilinearly, with antialiasing when images become smaller.
+
+    Raises
+    ------
+    BadInput
+        There is too little memory.
 
     Examples
     --------
@@ -157,7 +176,11 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
     """
     if tuple(images.shape[-2:]) == (height, width):
         return images
-    return _in_chunks(images, lambda part: F.interpolate(part, (height, width), mode="bilinear", antialias=True))
+    return _in_chunks(
+        images,
+        (height, width),
+        lambda part: F.interpolate(part, (height, width), mode="bilinear", antialias=True),
+    )
 
 
 def parse(text: str) -> Transform:
@@ -201,10 +224,17 @@ def apply(transforms: Sequence[Transform], images: Tensor) -> Tensor:
     return images.contiguous()
 
 
-def _in_chunks(images: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply a function of floats in 0..255 to bytes, and round."""
-    parts = (function(part.float()).round_().clamp_(0, 255).to(torch.uint8) for part in images.split(CHUNK))
-    return torch.cat(list(parts))
+def _in_chunks(images: Tensor, size: tuple[int, int], function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Apply a function of floats in 0..255 to bytes, and round; it makes images of that height and width."""
+    made = (*images.shape[:2], *size)
+    each = max(math.prod(made[1:]), math.prod(images.shape[1:]))
+    rows = max(1, min(CHUNK, len(images), MOST_FLOATS // each))
+    # all as bytes, and as floats (of four bytes) one chunk before and after
+    require_room(math.prod(made) + 8 * rows * each, f"{len(images)} images of shape {made[1:]}")
+    result = torch.empty(made, dtype=torch.uint8)
+    for part, into in zip(images.split(rows), result.split(rows), strict=True):
+        into.copy_(function(part.float()).round_().clamp_(0, 255))
+    return result
 
 
 KINDS: dict[str, Kind] = {
