@@ -143,6 +143,23 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
     >>> task.x.shape, task.classes()
     (torch.Size([6, 1, 8, 8]), (0, 1))
     """
+    task = check_data(data, shape)
+    n = len(task)
+    if n < MIN_EXAMPLES:
+        raise BadInput(f"data has {n} example{'s' * (n != 1)}; learning needs at least {MIN_EXAMPLES}")
+    if bool((task.x == task.x[:1]).all()):
+        raise BadInput(f"all {n} images in data are alike; there is nothing to learn from one image")
+    return task
+
+
+def check_data(data: Any, shape: Shape | None = None) -> TaskData:
+    """The same for what is only looked at, such as test data: one image may be all, and all may be alike.
+
+    Raises
+    ------
+    BadInput
+        As for :func:`check_task`, but for how many there are and how unlike.
+    """
     x, y, target, names = _parts(data, shape)
     images = check_images(x, shape)
     n = images.shape[0]
@@ -155,10 +172,6 @@ def check_task(data: Any, shape: Shape | None = None) -> TaskData:
     targets = None if target is None else check_targets(target, images)
     if labels is not None and targets is not None:
         raise BadInput("data has labels and targets; pairs of images are learnt without labels: leave y out")
-    if n < MIN_EXAMPLES:
-        raise BadInput(f"data has {n} example{'s' * (n != 1)}; learning needs at least {MIN_EXAMPLES}")
-    if bool((images == images[:1]).all()):
-        raise BadInput(f"all {n} images in data are alike; there is nothing to learn from one image")
     return TaskData(images, labels, targets, names)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -251,6 +253,25 @@ def test_a_repeated_task_is_held_once_in_memory(made_root: Path) -> None:
         ({"name": "domains", "tasks": "../digits"}, "not understood"),
         ({"name": "split-digits", "label_space": "common"}, "'separate' and 'shared'"),
         ({"name": "split-digits", "seed": -1}, "seed is -1"),
+        ({"name": ["x"]}, "unknown stream ['x'] (known: split-digits, "),
+        ({"name": None}, "unknown stream None"),
+        ({"name": "x" * 5_000}, "xxx... (known: split-digits, "),
+        ({"name": "domains", "tasks": 5}, "tasks is 5; stream 'domains' needs one or more task names"),
+        ({"name": "domains", "tasks": [1]}, "tasks is [1]; stream"),
+        ({"name": "domains", "tasks": "digits" + "@" * 5_000}, "@@@...: unknown transform ''"),
+        ({"name": "split-digits", "seed": "a"}, "seed is 'a'; allowed is a whole number of 0 or more"),
+        ({"name": "split-digits", "seed": 1.5}, "seed is 1.5"),
+        ({"name": "split-digits", "seed": None}, "seed is None"),
+        ({"name": "split-digits", "train_examples": "5"}, "train_examples is '5'; allowed is a whole number of 4"),
+        ({"name": "split-digits", "label_fraction": np.eye(40)}, "label_fraction is array"),
+        ({"name": "split-digits", "label_space": np.eye(2)}, "label_space is array"),
+        ({"name": "split-digits", "data_root": 5}, "data_root is 5; allowed is a path"),
+        ({"name": "split-digits", "data_root": ""}, "data_root is ''; allowed is a path"),
+        ({"name": "split-digits", "data_root": "~no-such-user/x"}, "data_root is '~no-such-user/x'"),
+        ({"name": "split-digits", "cache_dir": 5}, "cache_dir is 5; allowed is a path"),
+        ({"name": "split-digits", "replace": 5}, "replace is 5; allowed is a mapping, or a list of NAME=OTHER"),
+        ({"name": "split-digits", "replace": None}, "replace is None"),
+        ({"name": "split-digits", "replace": [5]}, "replace is 5; allowed is NAME=OTHER"),
         (
             {"name": "msc", "replace": ["fashion_mnist=mnist"]},
             "replace is 'fashion_mnist=mnist', but stream 'msc' does not use 'fashion_mnist'; allowed is to replace "
@@ -265,6 +286,17 @@ def test_a_wrong_name_is_named_with_what_is_allowed(call: dict[str, object], sai
         load(**call)  # type: ignore[arg-type]
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_task_of_which_nothing_can_be_learnt_is_refused(
+    tmp_path: Path, make_table: Callable[..., pa.Table], encode_png: Callable[..., bytes]
+) -> None:
+    (tmp_path / "few").mkdir()
+    images = [encode_png(np.full((4, 4), value, dtype=np.uint8), "L") for value in (0, 1, 2)]
+    for part in ("train", "test"):
+        pq.write_table(make_table(images, [0, 0, 0]), tmp_path / "few" / f"{part}.parquet")
+    with pytest.raises(BadInput, match="task 'few': data has 3 examples; learning needs at least 4"):
+        load("domains", tasks="few", data_root=tmp_path)
 
 
 def test_every_row_of_the_catalogue_says_what_it_needs() -> None:

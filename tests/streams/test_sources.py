@@ -329,11 +329,11 @@ def test_gray_among_colour_is_repeated_and_palettes_are_looked_up(
 ) -> None:
     (tmp_path / "mixed").mkdir()
     colour = np.random.default_rng(0).integers(0, 2, (4, 4, 3), dtype=np.uint8) * 255
-    images = [encode_png(gray(9), "L"), encode_png(colour, "RGB"), encode_png(colour, "P")]
+    images = [encode_png(gray(9), "L"), encode_png(colour, "RGB"), encode_png(colour, "P"), encode_png(gray(0), "1")]
     for part in ("train", "test"):
-        pq.write_table(make_table(images, [0, 1, 1]), tmp_path / "mixed" / f"{part}.parquet")
+        pq.write_table(make_table(images, [0, 1, 1, 0]), tmp_path / "mixed" / f"{part}.parquet")
     x = load("domains", tasks="mixed", data_root=tmp_path)[0].test.x
-    assert x.shape == (3, 3, 4, 4)
+    assert x.shape == (4, 3, 4, 4)
     assert torch.equal(x[0], torch.full((3, 4, 4), 9, dtype=torch.uint8))
     assert np.array_equal(x[1].permute(1, 2, 0).numpy(), colour)
     assert torch.equal(x[1], x[2])

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +15,10 @@ RANDOM = np.random.default_rng(0)
 X = RANDOM.random((6, 1, 8, 8)).astype(np.float32)
 Y = np.array([0, 1, 0, 1, -1, 0])
 COLOUR = RANDOM.random((6, 3, 8, 8)).astype(np.float32)
+
+
+def labelled(y: np.ndarray) -> torch.utils.data.TensorDataset:
+    return torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
 
 
 def test_arrays_come_back_as_given() -> None:
@@ -110,8 +117,18 @@ def test_a_stream_is_a_sequence_and_a_slice_of_it_a_stream() -> None:
             {"night": (X, COLOUR, X, COLOUR[..., :4])},
             "'night', test data: the pairs have sources and targets of unlike",
         ),
-        ({"night": (X, COLOUR, X, Y)}, "'night', test data: the targets of the pairs: x"),
-        ({"night": (X, Y, X, COLOUR)}, "'night', test data: y has shape (6, 3, 8, 8)"),
+        ({"night": (X, COLOUR, X, Y)}, "'night' has targets in one part only"),
+        ({"night": (X, Y, X, COLOUR)}, "'night' has targets in one part only"),
+        ({"night": (X, COLOUR, X, COLOUR[..., 0, 0, 0])}, "'night', test data: y is of type torch.float32"),
+        (
+            {"night": (labelled(Y), None, X, Y)},
+            "'night', training data: data is a pair of x and None, but x has labels",
+        ),
+        ({"night": (labelled(Y), {5})}, "'night', test data: data is a set"),
+        (5, "tasks is 5; allowed is a list of tasks"),
+        (None, "tasks is None"),
+        ("night", "tasks is 'night'"),
+        ([5], "'task-1' is a int"),
         ({"day": (X, COLOUR, X, COLOUR), "night": (X, X)}, "'night' has training targets of shape None"),
         ({"day": (X, X), "night": (X, COLOUR, X, COLOUR)}, "'day' have None (None: no pairs)"),
         ({"day": (X, COLOUR, X, COLOUR), "night": (X, X, X, X)}, "'night' has training targets of shape (1, 8, 8)"),
@@ -125,6 +142,77 @@ def test_wrong_arrays_are_refused_with_the_tasks_name(tasks: dict[str, object], 
     with pytest.raises(BadInput) as caught:
         from_arrays(tasks)  # type: ignore[arg-type]
     assert said in str(caught.value)
+
+
+def test_data_sets_and_loaders_bring_their_labels() -> None:
+    parts = (labelled(Y), torch.utils.data.DataLoader(labelled(Y + 1), batch_size=4))
+    task = from_arrays([parts])[0]
+    assert task.train.y is not None and task.test.y is not None
+    assert (task.train.y.tolist(), task.test.y.tolist(), task.classes) == (Y.tolist(), (Y + 1).tolist(), (0, 1, 2))
+
+
+def test_tensors_are_the_streams_own() -> None:
+    x = torch.from_numpy(X.copy())
+
+    def tasks() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for shift in (0.0, 0.5):
+            yield x.copy_(torch.from_numpy(X) * 0.5 + shift), x
+
+    stream = from_arrays(tasks())
+    assert [float(task.train.x.max()) <= 0.5 for task in stream] == [True, False]
+
+
+def test_an_exception_of_the_tasks_own_says_where() -> None:
+    def tasks() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        yield X, X
+        raise KeyError("lost")
+
+    with pytest.raises(BadInput, match="tasks raised an exception after 1 tasks: KeyError: 'lost'") as caught:
+        from_arrays(tasks())
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("names", [5, "ab", [None, "a"], ["a", "a"], ["a", ""], [0, 1]])
+def test_names_of_classes_are_different_words(names: Any) -> None:
+    with pytest.raises(BadInput, match=r"^class_names is "):
+        from_arrays([(X, Y, X, Y)], class_names=names)
+    with pytest.raises(BadInput, match=r"^class_names is "):
+        Stream("mine", from_arrays([(X, X)]).tasks, names)
+
+
+DATA = TaskData(torch.zeros(4, 1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((None, DATA, DATA, ()), "name is None"),
+        (("a", None, DATA, ()), "task 'a': train is None; allowed is a TaskData"),
+        (("a", DATA, X, ()), "task 'a': test is array"),
+        (("a", DATA, TaskData(torch.zeros(4, 8)), ()), "task 'a': test is TaskData"),
+        (("a", DATA, DATA, 5), "task 'a': classes is 5"),
+        (("a", DATA, DATA, (0.5,)), "task 'a': classes is (0.5,)"),
+    ],
+)
+def test_what_makes_no_task_is_refused(values: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        Task(*values)
+    assert str(caught.value).startswith(said) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((5, (Task("a", DATA, DATA, ()),), ()), "name is 5"),
+        (("mine", 5, ()), "tasks is 5; allowed is a list"),
+        (("mine", [DATA], ()), "tasks is [TaskData"),
+        (("mine", (), ()), "stream 'mine' has no task"),
+    ],
+)
+def test_what_makes_no_stream_is_refused(values: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        Stream(*values)
+    assert str(caught.value).startswith(said)
 
 
 def test_every_label_needs_a_name() -> None:

@@ -7,7 +7,6 @@ from importlib.metadata import version
 
 from growmix import __version__, baselines, streams
 from growmix.config import RunConfig
-from growmix.data import check_task
 from growmix.errors import BadInput
 from growmix.evaluation import check_test_labels
 from growmix.report.reporter import RunPlan
@@ -38,11 +37,6 @@ def load_stream(config: RunConfig) -> Stream:
         test_examples=config.test_examples,
         label_fraction=config.label_fraction,
     )
-    for task in stream:  # before hours are spent on the tasks before it
-        try:
-            check_task(task.train, stream.shape)
-        except BadInput as error:
-            raise BadInput(f"task {task.name!r}: {error}") from error
     if config.settings.supervised is not False:
         check_test_labels(stream)
     return stream

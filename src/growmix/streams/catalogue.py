@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.streams.naming import parse_task
 
 LabelSpace: TypeAlias = Literal["separate", "shared"]
@@ -135,8 +135,8 @@ def entry(name: str) -> Entry:
         If there is none; the message lists the names that there are.
     """
     rows = {row.name: row for row in _CATALOGUE}
-    if name in rows:
+    if isinstance(name, str) and name in rows:
         return rows[name]
-    close = get_close_matches(str(name), rows, n=1)
+    close = get_close_matches(name, rows, n=1) if isinstance(name, str) else []
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise BadInput(f"unknown stream {name!r}{hint} (known: {', '.join(rows)})")
+    raise BadInput(f"unknown stream {shown(name)}{hint} (known: {', '.join(rows)})")

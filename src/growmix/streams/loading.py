@@ -9,8 +9,8 @@ from typing import TypeAlias, get_args
 import numpy as np
 import torch
 
-from growmix.data import UNLABELLED, TaskData
-from growmix.errors import BadInput
+from growmix.data import UNLABELLED, TaskData, check_task
+from growmix.errors import BadInput, shown
 from growmix.memory import require_room
 from growmix.streams import catalogue, transforms
 from growmix.streams.cache import DecodedCache
@@ -89,7 +89,7 @@ def load(
         Unknown stream, transform or label space; task names missing, not wanted or not understood; classes
         that a data set does not have; pairs beside tasks without, or of images of unlike size; a replacement of what
         the stream does not use; examples or labels of a number that is not allowed; a file that is not a table of
-        images and labels; more than fits into memory.
+        images and labels; a task that can't be learnt, see :func:`growmix.data.check_task`; more than fits into memory.
     DataUnavailable
         Data sets can't be had; the message names all of them, where each was looked for, and how to replace one.
         Raised before anything is decoded.
@@ -109,8 +109,8 @@ def load(
     """
     entry = catalogue.entry(name)
     space = entry.label_space if label_space is None else label_space
-    if space not in get_args(LabelSpace):
-        raise BadInput(f"label_space is {space!r}; allowed are {' and '.join(map(repr, get_args(LabelSpace)))}")
+    if not isinstance(space, str) or space not in get_args(LabelSpace):
+        raise BadInput(f"label_space is {shown(space)}; allowed are {' and '.join(map(repr, get_args(LabelSpace)))}")
     selection = Selection(seed, train_examples, test_examples, label_fraction)
     replacements = parse_replacements(replace)
     specs = _replaced([parse_task(text) for text in _task_names(entry, tasks)], replacements, name)
@@ -128,7 +128,16 @@ def load(
         made = {spec.name: _labelled(spec, sets, first_label[spec.source.data_set], selection) for spec in different}
     fitted, fitting_notes = one_shape(made)
     notes = (*(f"{old} replaced by {new}" for old, new in replacements.items()), *selection.notes, *fitting_notes)
+    for task in fitted.values():
+        _check_learnable(task)
     return Stream(name, tuple(fitted[spec.name] for spec in specs), class_names, notes)
+
+
+def _check_learnable(task: Task) -> None:
+    try:
+        check_task(task.train)
+    except BadInput as error:
+        raise BadInput(f"task {task.name!r}: {error}") from error
 
 
 def _task_names(entry: catalogue.Entry, tasks: str | Sequence[str] | None) -> Sequence[str]:
@@ -136,14 +145,15 @@ def _task_names(entry: catalogue.Entry, tasks: str | Sequence[str] | None) -> Se
         if tasks is not None:
             raise BadInput(f"tasks is given, but stream {entry.name!r} has its own; it goes with {catalogue.DOMAINS!r}")
         return entry.tasks
-    text = tasks if isinstance(tasks, str) else ",".join(map(str, tasks or ()))
-    names = [each.strip() for each in text.split(",")]
-    if not all(names):
-        raise BadInput(
-            f"tasks is {tasks!r}; stream {entry.name!r} needs one or more task names, "
-            "such as 'mnist,fashion_mnist@invert'"
-        )
-    return names
+    given = [tasks] if isinstance(tasks, str) else tasks
+    if isinstance(given, (list, tuple)) and all(isinstance(each, str) for each in given):
+        names = [each.strip() for each in ",".join(given).split(",")]
+        if all(names):
+            return names
+    raise BadInput(
+        f"tasks is {shown(tasks)}; stream {entry.name!r} needs one or more task names, "
+        "such as 'mnist,fashion_mnist@invert'"
+    )
 
 
 def _replaced(specs: Sequence[TaskSpec], replacements: Mapping[str, str], stream: str) -> list[TaskSpec]:

@@ -6,9 +6,9 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, final
+from typing import Any, TypeAlias, final
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.streams import transforms
 
 Replace: TypeAlias = Mapping[str, str] | Sequence[str]
@@ -91,11 +91,11 @@ def parse_task(text: str) -> TaskSpec:
     """
     source, *targets = (_parse_images(each, text) for each in text.split(":"))
     if len(targets) > 1:
-        raise BadInput(f"task {text!r} has {len(targets)} colons; a pair is SOURCE:TARGET, with one")
+        raise BadInput(f"task {shown(text)} has {len(targets)} colons; a pair is SOURCE:TARGET, with one")
     for target in targets:
         if (target.data_set, target.classes) != (source.data_set, source.classes):
             raise BadInput(
-                f"task {text!r} pairs {source.text!r} with {target.text!r}; "
+                f"task {shown(text)} pairs {source.text!r} with {target.text!r}; "
                 "both sides of a pair must be the same classes of one data set, such as 'cifar10@gray:cifar10'"
             )
     return TaskSpec(source, *targets)
@@ -117,14 +117,18 @@ def parse_replacements(replace: Replace) -> dict[str, str]:
     {'svhn': 'mnist_m'}
     """
     if isinstance(replace, Mapping):
-        texts = [f"{name}={other}" for name, other in replace.items()]
+        texts: Sequence[Any] = [f"{name}={other}" for name, other in replace.items()]
     else:
-        texts = replace.split(",") if isinstance(replace, str) else list(replace)
+        texts = replace.split(",") if isinstance(replace, str) else replace
+    if not isinstance(texts, (list, tuple)):
+        raise BadInput(f"replace is {shown(replace)}; allowed is a mapping, or a list of NAME=OTHER")
     found: dict[str, str] = {}
     for text in texts:
         match = re.fullmatch(rf"\s*({_DATA_SET})\s*=\s*({_DATA_SET})\s*", str(text), flags=re.ASCII)
         if match is None:
-            raise BadInput(f"replace is {text!r}; allowed is NAME=OTHER with two data sets, such as 'svhn=mnist_m'")
+            raise BadInput(
+                f"replace is {shown(text)}; allowed is NAME=OTHER with two data sets, such as 'svhn=mnist_m'"
+            )
         name, other = match.groups()
         if name == other:
             raise BadInput(f"replace is {text!r}; allowed is another data set than {name!r} in its place")
@@ -138,14 +142,16 @@ def _parse_images(text: str, task: str) -> ImageSpec:
     match = _IMAGES.fullmatch(origin)
     if match is None:
         raise BadInput(
-            f"task {task!r} is not understood; a task is a data set such as 'mnist', 'mnist/3' or 'mnist/0-4', "
+            f"task {shown(task)} is not understood; a task is a data set such as 'mnist', 'mnist/3' or 'mnist/0-4', "
             "then transforms such as '@invert'; a pair is two of these, such as 'cifar10@gray:cifar10'"
         )
     data_set, column, first, last = match.groups()
     classes = None if first is None else (int(first), int(last or first))
     if classes is not None and classes[0] > classes[1]:
-        raise BadInput(f"task {task!r} asks for the classes {first} to {last}; the first must not be above the last")
+        raise BadInput(
+            f"task {shown(task)} asks for the classes {first} to {last}; the first must not be above the last"
+        )
     try:
         return ImageSpec(text, data_set, column, classes, tuple(transforms.parse(each) for each in texts))
     except BadInput as error:
-        raise BadInput(f"task {task!r}: {error}") from error
+        raise BadInput(f"task {shown(task)}: {error}") from error

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Real
 from typing import TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
 
 from growmix.data import MIN_EXAMPLES, UNLABELLED
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
+from growmix.settings import is_whole, require_whole
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 
@@ -56,14 +57,13 @@ class Selection:
     label_fraction: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise BadInput(f"seed is {self.seed}; it must be 0 or above")
+        require_whole(self.seed, "seed", 0)
         _check_most("train_examples", self.train_examples, MIN_EXAMPLES)
         _check_most("test_examples", self.test_examples, 1)
         share = self.label_fraction
         # A NaN is neither above nor below anything, so the comparison refuses it too.
         if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share <= 1:
-            raise BadInput(f"label_fraction is {share!r}; allowed is a share from 0 to 1")
+            raise BadInput(f"label_fraction is {shown(share)}; allowed is a share from 0 to 1")
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -111,8 +111,8 @@ class Selection:
 
 
 def _check_most(name: str, most: int | None, least: int) -> None:
-    if most is not None and (isinstance(most, bool) or not isinstance(most, Integral) or most < least):
-        raise BadInput(f"{name} is {most!r}; allowed is a whole number of {least} or more, or None")
+    if most is not None and not is_whole(most, least):
+        raise BadInput(f"{name} is {shown(most)}; allowed is a whole number of {least} or more, or None")
 
 
 def _share(n: int, fraction: float) -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final, overload
 
-from growmix.data import Shape, TaskData, check_images, check_labels, check_targets, check_task
-from growmix.errors import BadInput
-from growmix.labels import Names
+from torch import Tensor
+
+from growmix.data import Shape, TaskData, check_data, check_task
+from growmix.errors import BadInput, one_line, shown
+from growmix.labels import Names, check_names
+from growmix.memory import require_room
+from growmix.settings import is_whole
 
 MAX_CLASSES = 100_000
 """Most classes of a stream. Labels are positions in ``class_names``; one in the billions is an id."""
@@ -32,7 +36,7 @@ class Task:
     Raises
     ------
     BadInput
-        If only one part has pairs, or sources and targets are unlike in number, height or width.
+        If a part is no data, only one part has pairs, or sources and targets are unlike in number, height or width.
     """
 
     name: str
@@ -41,6 +45,20 @@ class Task:
     classes: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise BadInput(f"name is {shown(self.name)}; the name of a task is text")
+        for part, data in (("train", self.train), ("test", self.test)):
+            if not isinstance(data, TaskData) or not isinstance(data.x, Tensor) or data.x.ndim != 4:
+                raise BadInput(
+                    f"task {self.name!r}: {part} is {shown(data)}; allowed is a TaskData, as growmix.data.check_task "
+                    "and streams.from_arrays make them"
+                )
+        if not isinstance(self.classes, (list, tuple)) or not all(is_whole(label, 0) for label in self.classes):
+            raise BadInput(f"task {self.name!r}: classes is {shown(self.classes)}; allowed are whole numbers from 0 on")
+        object.__setattr__(self, "classes", tuple(map(int, self.classes)))
+        self._check_pairs()
+
+    def _check_pairs(self) -> None:
         if (self.train.target is None) != (self.test.target is None):
             raise BadInput(f"task {self.name!r} has targets in one part only; training and test data both need them")
         for part, data in (("training", self.train), ("test", self.test)):
@@ -82,7 +100,8 @@ class Stream(Sequence[Task]):
     Raises
     ------
     BadInput
-        If there is no task, the tasks' images are unlike in shape, or only some tasks have pairs.
+        If there is no task, the tasks' images are unlike in shape, only some tasks have pairs, or names are not
+        different.
     """
 
     name: str
@@ -91,6 +110,15 @@ class Stream(Sequence[Task]):
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise BadInput(f"name is {shown(self.name)}; the name of a stream is text")
+        if not isinstance(self.tasks, (list, tuple)) or not all(isinstance(task, Task) for task in self.tasks):
+            raise BadInput(f"tasks is {shown(self.tasks)}; allowed is a list of growmix.streams.Task")
+        object.__setattr__(self, "tasks", tuple(self.tasks))
+        object.__setattr__(self, "class_names", check_names(self.class_names, "class_names"))
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
         if not self.tasks:
             raise BadInput(f"stream {self.name!r} has no task; at least one is needed")
         for task in self.tasks:
@@ -146,13 +174,14 @@ def from_arrays(
     Parameters
     ----------
     tasks
-        Per task ``(x, y, x_test, y_test)``, or ``(x, x_test)`` when there are no labels, or pairs of images
+        Per task ``(x, y, x_test, y_test)``, or ``(x, x_test)`` when there are no labels, or ``(train, test)`` of
+        torch data sets or loaders, with labels or without, or pairs of images
         ``(source, target, source_test, target_test)``, told by targets of three or more dimensions; a mapping names
         the tasks, otherwise they are ``task-1``, ``task-2``, and so on. Images are as
         :func:`growmix.data.check_images` takes them: ``(n, channels, height, width)``, ``(n, height, width)``
         or ``(n, pixels)``, floats in [0, 1] or bytes. Labels ``(n,)`` are integers with one meaning in all
         tasks, -1 where unlabelled; or strings, ``None`` where unlabelled, which are numbered over the whole stream.
-        Targets are like images, with channels of their own.
+        Targets are like images, with channels of their own. All is copied.
     name
         Of the stream.
     class_names
@@ -167,7 +196,8 @@ def from_arrays(
     ------
     BadInput
         Anything that :func:`growmix.data.check_task` refuses, with the task's name before it; images of
-        unlike shape; pairs in some tasks only; a label without a name; no task.
+        unlike shape; pairs in some tasks only; a label without a name; names that are not different strings; no task.
+        An exception that ``tasks`` raised is the cause of a BadInput.
 
     Examples
     --------
@@ -183,16 +213,13 @@ def from_arrays(
     >>> from_arrays([(x, ["cat"] * 6, x, ["cat"] * 6), (x, ["ant"] * 6, x, ["ant"] * 6)]).class_names
     ('cat', 'ant')
     """
-    if isinstance(tasks, Mapping):
-        named = [(str(key), arrays) for key, arrays in tasks.items()]
-    else:
-        named = [(f"task-{i}", arrays) for i, arrays in enumerate(tasks, start=1)]
-    made = tuple(_checked_task(*item) for item in named)
+    class_names = None if class_names is None else check_names(class_names, "class_names")
+    made = tuple(_checked_task(*item) for item in _named(tasks))
     made, found = _numbered(made, class_names)
     highest = max((label for task in made for label in task.classes), default=-1)
     if highest >= MAX_CLASSES:
         raise BadInput(f"y has the label {highest}; number the classes of a stream 0, 1, 2, ... (below {MAX_CLASSES})")
-    names = found or tuple(str(label) for label in range(highest + 1)) if class_names is None else tuple(class_names)
+    names = found or tuple(str(label) for label in range(highest + 1)) if class_names is None else class_names
     if highest >= len(names):
         if found:
             raise BadInput(f"y has the label {found[len(names)]!r}; allowed are those of class_names: {names}")
@@ -200,7 +227,22 @@ def from_arrays(
     return Stream(name, made, names)
 
 
-def _numbered(tasks: tuple[Task, ...], class_names: Sequence[str] | None) -> tuple[tuple[Task, ...], Names]:
+def _named(tasks: Any) -> Iterator[tuple[str, Any]]:
+    """Names and arrays, each task checked before the next is asked for: it may come in the same memory."""
+    if isinstance(tasks, Mapping):
+        yield from ((str(name), arrays) for name, arrays in tasks.items())
+        return
+    if not isinstance(tasks, Iterable) or isinstance(tasks, (str, bytes, Tensor)):
+        raise BadInput(f"tasks is {shown(tasks)}; allowed is a list of tasks, or a mapping from names to tasks")
+    number = 0
+    try:
+        for number, arrays in enumerate(tasks, start=1):
+            yield f"task-{number}", arrays
+    except Exception as error:  # the user's own code runs here; what is done with a task is done elsewhere
+        raise BadInput(f"tasks raised an exception after {number} tasks: {one_line(error)}") from error
+
+
+def _numbered(tasks: tuple[Task, ...], class_names: Names | None) -> tuple[tuple[Task, ...], Names]:
     """Labels that are names numbered over the whole stream, as ``class_names`` says or in order of appearance."""
     parts = [part for task in tasks for part in (task.train, task.test)]
     if not any(part.names for part in parts):
@@ -223,25 +265,27 @@ def _numbered(tasks: tuple[Task, ...], class_names: Sequence[str] | None) -> tup
     return tuple(numbered), names
 
 
+def _own(part: Tensor, task: str) -> Tensor:
+    """A copy: the caller's tensors may change under us, or be filled again for the next task."""
+    require_room(part.numel() * part.element_size(), f"task {task!r}: a copy of a tensor of shape {tuple(part.shape)}")
+    return part.clone()
+
+
 def _checked_task(name: str, arrays: Sequence[Any]) -> Task:
     if not isinstance(arrays, (tuple, list)) or len(arrays) not in (2, 4):
         given = f"{len(arrays)} items" if isinstance(arrays, (tuple, list)) else f"a {type(arrays).__name__}"
         raise BadInput(
-            f"task {name!r} is {given}; allowed are (x, y, x_test, y_test), "
-            "(x, x_test) without labels, or (source, target, source_test, target_test)"
+            f"task {name!r} is {given}; allowed are (x, y, x_test, y_test), (train, test) of images without labels or "
+            "of data sets, or (source, target, source_test, target_test)"
         )
-    x, y, x_test, y_test = arrays if len(arrays) == 4 else (arrays[0], None, arrays[1], None)
+    owned = [_own(part, name) if isinstance(part, Tensor) else part for part in arrays]
+    data, test_data = owned if len(owned) == 2 else (tuple(owned[:2]), tuple(owned[2:]))
     try:
-        train = check_task((x, y))
+        train = check_task(data)
     except BadInput as error:
         raise BadInput(f"task {name!r}, training data: {error}") from error
     try:
-        images = check_images(x_test)
-        if train.target is not None:
-            test = TaskData(images, None, check_targets(y_test, images))
-        else:
-            labels, names = (None, ()) if y_test is None else check_labels(y_test, len(images))
-            test = TaskData(images, labels, None, names)
+        test = check_data(test_data)
     except BadInput as error:
         raise BadInput(f"task {name!r}, test data: {error}") from error
     return Task(name, train, test, tuple(sorted({*train.classes(), *test.classes()})))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.memory import require_room
 
 CHUNK = 4096
@@ -203,15 +203,15 @@ def parse(text: str) -> Transform:
         close = get_close_matches(word, KINDS, n=1)
         hint = f"; did you mean {KINDS[close[0]].form!r}?" if close else ""
         allowed = ", ".join(each.form for each in KINDS.values())
-        raise BadInput(f"unknown transform {text!r}{hint} (allowed: {allowed})")
+        raise BadInput(f"unknown transform {shown(text)}{hint} (allowed: {allowed})")
     if kind.low is None or kind.high is None:
         if number:
-            raise BadInput(f"transform {text!r} takes no number; write {kind.form!r}")
+            raise BadInput(f"transform {shown(text)} takes no number; write {kind.form!r}")
         return Transform(text, kind)
     # isascii, and at most ten digits: int() takes any script's digits, and refuses thousands of them.
     if not re.fullmatch(r"-?[0-9]{1,10}", number) or not kind.low <= int(number) <= kind.high:
         raise BadInput(
-            f"transform {text!r} has the number {number!r}; "
+            f"transform {shown(text)} has the number {shown(number)}; "
             f"{kind.form!r} takes a whole N from {kind.low} to {kind.high}"
         )
     return Transform(text, kind, int(number))
