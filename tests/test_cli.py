@@ -296,6 +296,22 @@ def test_samples_that_can_not_be_had_are_refused(
     assert not files(tmp_path)
 
 
+@pytest.mark.parametrize("command", ["sample", "interpolate"])
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("x.nope", "out is 'x.nope'; allowed is a file whose name ends in .png"),
+        ("x", "out is 'x'; allowed is a file whose name ends in .png"),
+        ("nowhere/x.png", "out is 'nowhere/x.png', but there is no folder 'nowhere'; make it first"),
+    ],
+)
+def test_where_a_picture_can_not_be_is_told_before_anything_is_computed(
+    command: str, out: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute([command, "no-run", "--out", out]) == WRONG_INPUT
+    assert capsys.readouterr().err == f"growmix: {said}\n"
+
+
 def test_a_broken_checkpoint_is_the_users_to_mend(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.yaml").write_bytes((folder / "config.yaml").read_bytes())

@@ -19,7 +19,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, U
 
 from growmix import __version__
 from growmix.config import RUNS, RunConfig, checked_values, read_values, value_kinds, without_none
-from growmix.errors import BadInput, GrowmixError, NonFiniteLoss
+from growmix.errors import BadInput, GrowmixError, NonFiniteLoss, shown
 from growmix.paths import check_path
 from growmix.settings import Settings, is_import_path
 
@@ -91,15 +91,15 @@ def _as_given(kind: Any, tokens: Sequence[Any]) -> Any:
 def _option(name: str, kind: Any, text: str, group: Group) -> Any:
     default = getattr(Settings(), name) if hasattr(Settings, name) else getattr(RunConfig(stream="any"), name)
     wanted = without_none(kind)
-    shown = text if default in (None, ()) else f"{text} [default: {default}]"
+    told = text if default in (None, ()) else f"{text} [default: {default}]"
     if wanted is bool:
-        return Annotated[bool, Parameter(help=shown, group=group)]
+        return Annotated[bool, Parameter(help=told, group=group)]
     if typing.get_origin(wanted) is tuple:
         wanted = str
     numeric = wanted in (int, float)  # a negative number is refused by its own check, not taken for an option
     return Annotated[
         wanted,
-        Parameter(help=shown, group=group, converter=_as_given, allow_leading_hyphen=numeric, n_tokens=1),
+        Parameter(help=told, group=group, converter=_as_given, allow_leading_hyphen=numeric, n_tokens=1),
     ]
 
 
@@ -526,12 +526,21 @@ def sample(
     from growmix import experiment
     from growmix.report.pictures import write_grid
 
+    _check_picture(out)
     _allow_of(folder, allow_import)
     rows = draw(experiment.load_learner(folder, device=device), component, label, n)
     file = out or folder / experiment.SAMPLES
     write_grid(list(rows.values()), file)
     print(f"{file}: {n} images in each row; rows: components {', '.join(map(str, rows))}")
     return DONE
+
+
+def _check_picture(out: Path | None) -> None:
+    """See that a picture can be written there, before anything is computed for it."""
+    if out is not None and out.suffix.lower() != ".png":
+        raise BadInput(f"out is {shown(str(out))}; allowed is a file whose name ends in .png")
+    if out is not None and not out.parent.is_dir():
+        raise BadInput(f"out is {shown(str(out))}, but there is no folder {shown(str(out.parent))}; make it first")
 
 
 def draw(learner: Learner[Any], component: int | None, label: int | None, n: int) -> dict[int, np.ndarray[Any, Any]]:
@@ -574,6 +583,7 @@ def interpolate(
     from growmix import experiment
     from growmix.report.figures import picture_rows
 
+    _check_picture(out)
     _allow_of(folder, allow_import)
     learner = experiment.load_learner(folder, device=device)
     rows = paths(learner, experiment.load_stream(experiment.RunFolder(folder).config()), steps)
