@@ -18,6 +18,7 @@ from growmix.errors import BadCheckpoint, BadInput, GrowmixError
 from growmix.experiment.folder import FILES, FOLDERS, RunFolder
 from growmix.report import events
 from growmix.report.events import read_events
+from growmix.snapshots import Snapshots
 from growmix.theory import files as theory_files
 
 SHORT = {"stream": "split-digits", "max_steps": 2, "student": False, "likelihood_draws": 0, "frechet_examples": 0}
@@ -200,6 +201,11 @@ def test_a_path_that_is_none_is_refused_by_its_name(path: Any) -> None:
     for verb in (*verbs, experiment.load_student):
         with pytest.raises(BadInput, match=r"^folder is .*; allowed is a path"):
             verb(path)
+
+
+def test_snapshots_lie_at_a_path() -> None:
+    with pytest.raises(BadInput, match=r"^folder is 5; allowed is a path"):
+        Snapshots(5)  # type: ignore[arg-type]
 
 
 def test_text_is_a_path_too(finished: Path) -> None:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from growmix.errors import BadCheckpoint
 from growmix.interrupts import Interrupts
+from growmix.paths import check_path
 from growmix.persistence import exists, prefixed, read_folder, understanding, write_folder
 from growmix.training import Keeper, TrainingState
 
@@ -62,7 +63,7 @@ class Snapshots(Keeper):
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | Path,
         belongs: Mapping[str, Any] | None = None,
         *,
         seconds: float = 60.0,
@@ -70,7 +71,7 @@ class Snapshots(Keeper):
         interrupts: Interrupts | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder, self._belongs = folder, dict(belongs or {})
+        self._folder, self._belongs = check_path(folder, "folder"), dict(belongs or {})
         self._seconds, self._steps = seconds, steps
         self._interrupts = interrupts or Interrupts()
         self._clock = clock

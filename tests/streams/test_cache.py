@@ -55,6 +55,14 @@ def test_a_second_start_decodes_nothing_and_gives_the_same(
     assert len(entries(tmp_path / "cache")) == 2
 
 
+@pytest.mark.parametrize("variable", ["GROWMIX_CACHE", "XDG_CACHE_HOME"])
+def test_a_place_of_the_environment_that_can_not_be_is_named(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.delenv("GROWMIX_CACHE")
+    monkeypatch.setenv(variable, "x" * 300)
+    with pytest.raises(BadInput, match=f"^{variable} is 'xxx"):
+        cache.DecodedCache()
+
+
 def test_what_is_kept_is_not_read_where_there_is_no_room(
     root: Path, decoded_places: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

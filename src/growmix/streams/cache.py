@@ -117,7 +117,7 @@ def _default_folder() -> Path:
     if named := os.environ.get("GROWMIX_CACHE"):
         return check_path(named, "GROWMIX_CACHE")
     if home := os.environ.get("XDG_CACHE_HOME"):
-        return Path(home) / "growmix"
+        return check_path(home, "XDG_CACHE_HOME") / "growmix"
     try:
         return Path.home() / ".cache" / "growmix"
     except RuntimeError:  # a user without a home, as containers have them
