@@ -211,14 +211,12 @@ def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape) -> int:
     BadInput
         If the encoder does not give ``(batch, features)`` or the decoder not ``(batch, *shape)``.
     """
-    with torch.no_grad():
-        try:
+    try:
+        with torch.no_grad():
             features = blueprint.encoder(shape).eval()(torch.zeros(2, *shape))
             output = blueprint.decoder(inputs, shape).eval()(torch.zeros(2, inputs))
-        except Exception as error:  # the user's own code runs here, which may raise anything
-            raise BadInput(
-                f"blueprint {blueprint.name!r} fails on images of shape {shape}: {one_line(error)}"
-            ) from error
+    except Exception as error:  # the user's own code runs here, which may raise anything
+        raise BadInput(f"blueprint {blueprint.name!r} fails on images of shape {shape}: {one_line(error)}") from error
     if features.ndim != 2:
         raise BadInput(f"blueprint {blueprint.name!r}: encoder gives {tuple(features.shape)}, needed (batch, features)")
     if tuple(output.shape[1:]) != tuple(shape):
