@@ -666,7 +666,7 @@ def test_a_second_writer_is_refused_with_the_name_of_the_first(
         assert execute(["resume", str(copied)]) == WRONG_INPUT
         assert execute(["run", "split-digits", "--out", str(copied), "--overwrite"]) == WRONG_INPUT
         for line in capsys.readouterr().err.splitlines():
-            assert f"process {process.pid} on host {locking.socket.gethostname()}" in line
+            assert f"process {process.pid} on host {locking.socket.gethostname()!r}" in line
     for file, content in before.items():
         assert file.read_bytes() == content
     with another_writer(tmp_path / "new"), pytest.raises(BadInput, match=r"is writing; wait for its end"):
