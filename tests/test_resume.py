@@ -491,7 +491,7 @@ def test_what_was_measured_comes_back_as_it_was(growing: Path) -> None:
     document, tensors = evaluator.pack()
     again = Evaluator.unpack(stream, mixture, json.loads(json.dumps(document)), tensors)
     assert again.scores() == evaluator.scores()
-    with pytest.raises(ValueError, match="4 tasks were followed"):
+    with pytest.raises(ValueError, match="followed is 4"):
         Evaluator.unpack(stream, mixture, {**document, "followed": 4}, tensors)
 
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from growmix import BadCheckpoint, GrowingMixture, Student, baselines
 from growmix.nets import OwnModules
-from growmix.persistence import DOCUMENT, TENSORS, read_folder
+from growmix.persistence import DOCUMENT, TENSORS, read_document
 from growmix.sealing import SEAL, seal, sealed_text
 from growmix.settings import Settings
 from growmix.untrusted import DTYPES, OpenFile, outlines, read_slots, strict_json
@@ -74,7 +74,7 @@ def refusal(load: Callable[[], Any], seconds: float = 20.0) -> str:
 
 def assert_refused(folder: Path, name: str, load: Callable[[Path], Any] = GrowingMixture.load) -> None:
     said = refusal(lambda: load(folder))
-    assert name in said, said
+    assert name in said and not said.startswith("crash"), said
 
 
 def changed(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -134,7 +134,7 @@ LARGE: dict[str, Callable[[dict[str, Any]], Any]] = {
 def test_a_document_that_asks_for_more_than_there_is_gets_nothing(saved: Path, change: str) -> None:
     changed(saved, LARGE[change])
     said = refusal(lambda: GrowingMixture.load(saved))
-    assert DOCUMENT in said or TENSORS in said, said
+    assert not said.startswith("crash") and (DOCUMENT in said or TENSORS in said), said
 
 
 @pytest.mark.parametrize("change", [{"student_hidden": 65_536}, {"student_latent": 65_536}, {"depth": 900}])
@@ -252,21 +252,21 @@ def tensor_file(header: bytes, data: bytes, length: int | None = None) -> bytes:
 def test_a_header_that_does_not_fit_its_file_is_refused(saved: Path, header: str) -> None:
     (saved / TENSORS).write_bytes(tensor_file(json.dumps(HEADERS[header]).encode(), bytes(8)))
     seal(saved)
-    assert_refused(saved, TENSORS, read_folder)
+    assert_refused(saved, TENSORS, read_document)
 
 
 @pytest.mark.parametrize("length", [0, 1, 9, 2**24 + 1, 2**40, 2**63, 2**64 - 1])
 def test_a_header_of_absurd_length_is_refused(saved: Path, length: int) -> None:
     (saved / TENSORS).write_bytes(tensor_file(b"{}", b"1234", length))
     seal(saved)
-    assert_refused(saved, TENSORS, read_folder)
+    assert_refused(saved, TENSORS, read_document)
 
 
 @pytest.mark.parametrize("header", [b"{" * 500_000, b'{"a":' * 100_000, b'{"a": 1, "a": 2}', b"\xff\xff", b"{}}"])
 def test_a_header_that_is_no_json_is_refused(saved: Path, header: bytes) -> None:
     (saved / TENSORS).write_bytes(tensor_file(header, b""))
     seal(saved)
-    assert_refused(saved, TENSORS, read_folder)
+    assert_refused(saved, TENSORS, read_document)
 
 
 def test_every_type_is_read_by_its_name(tmp_path: Path) -> None:

@@ -215,7 +215,10 @@ def read_tensors(file: OpenFile, slots: Mapping[str, Slot]) -> dict[str, Tensor]
         except (RuntimeError, MemoryError) as error:
             raise BadCheckpoint(f"{file.path}: no memory for tensor {name!r} of shape {slot.shape}") from error
         if slot.end > slot.begin:
-            file.fill(memoryview(tensor.view(-1).view(torch.uint8).numpy()))  # type: ignore[arg-type] # an array is a buffer
+            content = tensor.view(-1).view(torch.uint8)
+            file.fill(memoryview(content.numpy()))  # type: ignore[arg-type] # an array is a buffer
+            if slot.dtype == torch.bool and int(content.max()) > 1:
+                raise BadCheckpoint(f"{file.path}: tensor {name!r} has truth values that are neither 0 nor 1")
         tensors[name] = tensor
     return tensors
 
