@@ -401,7 +401,7 @@ def load_learner(path: Path, kind: str, make: Callable[[Settings], L], device: s
             settings, name = Settings(**document["settings"]), document["blueprint"]
         learner = make(settings if device is None else settings.but(device=device))
         if learner.blueprint.name != name:
-            raise BadInput(f"blueprint is {learner.blueprint.name!r}, but this {kind} was made with {name!r}")
+            raise BadInput(f"blueprint is {learner.blueprint.name!r}, but this {kind} was made with {shown(name)}")
         return learner
 
     def look(outline: persistence.Checkpoint) -> None:

@@ -20,7 +20,7 @@ from growmix import __version__, sealing
 from growmix.component import Component
 from growmix.data import UNLABELLED, Shape
 from growmix.density import LatentDensity
-from growmix.errors import BadCheckpoint, BadInput
+from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, shown
 from growmix.migration import SCHEMA, migrated
 from growmix.sealing import SEAL, check_seal, moment, replace_folder, standing
 from growmix.training import TrainingLog
@@ -343,7 +343,7 @@ def _checkpoint(document: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpo
     )
     others = parts.pop(OTHERS.removesuffix("."), {})
     if parts:
-        raise BadCheckpoint(f"{TENSORS} holds tensors that {DOCUMENT} does not tell of: {sorted(parts)[0]}")
+        raise BadCheckpoint(f"{TENSORS} holds tensors that {DOCUMENT} does not tell of: {shown(sorted(parts)[0])}")
     return Checkpoint(document, states, others)
 
 
@@ -400,7 +400,8 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:
-        raise BadCheckpoint(f"{TENSORS}: tensors do not fit the networks of this model: {error}") from error
+        reason = shown(str(error), LONGEST_REASON)
+        raise BadCheckpoint(f"{TENSORS}: tensors do not fit the networks of this model: {reason}") from error
 
 
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
@@ -434,7 +435,8 @@ def understanding(path: Path) -> Iterator[None]:
     except BadCheckpoint:
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-        raise BadCheckpoint(f"{path / DOCUMENT} can't be understood, or does not fit {TENSORS}: {error!r}") from error
+        reason = shown(error, LONGEST_REASON)
+        raise BadCheckpoint(f"{path / DOCUMENT} can't be understood, or does not fit {TENSORS}: {reason}") from error
 
 
 @contextmanager
@@ -454,7 +456,7 @@ def _read_document(file: OpenFile, beside: int, *, sealed: bool) -> dict[str, An
         raise BadCheckpoint(f"{file.path} is not the document of a checkpoint")
     if schema > SCHEMA:
         raise BadCheckpoint(
-            f"{file.path} has schema {schema}, of growmix {document.get('growmix')}; "
+            f"{file.path} has schema {schema}, of growmix {shown(document.get('growmix'))}; "
             f"this is growmix {__version__}, which reads schemas up to {SCHEMA}: update it"
         )
     if schema >= FIRST_SEALED and not sealed:

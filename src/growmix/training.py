@@ -19,7 +19,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from growmix.data import as_float
-from growmix.errors import BadCheckpoint, BadInput, NonFiniteLoss
+from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, NonFiniteLoss, shown
 from growmix.random_state import check_state, set_state
 from growmix.settings import ScheduleName, Settings
 from growmix.typed import MOST_SECONDS, check_outline, check_range, record_from
@@ -260,8 +260,8 @@ def make_fabric(settings: Settings) -> Fabric:
             fabric.launch()  # starts the other processes, each of which runs the same program
         return fabric
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
-        given = f"device {settings.device!r}, devices {settings.devices}, strategy {settings.strategy!r}"
-        reason = " ".join(str(error).split())
+        given = f"device {shown(settings.device)}, devices {settings.devices}, strategy {shown(settings.strategy)}"
+        reason = " ".join(str(error).split())[:LONGEST_REASON]
         raise BadInput(f"{given}, precision {settings.precision!r} can't be used here: {reason}") from error
 
 
@@ -533,6 +533,7 @@ class _Loop:
         epochs, rest = len(stand.losses), stand.done_in_epoch
         if epochs >= self._budget.epochs or rest > self._batches or epochs * self._batches + rest != stand.done:
             raise ValueError(f"{stand.done} steps in {epochs} epochs of {self._batches} and {rest} steps")
+        check_range("seen", stand.seen, epochs * self.examples, epochs * self.examples)
         fresh = self._fabric.strategy.precision.state_dict()
         if stand.precision is None or _types(stand.precision) != _types(fresh):
             raise ValueError(f"precision is {stand.precision}, needed is the like of {fresh}")
@@ -552,11 +553,21 @@ class _Loop:
         if stand.best is not None and stand.best.score is not None:
             needed["best"] = weights
         needed["loop"] = streams
-        for part in {*tensors, *needed}:  # one without tensors is on no disk
-            check_outline(tensors.get(part, {}), needed.get(part, {}))
+        check_outline(_flat(tensors), _flat(needed))
+        if not tensors["random"]["cpu"].is_meta:
+            self._check_numbers(stand, tensors)
+
+    def _check_numbers(self, stand: Stand, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """See that what has the right shape can be gone on with; raises ``ValueError``."""
+        cpu = self._before_epoch.shape
         for stream in (tensors["random"]["cpu"], *tensors["loop"].values()):
-            if stream.shape == state.shape and not stream.is_meta:
+            if stream.shape == cpu:
                 check_state(stream)
+        for moments in (own for part, own in tensors.items() if part.startswith("optimizer-")):
+            check_range("step", float(moments["step"]), 1, stand.done)
+            finite = all(bool(torch.isfinite(moment).all()) for moment in moments.values())
+            if not finite or bool((moments["exp_avg_sq"] < 0).any()):
+                raise ValueError("moments that no gradients have")
 
     def restore(self, kept: TrainingState) -> None:
         """Go on from what :meth:`state` gave.
@@ -665,6 +676,11 @@ def _move_on(schedule: torch.optim.lr_scheduler.LRScheduler, done: int) -> None:
         warnings.simplefilter("ignore")  # the optimiser made those steps in another process
         schedule.last_epoch = done - 1
         schedule.step()
+
+
+def _flat(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors of all parts by their full names; a part without any is on no disk."""
+    return {f"{part}.{name}": tensor for part, own in tensors.items() for name, tensor in own.items()}
 
 
 def _types(values: Mapping[str, Any]) -> dict[str, type]:

@@ -9,6 +9,8 @@ import msgspec
 import torch
 from torch import Tensor
 
+from growmix.errors import shown
+
 R = TypeVar("R")
 
 MOST_SECONDS = 1e10
@@ -25,7 +27,7 @@ def check_outline(tensors: Mapping[str, Tensor], needed: Mapping[str, Tensor]) -
     """
     if tensors.keys() != needed.keys():
         unlike = sorted(tensors.keys() ^ needed.keys())
-        raise ValueError(f"tensors such as {unlike[0]!r} are missing, or are not asked for")
+        raise ValueError(f"tensors such as {shown(unlike[0])} are missing, or are not asked for")
     for name, like in needed.items():
         check_tensor(tensors, name, tuple(like.shape), like.dtype)
 
