@@ -150,7 +150,10 @@ def write_folder(path: Path, document: Mapping[str, Any], tensors: Mapping[str, 
     path = path.absolute()
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     of = {"schema": SCHEMA, "growmix": __version__}
-    content = json.dumps({**of, **document, **of}, allow_nan=False).encode()
+    try:
+        content = json.dumps({**of, **document, **of}, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"path {str(path)!r}: what is to be kept can't be written as JSON: {error}") from error
     _check_readable(path, content, own)
 
     def fill(folder: Path) -> None:
