@@ -14,8 +14,8 @@ from torch import Tensor
 
 from growmix.errors import BadInput
 from growmix.novelty import (
-    MEASURES,
     MAX_QUANTILES,
+    MEASURES,
     ReferenceStatistics,
     ks_distance,
     ks_noise,

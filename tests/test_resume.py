@@ -398,6 +398,19 @@ def test_other_data_are_refused(copied: Path) -> None:
         experiment.resume(copied)
 
 
+def test_other_examples_of_the_same_kind_are_refused(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*args: Any, **options: Any) -> streams.Stream:
+        stream = whole(*args, **options)
+        last = stream[-1]
+        turned = replace(last, test=replace(last.test, x=last.test.x.flip(0)))
+        return replace(stream, tasks=(*stream[:-1], turned))
+
+    whole = streams.load
+    monkeypatch.setattr("growmix.streams.load", load)
+    with pytest.raises(BadInput, match="the examples themselves differ"):
+        experiment.resume(copied)
+
+
 def test_a_snapshot_of_another_training_is_refused(tmp_path: Path) -> None:
     x = np.random.default_rng(0).random((40, 1, 8, 8)) * 0.3
     GrowingMixture(None, TINY).learn(x, callbacks=[Snapshots(tmp_path, steps=2)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+import torch
 from torch import Tensor
 
 from growmix import persistence
@@ -26,7 +28,7 @@ from growmix.report.events import EventLog
 from growmix.report.reporter import Left, Reporter, TaskResult
 from growmix.sealing import remove_folder
 from growmix.snapshots import Snapshots
-from growmix.streams import Stream
+from growmix.streams import Stream, Task
 from growmix.student import Student
 from growmix.theory import files as theory_files
 from growmix.theory.account import account
@@ -51,6 +53,7 @@ class Course:
         self.config, self.stream, self.learner = config, stream, learner
         self.folder, self.interrupts = folder, interrupts
         self.reporters = [EventLog(folder.path / EVENTS), *reporters]
+        self.data = outline(stream)
         self.evaluator = Evaluator(stream)
         self.ledger = RiskLedger(stream) if config.theory else None
         self.theory_seconds = 0.0
@@ -209,7 +212,7 @@ class Course:
         device = make_fabric(self.config.settings.but(devices=1, strategy="auto")).device.type
         return Snapshots(
             self.folder.path / PROGRESS / piece,
-            {"settings": settings_but_device(self.learner), "data": outline(self.stream), "device": device},
+            {"settings": settings_but_device(self.learner), "data": self.data, "device": device},
             seconds=self.config.checkpoint_every,
             steps=self.config.checkpoint_steps,
             interrupts=self.interrupts,
@@ -228,7 +231,7 @@ class Course:
         ledger, images = ({}, {}) if self.ledger is None else self.ledger.pack()
         kept = {
             "kind": EVALUATION,
-            "data": outline(self.stream),
+            "data": self.data,
             "seconds": asdict(_Seconds(train, self.evaluate_seconds, self.theory_seconds)),
             "evaluator": evaluator,
             "ledger": ledger,
@@ -249,10 +252,10 @@ class Course:
         """What was measured of the tasks learnt, all of it checked; tensors may be outlines."""
         if document.get("kind") != EVALUATION:
             raise BadCheckpoint(f"{place} is no evaluation")
-        if document.get("data") != outline(self.stream):
+        if document.get("data") != self.data:
             raise BadInput(
                 f"the data of stream {self.stream.name!r} are not those that the run was begun with (names, numbers of "
-                "examples or classes differ); give it those, or start another run"
+                "examples, classes or the examples themselves differ); give it those, or start another run"
             )
         with persistence.understanding(place):
             seconds = record_from(document["seconds"], _Seconds)
@@ -308,8 +311,19 @@ def _piece(index: int) -> str:
 
 
 def outline(stream: Stream) -> list[Any]:
-    """What of a stream's data must be the same for a run to go on, ready for JSON."""
-    return [[task.name, len(task.train), len(task.test), list(task.classes)] for task in stream]
+    """What of a stream's data must be the same for a run to go on, ready for JSON: every byte of them, by a digest."""
+    return [[task.name, len(task.train), len(task.test), list(task.classes), _digest(task)] for task in stream]
+
+
+def _digest(task: Task) -> str:
+    digest = hashlib.sha256()
+    for tensor in (getattr(part, name) for part in (task.train, task.test) for name in ("x", "y", "target")):
+        if tensor is None:
+            digest.update(b"none")
+            continue
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
 
 
 def settings_but_device(learner: Learner[Any]) -> dict[str, Any]:
