@@ -191,3 +191,23 @@ def test_statements_can_not_command_a_terminal(run: Path, capfd: pytest.CaptureF
     assert execute(["theory", str(run)]) == 0
     out = capfd.readouterr().out
     assert "mine" in out and all(character.isprintable() or character == "\n" for character in out)
+
+
+def test_a_run_that_is_overwritten_can_be_overwritten_again_if_it_ends_halfway(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tells that the folder holds a run goes last."""
+    gone: list[Path] = []
+
+    def remove(place: Path) -> None:
+        if gone:
+            raise KeyboardInterrupt
+        gone.append(place)
+        shutil.rmtree(place)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("growmix.experiment.folder.remove_folder", remove)
+        with pytest.raises(KeyboardInterrupt):
+            experiment.run(RunConfig.of({**SHORT, "out": run}), overwrite=True)
+    assert gone == [run / "checkpoint"]
+    experiment.run(RunConfig.of({**SHORT, "out": run}), overwrite=True)

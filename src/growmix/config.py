@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 import yaml
 
 from growmix.errors import BadInput
+from growmix.sealing import write_whole
 from growmix.settings import Settings
 
 LabelSpace = Literal["separate", "shared"]
@@ -156,7 +157,7 @@ class RunConfig:
         """Write YAML that ``growmix run --config`` runs again; not where to: that is a matter of the next run."""
         values = {name: value for name, value in self.to_dict().items() if name != "out"}
         text = "# What this run was asked to do; growmix run --config with this file does it again.\n"
-        file.write_text(text + yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_whole(file, (text + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)).encode())
 
 
 def read_values(file: Path) -> dict[str, Any]:
