@@ -210,3 +210,23 @@ def test_snapshots_lie_at_a_path() -> None:
 
 def test_text_is_a_path_too(finished: Path) -> None:
     assert len(experiment.load_learner(str(finished)).components) > 0  # type: ignore[arg-type]
+
+
+def test_a_run_that_is_overwritten_can_be_overwritten_again_if_it_ends_halfway(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tells that the folder holds a run goes last."""
+    gone: list[Path] = []
+
+    def remove(place: Path) -> None:
+        if gone:
+            raise KeyboardInterrupt
+        gone.append(place)
+        shutil.rmtree(place)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("growmix.experiment.folder.remove_folder", remove)
+        with pytest.raises(KeyboardInterrupt):
+            experiment.run(RunConfig.of({**SHORT, "out": run}), overwrite=True)
+    assert gone == [run / "checkpoint"]
+    experiment.run(RunConfig.of({**SHORT, "out": run}), overwrite=True)

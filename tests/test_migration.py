@@ -91,5 +91,5 @@ def test_a_newer_schema_is_refused_and_says_what_to_do(tmp_path: Path) -> None:
     shutil.copytree(FIXTURES / "schema2" / "mixture", tmp_path / "it")
     file = tmp_path / "it" / DOCUMENT
     file.write_text(json.dumps(json.loads(file.read_text()) | {"schema": SCHEMA + 1, "growmix": "9.0"}))
-    with pytest.raises(BadCheckpoint, match=rf"{DOCUMENT} has schema {SCHEMA + 1}, of growmix 9\.0.*update"):
+    with pytest.raises(BadCheckpoint, match=rf"{DOCUMENT} has schema {SCHEMA + 1}, of growmix '9\.0'.*update"):
         GrowingMixture.load(tmp_path / "it")

@@ -15,6 +15,7 @@ from torch import Tensor
 from growmix.errors import BadInput
 from growmix.novelty import (
     MAX_QUANTILES,
+    MEASURES,
     ReferenceStatistics,
     ks_distance,
     ks_noise,
@@ -87,6 +88,8 @@ def test_the_standardised_difference_is_symmetric_and_has_no_unit(a: float, va: 
 def test_two_constants_are_alike_or_infinitely_apart() -> None:
     assert standardised_mean_difference(1.0, 0.0, 1.0, 0.0) == 0.0
     assert standardised_mean_difference(1.0, 0.0, 2.0, 0.0) == math.inf
+    apart = MEASURES["smd"].distance(torch.ones(3), ReferenceStatistics.of(torch.zeros(3)), None)
+    assert math.isfinite(apart)  # a decision is kept as JSON
 
 
 @given(samples, samples)

@@ -398,6 +398,19 @@ def test_other_data_are_refused(copied: Path) -> None:
         experiment.resume(copied)
 
 
+def test_other_examples_of_the_same_kind_are_refused(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*args: Any, **options: Any) -> streams.Stream:
+        stream = whole(*args, **options)
+        last = stream[-1]
+        turned = replace(last, test=replace(last.test, x=last.test.x.flip(0)))
+        return replace(stream, tasks=(*stream[:-1], turned))
+
+    whole = streams.load
+    monkeypatch.setattr("growmix.streams.load", load)
+    with pytest.raises(BadInput, match="the examples themselves differ"):
+        experiment.resume(copied)
+
+
 def test_a_snapshot_of_another_training_is_refused(tmp_path: Path) -> None:
     x = np.random.default_rng(0).random((40, 1, 8, 8)) * 0.3
     GrowingMixture(None, TINY).learn(x, callbacks=[Snapshots(tmp_path, steps=2)])
@@ -491,7 +504,7 @@ def test_what_was_measured_comes_back_as_it_was(growing: Path) -> None:
     document, tensors = evaluator.pack()
     again = Evaluator.unpack(stream, mixture, json.loads(json.dumps(document)), tensors)
     assert again.scores() == evaluator.scores()
-    with pytest.raises(ValueError, match="4 tasks were followed"):
+    with pytest.raises(ValueError, match="followed is 4"):
         Evaluator.unpack(stream, mixture, {**document, "followed": 4}, tensors)
 
 
@@ -666,7 +679,7 @@ def test_a_second_writer_is_refused_with_the_name_of_the_first(
         assert execute(["resume", str(copied)]) == WRONG_INPUT
         assert execute(["run", "split-digits", "--out", str(copied), "--overwrite"]) == WRONG_INPUT
         for line in capsys.readouterr().err.splitlines():
-            assert f"process {process.pid} on host {locking.socket.gethostname()}" in line
+            assert f"process {process.pid} on host {locking.socket.gethostname()!r}" in line
     for file, content in before.items():
         assert file.read_bytes() == content
     with another_writer(tmp_path / "new"), pytest.raises(BadInput, match=r"is writing; wait for its end"):

@@ -185,7 +185,7 @@ TENSORS_OF_ALL_TYPES = {
 
 def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_folder(tmp_path / "it", {"kind": "test", "numbers": [1, 2.5, None, "ä"]}, TENSORS_OF_ALL_TYPES)
-    document, tensors = read_folder(tmp_path / "it")
+    document, tensors = read_folder(tmp_path / "it", lambda *_: None)
     assert document["numbers"] == [1, 2.5, None, "ä"]
     assert tensors.keys() == TENSORS_OF_ALL_TYPES.keys()
     for name, tensor in TENSORS_OF_ALL_TYPES.items():
@@ -195,7 +195,7 @@ def test_a_folder_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_what_is_written_again_is_of_this_version(tmp_path: Path) -> None:
     write_folder(tmp_path / "it", {"schema": 1, "growmix": "0.0.1"}, {})
-    document, _ = read_folder(tmp_path / "it")
+    document, _ = read_folder(tmp_path / "it", lambda *_: None)
     assert document == {"schema": SCHEMA, "growmix": __version__}
 
 
@@ -224,7 +224,7 @@ def test_folders_inside_are_checkpoints_of_their_own_and_go_with_the_outer_one(t
 
 
 def number_in(folder: Path) -> int:
-    document, tensors = read_folder(folder)
+    document, tensors = read_folder(folder, lambda *_: None)
     assert (tensors["filled"] == document["number"]).all() if tensors else True
     return int(document["number"])
 
@@ -353,7 +353,7 @@ def test_what_is_removed_does_not_come_back(tmp_path: Path, dead: int) -> None:
     remove_folder(tmp_path / "it")
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(BadCheckpoint):
-        read_folder(tmp_path / "it")
+        read_folder(tmp_path / "it", lambda *_: None)
 
 
 def test_who_reads_while_another_writes_reads_one_or_the_other(tmp_path: Path) -> None:

@@ -150,6 +150,11 @@ class Component(nn.Module, ABC):
         self._trained = tuple(name for name, weight in self.named_parameters() if weight.requires_grad)
         self.requires_grad_(False).eval()
 
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Names of the weights that training moves, of a component that is frozen."""
+        return self._trained
+
     def thaw(self) -> None:
         """Train again what was trained before; weights that a user's own modules had frozen stay so."""
         for name, weight in self.named_parameters():

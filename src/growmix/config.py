@@ -18,15 +18,16 @@ import yaml
 
 from growmix.errors import BadInput, shortened, shown
 from growmix.paths import check_path
+from growmix.sealing import write_whole
 from growmix.settings import MOST_DRAWS, Settings, require_whole
 
 LabelSpace = Literal["separate", "shared"]
 
 RUNS = Path("runs")
+"""Where runs go that were not told where."""
 
 MOST_YAML = 2**20
 """Bytes of a configuration: a hundred times what all keys take."""
-"""Where runs go that were not told where."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,7 @@ class RunConfig:
         """Write YAML that ``growmix run --config`` runs again; not where to: that is a matter of the next run."""
         values = {name: value for name, value in self.to_dict().items() if name != "out"}
         text = "# What this run was asked to do; growmix run --config with this file does it again.\n"
-        file.write_text(text + yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        write_whole(file, (text + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)).encode())
 
 
 def read_values(file: Path) -> dict[str, Any]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 _LONGEST = 100
 """Characters of a value that a message quotes."""
 
+LONGEST_REASON = 500
+"""Of another error that it quotes: what a stranger's file says may be in it, megabytes of it."""
+
 
 class GrowmixError(Exception):
     """Base of all errors that growmix raises on purpose."""
@@ -35,7 +38,7 @@ def one_line(error: BaseException) -> str:
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def shown(value: object) -> str:
+def shown(value: object, longest: int = _LONGEST) -> str:
     """A value as messages quote it: in one line, and cut where it is long.
 
     Examples
@@ -47,7 +50,7 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception:  # a foreign object's own code runs here, and Python itself writes no number of 5,000 digits
         text = f"a {type(value).__name__}"
-    return shortened(text)
+    return shortened(text, longest)
 
 
 def shortened(text: str, most: int = _LONGEST) -> str:

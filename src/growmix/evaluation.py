@@ -28,6 +28,7 @@ from growmix.metrics.images import ImageScores, PictureScores, ReconstructionSco
 from growmix.persistence import prefixed, under
 from growmix.routing import ComponentScores, combine, log_responsibilities, route_examples, route_group
 from growmix.settings import require_whole
+from growmix.typed import check_range, check_tensor, record_from
 
 if TYPE_CHECKING:
     from growmix.learner import Learner, Step
@@ -399,22 +400,48 @@ class Evaluator:
         learner
             As it was then, or with further tasks learnt.
         document, tensors
-            What :meth:`pack` gave.
+            What :meth:`pack` gave; the tensors may have no memory.
+
+        Raises
+        ------
+        ValueError
+            It can't have given that.
         """
         evaluator = cls(stream)
-        followed = int(document["followed"])
-        if not 0 <= followed <= len(learner.steps):
-            raise ValueError(f"{followed} tasks were followed, but {len(learner.steps)} were learnt")
-        evaluator._learner = learner if followed else None
-        evaluator._steps, evaluator._versions = learner.steps[:followed], learner.versions_at(followed)
-        evaluator._rows = {int(t): _row_from(row) for t, row in document["rows"].items()}
-        evaluator._cache = {
-            (int(k), int(version), int(i)): ComponentScores(tensors[f"bound.{n}"], (tensors[f"classes.{n}"],))
-            for n, (k, version, i) in enumerate(document["scored"])
-        }
+        kept = record_from(document, _Kept)
+        check_range("followed", kept.followed, 0, min(len(learner.steps), len(stream)))
+        kept.check()
+        evaluator._learner = learner if kept.followed else None
+        evaluator._steps = learner.steps[: kept.followed]
+        evaluator._versions = learner.versions_at(kept.followed) if kept.followed else ()
+        evaluator._rows = {int(t): row for t, row in kept.rows.items()}
+        evaluator._cache = {key: evaluator._scored(learner, key, n, tensors) for n, key in enumerate(kept.scored)}
+        known = 2 * len(kept.scored)
         for name, pictures in evaluator._pictures():
-            pictures.unpack(under(f"{name}.", tensors))
+            own = under(f"{name}.", tensors)
+            pictures.unpack(own, [len(task.test) for task in stream], kept.followed)
+            known += len(own)
+        if known != len(tensors) or len(evaluator._cache) != len(kept.scored):
+            raise ValueError("tensors or scores that nothing was measured with, or twice")
         return evaluator
+
+    @property
+    def followed(self) -> int:
+        """Tasks that were learnt when it last looked."""
+        return len(self._steps)
+
+    def _scored(
+        self, learner: Learner[Any], key: tuple[int, int, int], n: int, tensors: Mapping[str, Tensor]
+    ) -> ComponentScores:
+        """Scores that were kept under a number, of a component, a version of it and a test set."""
+        k, _, i = key
+        check_range("component", k, 0, len(self._versions) - 1)
+        check_range("task", i, 0, len(self._given) - 1)
+        rows = len(self._given[i].test)
+        check_tensor(tensors, f"bound.{n}", (rows, 1), torch.float32)
+        check_tensor(tensors, f"classes.{n}", (rows, None), torch.float32)
+        check_range("classes", tensors[f"classes.{n}"].shape[1], 0, len(learner.components[k].classes))
+        return ComponentScores(tensors[f"bound.{n}"], (tensors[f"classes.{n}"],))
 
     def _pictures(self) -> tuple[tuple[str, _Pictures], ...]:
         return (("reconstructed", self._reconstructed), ("translated", self._translated))
@@ -623,12 +650,25 @@ class _Pictures:
             packed |= {f"{i}.component": images.component, f"{i}.version": images.version, f"{i}.scores": images.scores}
         return packed
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> None:
-        """Become what :meth:`pack` gave."""
-        for (t, i), means in zip(tensors["cells"].tolist(), tensors["means"].tolist(), strict=True):
-            self._cells[t, i] = PictureScores(*means)
-        for i in {int(name.partition(".")[0]) for name in tensors if name.endswith(".scores")}:
+    def unpack(self, tensors: Mapping[str, Tensor], sizes: Sequence[int], learnt: int) -> None:
+        """Become what :meth:`pack` gave of test sets of these sizes after so many tasks; raises ``ValueError``."""
+        check_tensor(tensors, "cells", (None, 2), torch.int64)
+        check_tensor(tensors, "means", (len(tensors["cells"]), len(PICTURE)), torch.float64)
+        known = {name for i in range(learnt) for name in (f"{i}.component", f"{i}.version", f"{i}.scores")}
+        if not tensors.keys() - {"cells", "means"} <= known:
+            raise ValueError("pictures of what was not learnt")
+        for i in {int(name.partition(".")[0]) for name in tensors.keys() & known}:
+            check_tensor(tensors, f"{i}.component", (sizes[i],), torch.int64)
+            check_tensor(tensors, f"{i}.version", (sizes[i],), torch.int64)
+            check_tensor(tensors, f"{i}.scores", (len(PICTURE), sizes[i]), torch.float32)
             self._images[i] = _Images(tensors[f"{i}.component"], tensors[f"{i}.version"], tensors[f"{i}.scores"])
+        if tensors["cells"].is_meta:
+            return
+        for (t, i), means in zip(tensors["cells"].tolist(), tensors["means"].tolist(), strict=True):
+            check_range("task", t, 0, learnt - 1)
+            if i not in self._images:
+                raise ValueError(f"means of task {i}, but no pictures")
+            self._cells[t, i] = PictureScores(*means)
 
 
 @dataclass(frozen=True)
@@ -661,6 +701,25 @@ class _Ahead:
 class _Row:
     columns: tuple[_Accuracy, ...]
     ahead: _Ahead | None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What of an evaluator is no tensor: tasks followed, rows by task, what was scored (component, version, task)."""
+
+    followed: int
+    rows: dict[str, _Row]
+    scored: tuple[tuple[int, int, int], ...]
+
+    def check(self) -> None:
+        """See that the rows can be those of as many tasks; raises ``ValueError``."""
+        places = {str(t): t for t in range(self.followed)}
+        for name, row in self.rows.items():
+            if name not in places or len(row.columns) != places[name] + 1:
+                raise ValueError(f"row {name!r} of {self.followed} has {len(row.columns)} columns")
+            cells = [*row.columns, *([] if row.ahead is None else [row.ahead])]
+            for share in (share for cell in cells for share in vars(cell).values() if share is not None):
+                check_range("a share", share, 0.0, 1.0)
 
 
 @dataclass
@@ -775,13 +834,6 @@ def _matrix(rows: Sequence[_Row | None], figure: str) -> Accuracies:
         return value
 
     return tuple(tuple(cell(t, i) for i in range(len(rows))) for t in range(len(rows)))
-
-
-def _row_from(document: Mapping[str, Any]) -> _Row:
-    ahead = document["ahead"]
-    return _Row(
-        tuple(_Accuracy(**column) for column in document["columns"]), None if ahead is None else _Ahead(**ahead)
-    )
 
 
 def _mean(values: Sequence[float | None] | None) -> float | None:

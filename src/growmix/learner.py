@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,10 +27,12 @@ from growmix.model import Model
 from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import TaskObjective
 from growmix.paths import check_path
+from growmix.random_state import set_state, state_from
 from growmix.routing import Router, route_examples, route_group
 from growmix.settings import Settings
 from growmix.training import Budget, Callback, TrainingLog, fit, make_fabric, place_of, seeded
 from growmix.translation import Translation, TranslationObjective
+from growmix.typed import check_range, record_from
 
 Memory = TypeVar("Memory")
 
@@ -225,7 +228,10 @@ class Learner(Model, Generic[Memory]):
 
     @abstractmethod
     def _unpack(self, saved: persistence.Checkpoint) -> Memory:
-        """The memory again, from what :meth:`_pack` gave: ``saved.document["memory"]`` and ``saved.tensors``."""
+        """The memory again, from what :meth:`_pack` gave: ``saved.document["memory"]`` and ``saved.tensors``.
+
+        Components and steps were read before; raises ``ValueError`` where it does not fit them.
+        """
 
     def _check_task(self, data: Any) -> TaskData:
         task = self._numbered(check_task(data, self.shape if self._components else None))
@@ -342,10 +348,13 @@ class Learner(Model, Generic[Memory]):
 
     def _rebuild(self, saved: persistence.Checkpoint) -> None:
         """Take over the tensors of what was saved, as far as they fit; this object is new."""
-        self._memory = self._unpack(saved)
         for state in saved.components:
-            empty = self._new_component(state.shape, supervised=state.supervised, target_shape=state.target_shape)
+            shape, target = state.outline.shape, state.outline.target_shape
+            empty = self._new_component(shape, supervised=state.outline.supervised, target_shape=target)
             self._components.append(state.fill(empty))
+        self._steps = [_step_from(step) for step in saved.document["steps"]]
+        _check_history(self._steps, self._components)
+        self._memory = self._unpack(saved)
         if self._pack()[1].keys() != saved.tensors.keys():
             raise ValueError(f"tensors {sorted(saved.tensors)} are not those that {self.method!r} keeps")
 
@@ -353,12 +362,8 @@ class Learner(Model, Generic[Memory]):
         """Become what was saved, on a device; this object is new."""
         self._rebuild(saved)
         self._place(device)
-        document = saved.document
-        self._steps = [_step_from(step) for step in document["steps"]]
-        self._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
-        self._names = check_names_of(document.get("names", []), self._labels)
-        if len(self.versions) != len(self._components):
-            raise ValueError(f"{len(self._components)} components, but {len(self.versions)} were trained")
+        set_state(self._sampling, state_from(saved.document["sampling"]))
+        self._names = check_names_of(saved.document.get("names", []), self._labels)
 
     def _place(self, device: torch.device) -> None:
         """Bring what answers to a device."""
@@ -398,7 +403,7 @@ def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], dev
             settings, name = Settings(**document["settings"]), document["blueprint"]
         learner = make(settings if device is None else settings.but(device=device))
         if learner.blueprint.name != name:
-            raise BadInput(f"blueprint is {learner.blueprint.name!r}, but this {kind} was made with {name!r}")
+            raise BadInput(f"blueprint is {learner.blueprint.name!r}, but this {kind} was made with {shown(name)}")
         return learner
 
     def look(outline: persistence.Checkpoint) -> None:
@@ -496,6 +501,33 @@ def train_component(
 
 
 def _step_from(document: dict[str, Any]) -> Step:
-    decision = Decision(**{**document["decision"], "novelty": tuple(document["decision"]["novelty"])})
-    parts = tuple(Part(**part) for part in document["parts"])
-    return Step(decision, parts, persistence.log_from_json(document["log"]))
+    step = record_from(document, Step)
+    persistence.check_log(step.log)
+    check_range("threshold", step.decision.threshold, 0.0, math.inf)
+    return step
+
+
+def _check_history(steps: Sequence[Step], components: Sequence[Component]) -> None:
+    """See that steps that were read can have led to these components.
+
+    Raises
+    ------
+    ValueError
+        They can't.
+    """
+    shapes = {(component.shape, component.target_shape, component.supervised) for component in components}
+    if len(shapes) > 1:
+        raise ValueError("components of different kinds of images")
+    versions: dict[int, int] = {}
+    for number, step in enumerate(steps):
+        known, learnt = len(versions), [part.component for part in step.parts]
+        for part in step.parts:
+            check_range("examples", part.examples, 1)
+            versions[part.component] = versions.get(part.component, 0) + 1
+            check_range("version", part.version, versions[part.component], versions[part.component])
+        if len(set(learnt)) < len(learnt) or step.decision.component not in learnt:
+            raise ValueError(f"task {number} was learnt by {learnt}, decided was {step.decision.component}")
+        if len(step.decision.novelty) not in (0, known):
+            raise ValueError(f"task {number} has {len(step.decision.novelty)} novelties to {known} components")
+    if sorted(versions) != list(range(len(components))):
+        raise ValueError(f"{len(components)} components, but {len(versions)} were trained")

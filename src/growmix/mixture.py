@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,8 +28,8 @@ from growmix.learner import (
 )
 from growmix.model import ex_post_density, in_pieces, routing_noise
 from growmix.nets import Blueprint
-from growmix.novelty import MEASURES, ReferenceStatistics, ks_distance, name_scores
-from growmix.persistence import Checkpoint
+from growmix.novelty import MAX_QUANTILES, MEASURES, ReferenceStatistics, ks_distance, name_scores
+from growmix.persistence import Checkpoint, check_finite, load_state
 from growmix.replay import generate, join, replay, replay_size
 from growmix.routing import Router
 from growmix.settings import Settings
@@ -35,6 +37,7 @@ from growmix.sharing import Foundation
 from growmix.student import Student, distill
 from growmix.training import Budget, Callback, TrainingLog, seeded
 from growmix.translation import Translation
+from growmix.typed import check_range, record_from
 
 MAX_HELD_OUT = 1_000
 MIN_HELD_OUT = 50
@@ -339,19 +342,36 @@ class GrowingMixture(Learner[MixtureMemory]):
         tensors = {} if foundation is None else dict(foundation.state_dict())
         return {"records": [asdict(record) for record in self.records]}, tensors
 
-    def _unpack(self, saved: Checkpoint) -> MixtureMemory:
-        records = tuple(_record_from(record) for record in saved.document["memory"]["records"])
-        if len(records) != len(saved.components):
-            raise ValueError(f"{len(saved.components)} components, but {len(records)} records")
+    def _rebuild(self, saved: Checkpoint) -> None:
+        self._memory = MixtureMemory((), self._foundation_from(saved))  # components are made to stand on it
+        super()._rebuild(saved)
+
+    def _foundation_from(self, saved: Checkpoint) -> Foundation | None:
         if self.settings.sharing == "none" or not saved.components:
-            return MixtureMemory(records)
-        first = saved.components[0]
+            return None
+        first = saved.components[0].outline
         whole = whole_component(
             self.blueprint, self.settings, first.shape, supervised=first.supervised, target_shape=first.target_shape
         )
         foundation = Foundation.of(whole, self.settings.sharing, self.settings.adapter_rank)
-        foundation.load_state_dict(saved.tensors)
-        return MixtureMemory(records, foundation)
+        load_state(foundation, saved.tensors)
+        check_finite(dict(foundation.named_parameters()))
+        return foundation
+
+    def _unpack(self, saved: Checkpoint) -> MixtureMemory:
+        records = record_from(saved.document["memory"]["records"], tuple[Record, ...])
+        examples = Counter[int]()
+        for part in (part for step in self.steps for part in step.parts):
+            examples[part.component] += part.examples
+        if len(records) != len(self.components):
+            raise ValueError(f"{len(self.components)} components, but {len(records)} records")
+        for k, record in enumerate(records):
+            if (record.version, record.examples) != (self.versions[k], examples[k]):
+                raise ValueError(f"component {k} learnt {examples[k]} examples, but its record has {record.examples}")
+            check_range("references", len(record.references), 1, MAX_REFERENCES)
+            for reference in record.references:
+                _check_reference(reference, self.components[k])
+        return MixtureMemory(records, self._memory.foundation)
 
     def _place(self, device: torch.device) -> None:
         if self._memory.foundation is not None:
@@ -433,17 +453,15 @@ def _moved(reference: Reference, before: Scores, after: Scores) -> Reference:
     return replace(reference, statistics=moved)
 
 
-def _record_from(document: dict[str, Any]) -> Record:
-    references = tuple(
-        Reference(
-            {name: _statistics_from(known) for name, known in reference["statistics"].items()},
-            tuple(reference["classes"]),
-        )
-        for reference in document["references"]
-    )
-    return Record(document["examples"], document["version"], references)
-
-
-def _statistics_from(document: dict[str, Any]) -> ReferenceStatistics:
-    lists: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in document.items()}
-    return ReferenceStatistics(**lists)
+def _check_reference(reference: Reference, component: Component) -> None:
+    """See that what was read can be what a component remembers of a task; raises ``ValueError``."""
+    if not set(reference.classes) <= set(component.classes):
+        raise ValueError(f"a reference has classes {reference.classes}, its component {component.classes}")
+    nothing = torch.zeros(1)
+    names = name_scores(nothing, nothing, torch.zeros(1, component.latent)).keys()
+    if reference.statistics.keys() != names:
+        raise ValueError(f"a reference has statistics of {sorted(reference.statistics)}, needed {sorted(names)}")
+    for known in reference.statistics.values():
+        check_range("count", known.count, 1)
+        check_range("variance", known.variance, 0.0, math.inf)
+        check_range("quantiles", len(known.quantiles), 1, MAX_QUANTILES)

@@ -213,8 +213,8 @@ def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape) -> int:
     """
     try:
         with torch.no_grad():
-            features = blueprint.encoder(shape).eval()(torch.zeros(2, *shape))
-            output = blueprint.decoder(inputs, shape).eval()(torch.zeros(2, inputs))
+            features = _tried(blueprint, blueprint.encoder(shape), shape)
+            output = _tried(blueprint, blueprint.decoder(inputs, shape), (inputs,))
     except Exception as error:  # the user's own code runs here, which may raise anything
         raise BadInput(f"blueprint {blueprint.name!r} fails on images of shape {shape}: {one_line(error)}") from error
     if features.ndim != 2:
@@ -222,6 +222,16 @@ def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape) -> int:
     if tuple(output.shape[1:]) != tuple(shape):
         raise BadInput(f"blueprint {blueprint.name!r}: decoder gives {tuple(output.shape)}, needed (batch, *{shape})")
     return int(features.shape[1])
+
+
+def _tried(blueprint: Blueprint, network: nn.Module, size: tuple[int, ...]) -> torch.Tensor:
+    """What a network gives for two inputs; of ours, which run anywhere, without memory."""
+    if isinstance(blueprint, (MLP, Conv)):
+        network, x = network.to("meta"), torch.zeros(2, *size, device="meta")
+    else:
+        x = torch.zeros(2, *size)
+    output: torch.Tensor = network.eval()(x)
+    return output
 
 
 def _pixels(shape: Shape) -> int:

@@ -21,6 +21,9 @@ from growmix.errors import BadInput
 MAX_QUANTILES = 256
 """Reference scores kept per task: exact up to this many, then every distance is off by at most 1/512."""
 
+MOST_DEVIATIONS = 1e9
+"""Standard deviations that count: two constants are infinitely many apart, for which JSON has no word."""
+
 CHANCE = 0.01
 """Probability with which data that are known may be called new for chance alone."""
 
@@ -276,7 +279,8 @@ class StandardisedMeanDifference(NoveltyMeasure):
         """See :func:`standardised_mean_difference`."""
         _require(new, "new")
         mean, variance = float(new.double().mean()), float(new.double().var(unbiased=False))
-        return standardised_mean_difference(mean, variance, reference.mean, reference.variance)
+        apart = standardised_mean_difference(mean, variance, reference.mean, reference.variance)
+        return min(apart, MOST_DEVIATIONS)
 
     def noise(self, n: int, m: int, scores: int) -> float:
         """2.58 standard errors of a standardised difference: the same 1 % level as the default measure."""

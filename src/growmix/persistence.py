@@ -9,21 +9,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from growmix import __version__, sealing
 from growmix.component import Component
-from growmix.data import Shape
+from growmix.data import UNLABELLED, Shape
 from growmix.density import LatentDensity
-from growmix.errors import BadCheckpoint, BadInput
+from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, shortened, shown
 from growmix.migration import SCHEMA, migrated
 from growmix.sealing import SEAL, check_seal, moment, replace_folder, standing
 from growmix.training import TrainingLog
+from growmix.typed import MOST_SECONDS, check_range, record_from
 from growmix.untrusted import DTYPES, OpenFile, Slot, open_files, outlines, read_slots, read_tensors, strict_json
 
 DOCUMENT = "state.json"
@@ -48,15 +49,50 @@ _LOOKS = 20
 Look: TypeAlias = Callable[[dict[str, Any], dict[str, Tensor]], None]
 """Looks at a document and at tensors that have shape and type but no memory (on the device ``meta``)."""
 
+R = TypeVar("R")
 
-@dataclass(frozen=True, eq=False)
-class ComponentState:
-    """A component as it lies in a checkpoint: its outline from the JSON, its tensors, its density."""
+
+@dataclass(frozen=True)
+class Outline:
+    """What of a component is no tensor."""
 
     shape: Shape
     target_shape: Shape | None
     classes: tuple[int, ...]
     supervised: bool
+    density: bool
+
+    @classmethod
+    def of(cls, component: Component) -> Outline:
+        """Of a component that is to be written."""
+        return cls(
+            shape=component.shape,
+            target_shape=component.target_shape,
+            classes=component.classes,
+            supervised=component.supervised,
+            density=component.density is not None,
+        )
+
+    def check(self) -> None:
+        """See that there can be such a component.
+
+        Raises
+        ------
+        ValueError
+            There can't.
+        """
+        for channels, height, width in filter(None, (self.shape, self.target_shape)):
+            if min(channels, height, width) < 1 or channels * height * width > MOST_PIXELS:
+                raise ValueError(f"an image of shape {(channels, height, width)}")
+        if len(set(self.classes)) < len(self.classes) or not all(0 <= label < 2**63 for label in self.classes):
+            raise ValueError("classes are no different numbers of 0 or more, below 2**63")
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentState:
+    """A component as it lies in a checkpoint: its outline from the JSON, its tensors, its density."""
+
+    outline: Outline
     tensors: dict[str, Tensor]
     density: LatentDensity | None
 
@@ -68,16 +104,15 @@ class ComponentState:
         BadCheckpoint
             If the tensors do not fit its networks.
         """
-        component.add_classes(self.classes)
-        try:
-            component.load_state_dict(self.tensors)
-        except RuntimeError as error:
-            raise BadCheckpoint(f"{TENSORS}: tensors do not fit the networks of this model: {error}") from error
-        for name, tensor in component.state_dict().items():
-            if self.tensors[name].dtype != tensor.dtype:
-                raise BadCheckpoint(f"{TENSORS}: {name} is of {self.tensors[name].dtype}, needed {tensor.dtype}")
+        component.add_classes(self.outline.classes)
+        load_state(component, self.tensors)
+        check_finite(dict(component.named_parameters()))
+        counts = {"class_counts": component.class_counts, "unlabelled_count": component.unlabelled_count}
+        check_finite(counts)
+        if not component.class_counts.is_meta and any(bool((count < 0).any()) for count in counts.values()):
+            raise BadCheckpoint(f"{TENSORS}: a component learnt fewer than no examples")
         if self.density is not None:
-            _check_density(self.density, component.latent)
+            _check_density(self.density, component)
         component.density = self.density
         component.freeze()
         return component
@@ -115,7 +150,10 @@ def write_folder(path: Path, document: Mapping[str, Any], tensors: Mapping[str, 
     path = path.absolute()
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     of = {"schema": SCHEMA, "growmix": __version__}
-    content = json.dumps({**of, **document, **of}, allow_nan=False).encode()
+    try:
+        content = json.dumps({**of, **document, **of}, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"path {str(path)!r}: what is to be kept can't be written as JSON: {error}") from error
     _check_readable(path, content, own)
 
     def fill(folder: Path) -> None:
@@ -146,7 +184,18 @@ def _check_replaceable(path: Path) -> None:
             raise BadInput(f"path {str(path)!r} holds {place.name!r} beside a checkpoint; give a new folder")
 
 
-def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_document(path: Path) -> dict[str, Any]:
+    """The document of a folder that :func:`write_folder` wrote, everything in it checked, but no tensor read.
+
+    Raises
+    ------
+    BadCheckpoint
+        As :func:`read_folder` does.
+    """
+    return _read(path, lambda document, slots, file: document)
+
+
+def read_folder(path: Path, look: Look) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Read back what :func:`write_folder` wrote, of this schema or an older one.
 
     Nothing is executed, and before tensors are read, checksums and sizes are checked.
@@ -163,6 +212,16 @@ def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], d
     BadCheckpoint
         A file is missing, is not what was written, or is of a newer schema; the message names it.
     """
+
+    def read(document: dict[str, Any], slots: dict[str, Slot], file: OpenFile) -> tuple[Any, dict[str, Tensor]]:
+        look(document, outlines(slots))
+        return document, read_tensors(file, slots)
+
+    return _read(path, read)
+
+
+def _read(path: Path, read: Callable[[dict[str, Any], dict[str, Slot], OpenFile], R]) -> R:
+    """Read the folder that stands there, again if it was replaced meanwhile."""
     path = path.absolute()
     missed = 0
     while True:
@@ -170,9 +229,7 @@ def read_folder(path: Path, look: Look | None = None) -> tuple[dict[str, Any], d
         met = moment(folder)
         try:
             with _opened(folder) as (document, slots, file):
-                if look is not None:
-                    look(document, outlines(slots))
-                return document, read_tensors(file, slots)
+                return read(document, slots, file)
         except BadCheckpoint:
             missed += met is None
             if moment(standing(path, is_whole)) == met and (met is not None or missed > _LOOKS):
@@ -240,22 +297,13 @@ def save(
     BadInput
         If the place can't be written.
     """
-    outlines = [
-        {
-            "shape": list(c.shape),
-            "target_shape": None if c.target_shape is None else list(c.target_shape),
-            "classes": list(c.classes),
-            "supervised": c.supervised,
-            "density": c.density is not None,
-        }
-        for c in components
-    ]
     tensors = prefixed(OTHERS, others or {})
     for k, component in enumerate(components):
         tensors |= prefixed(f"components.{k}.", component.state_dict())
         if component.density is not None:
             tensors |= {f"densities.{k}.{f.name}": getattr(component.density, f.name) for f in fields(LatentDensity)}
-    write_folder(path, {"kind": kind, **document, "components": outlines}, tensors)
+    outlined = [asdict(Outline.of(component)) for component in components]
+    write_folder(path, {"kind": kind, **document, "components": outlined}, tensors)
 
 
 def load(path: Path, kind: str, look: Callable[[Checkpoint], None]) -> Checkpoint:
@@ -289,51 +337,87 @@ def load(path: Path, kind: str, look: Callable[[Checkpoint], None]) -> Checkpoin
 
 
 def _checkpoint(document: dict[str, Any], tensors: dict[str, Tensor]) -> Checkpoint:
-    states = tuple(_state(outline, k, tensors) for k, outline in enumerate(document["components"]))
-    others = under(OTHERS, tensors)
-    known = len(others) + sum(len(state.tensors) for state in states)
-    known += sum(len(fields(LatentDensity)) for state in states if state.density is not None)
-    if known != len(tensors):
-        raise BadCheckpoint(f"{TENSORS} holds {len(tensors)} tensors, but {DOCUMENT} tells of {known}")
+    if len(document["components"]) > len(tensors):  # before any is looked at: every component has some
+        raise ValueError(f"{len(document['components'])} components have {len(tensors)} tensors")
+    parts = _parts(tensors)
+    states = tuple(
+        _state(record_from(outline, Outline), parts.pop(f"components.{k}", {}), parts.pop(f"densities.{k}", None))
+        for k, outline in enumerate(document["components"])
+    )
+    others = parts.pop(OTHERS.removesuffix("."), {})
+    if parts:
+        raise BadCheckpoint(f"{TENSORS} holds tensors that {DOCUMENT} does not tell of: {shown(sorted(parts)[0])}")
     return Checkpoint(document, states, others)
 
 
-def _state(outline: Mapping[str, Any], k: int, tensors: Mapping[str, Tensor]) -> ComponentState:
-    density = None
-    if outline["density"]:
-        density = LatentDensity(**{f.name: tensors[f"densities.{k}.{f.name}"] for f in fields(LatentDensity)})
-    target = outline["target_shape"]
-    return ComponentState(
-        shape=_shape(outline["shape"]),
-        target_shape=None if target is None else _shape(target),
-        classes=_whole_numbers(outline["classes"]),
-        supervised=bool(outline["supervised"]),
-        tensors=under(f"components.{k}.", tensors),
-        density=density,
-    )
+def _parts(tensors: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The tensors of each component and of each density, and all others, by the names that they have there."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        first, _, rest = name.partition(".")
+        if first in ("components", "densities"):
+            number, _, rest = rest.partition(".")
+            first = f"{first}.{number}"
+        parts.setdefault(first, {})[rest] = tensor
+    return parts
 
 
-def _shape(numbers: Any) -> Shape:
-    channels, height, width = _whole_numbers(numbers)
-    if min(channels, height, width) < 1 or channels * height * width > MOST_PIXELS:
-        raise ValueError(f"an image of shape {numbers}")
-    return channels, height, width
+def _state(outline: Outline, tensors: dict[str, Tensor], density: dict[str, Tensor] | None) -> ComponentState:
+    outline.check()
+    if outline.density != (density is not None):
+        raise ValueError("a component has a density, or tensors of one, but not both")
+    return ComponentState(outline, tensors, None if density is None else LatentDensity(**density))
 
 
-def _whole_numbers(numbers: Any) -> tuple[int, ...]:
-    if not isinstance(numbers, list) or not all(type(n) is int and -(2**63) <= n < 2**63 for n in numbers):
-        raise TypeError("no list of whole numbers")
-    return tuple(numbers)
-
-
-def _check_density(density: LatentDensity, latent: int) -> None:
-    gaussians = len(density.weight)
-    needed = {"weight": (gaussians,), "mean": (gaussians, latent), "scale": (gaussians, latent, latent)}
-    needed |= {"owner": (gaussians,)}
-    for name, shape in needed.items():
-        tensor = getattr(density, name)
-        if tensor.shape != shape or tensor.is_floating_point() == (name == "owner"):
+def _check_density(density: LatentDensity, component: Component) -> None:
+    gaussians, latent = len(density.weight), component.latent
+    needed = {
+        "weight": ((gaussians,), torch.float32),
+        "mean": ((gaussians, latent), torch.float32),
+        "scale": ((gaussians, latent, latent), torch.float32),
+        "owner": ((gaussians,), torch.int64),
+    }
+    for name, (shape, dtype) in needed.items():
+        tensor: Tensor = getattr(density, name)
+        if tensor.shape != shape or tensor.dtype != dtype or not gaussians:
             raise BadCheckpoint(f"{TENSORS}: {name} of a density is {tensor.dtype} of shape {tuple(tensor.shape)}")
+    check_finite({name: getattr(density, name) for name in needed})
+    if density.weight.is_meta:
+        return
+    owners = (int(density.owner.min()), int(density.owner.max()))
+    if float(density.weight.min()) <= 0 or owners[0] < UNLABELLED or owners[1] >= len(component.classes):
+        raise BadCheckpoint(f"{TENSORS}: a density has weights of 0 or less, or owners {owners} that are no classes")
+
+
+def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Fill a module with all of its state, each tensor in its own shape and type.
+
+    Raises
+    ------
+    BadCheckpoint
+        They are not the module's.
+    """
+    for name, tensor in module.state_dict().items():
+        if name in tensors and tensors[name].dtype != tensor.dtype:
+            raise BadCheckpoint(f"{TENSORS}: {name} is of {tensors[name].dtype}, needed {tensor.dtype}")
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = shortened(str(error), LONGEST_REASON)
+        raise BadCheckpoint(f"{TENSORS}: tensors do not fit the networks of this model: {reason}") from error
+
+
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """See that all numbers are finite, of tensors that have any.
+
+    Raises
+    ------
+    BadCheckpoint
+        One is not.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
+            raise BadCheckpoint(f"{TENSORS}: {name} has numbers that are not finite")
 
 
 def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -354,7 +438,8 @@ def understanding(path: Path) -> Iterator[None]:
     except BadCheckpoint:
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
-        raise BadCheckpoint(f"{path / DOCUMENT} can't be understood, or does not fit {TENSORS}: {error!r}") from error
+        reason = shown(error, LONGEST_REASON)
+        raise BadCheckpoint(f"{path / DOCUMENT} can't be understood, or does not fit {TENSORS}: {reason}") from error
 
 
 @contextmanager
@@ -374,7 +459,7 @@ def _read_document(file: OpenFile, beside: int, *, sealed: bool) -> dict[str, An
         raise BadCheckpoint(f"{file.path} is not the document of a checkpoint")
     if schema > SCHEMA:
         raise BadCheckpoint(
-            f"{file.path} has schema {schema}, of growmix {document.get('growmix')}; "
+            f"{file.path} has schema {schema}, of growmix {shown(document.get('growmix'))}; "
             f"this is growmix {__version__}, which reads schemas up to {SCHEMA}: update it"
         )
     if schema >= FIRST_SEALED and not sealed:
@@ -395,11 +480,14 @@ def _check_readable(path: Path, content: bytes, tensors: Mapping[str, Tensor]) -
             raise BadInput(f"path {str(path)!r}: tensor {name!r} is of {tensor.dtype}, which no checkpoint holds")
 
 
-def log_to_json(log: TrainingLog) -> dict[str, Any]:
-    """A training log, ready for JSON."""
-    return asdict(log)
+def check_log(log: TrainingLog) -> None:
+    """See that there can have been such a training.
 
-
-def log_from_json(document: dict[str, Any]) -> TrainingLog:
-    """The log that :func:`log_to_json` wrote."""
-    return TrainingLog(**{**document, "losses": tuple(document["losses"])})
+    Raises
+    ------
+    ValueError
+        There can't.
+    """
+    for name in ("epochs", "steps", "examples"):
+        check_range(name, getattr(log, name), 1)
+    check_range("seconds", log.seconds, 0.0, MOST_SECONDS)

@@ -7,6 +7,7 @@ piece needs is computed again from the seed.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -19,8 +20,10 @@ from torch import Tensor
 from growmix.errors import BadCheckpoint
 from growmix.interrupts import Interrupts
 from growmix.paths import check_path
-from growmix.persistence import exists, prefixed, read_folder, understanding, write_folder
-from growmix.training import Keeper, TrainingState
+from growmix.persistence import exists, prefixed, read_document, read_folder, understanding, write_folder
+from growmix.sealing import remove_folder
+from growmix.training import Keeper, Stand, TrainingState
+from growmix.typed import record_from
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,9 @@ class Snapshots(Keeper):
         Between two snapshots; 0 for none by the count.
     interrupts
         When they ask for it, a snapshot is made after the step, and the interrupt is raised.
+    anew
+        Told of a snapshot that is of no use, and why; it is then removed, and its training begins anew. ``None``: it is
+        an error.
 
     Examples
     --------
@@ -69,11 +75,13 @@ class Snapshots(Keeper):
         seconds: float = 60.0,
         steps: int = 0,
         interrupts: Interrupts | None = None,
+        anew: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder, self._belongs = check_path(folder, "folder"), dict(belongs or {})
         self._seconds, self._steps = seconds, steps
         self._interrupts = interrupts or Interrupts()
+        self._anew = anew
         self._clock = clock
         self._last = clock()
         self._count = 0  # trainings begun
@@ -89,39 +97,50 @@ class Snapshots(Keeper):
         """
         found = {int(name[1]) for each in self._folder.glob("*") if (name := re.match(r"\.?(\d+)(\.|$)", each.name))}
         kept = [self._folder / str(k) for k in sorted(found) if exists(self._folder / str(k))]
-        states = [self._read(each) for each in kept]
-        if not states:
-            return None
-        with understanding(kept[-1]):
-            last = states[-1]
-            seconds = sum(float(state["state"]["seconds"]) for state in states)
-            return Place(int(last["state"]["done"]), int(last["training"]["steps"]), seconds)
+        places = [self._place_in(each) for each in kept]
+        seconds = math.fsum(place.seconds for place in places)
+        return Place(places[-1].step, places[-1].steps, seconds) if places else None
 
-    def recall(self, training: Mapping[str, Any]) -> TrainingState | None:
+    def recall(self, training: Mapping[str, Any], check: Callable[[TrainingState], None]) -> TrainingState | None:
         """What is in the folder of the training that begins now.
 
         Raises
         ------
         BadCheckpoint
-            It is of another training: other data or another version of a package led elsewhere.
+            It can't be read, or is of another training: other data or another version of a package led elsewhere.
         """
         path = self._folder / str(self._count)
         self._count += 1
         self._training = dict(training)
         self._last = self._clock()
-        if not exists(path):
+        try:
+            return self._state_in(path, check) if exists(path) else None
+        except BadCheckpoint as error:
+            if self._anew is None:
+                raise
+            self._anew(f"{error}; this training begins anew")
+            remove_folder(path)
             return None
-        document, tensors = read_folder(path)
-        if document.get("training") != self._training:
-            raise BadCheckpoint(
-                f"{path} is the snapshot of another training than the one that begins now; the data or the versions of "
-                f"packages have changed: remove {self._folder} to begin this task anew"
-            )
-        parts: dict[str, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            part, _, own = name.partition(".")
-            parts.setdefault(part, {})[own] = tensor
-        return TrainingState(document["state"], parts)
+
+    def _state_in(self, path: Path, check: Callable[[TrainingState], None]) -> TrainingState:
+        def look(document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+            self._check(document, path)
+            if document.get("training") != self._training:
+                raise BadCheckpoint(
+                    f"{path} is the snapshot of another training than the one that begins now; the data or the "
+                    f"versions of packages have changed: remove {self._folder} to begin this task anew"
+                )
+            checked(document, tensors)
+
+        def checked(document: dict[str, Any], tensors: dict[str, Tensor]) -> TrainingState:
+            state = _state(document, tensors)
+            try:
+                check(state)
+            except BadCheckpoint as error:
+                raise BadCheckpoint(f"{path}: {error}") from error
+            return state
+
+        return checked(*read_folder(path, look))
 
     def after_step(self, steps: int, state: Callable[[], TrainingState]) -> None:
         """Keep the state if it is time, or if somebody wants the run to end."""
@@ -143,8 +162,17 @@ class Snapshots(Keeper):
         write_folder(self._folder / str(self._count - 1), document, tensors)
         self._last = self._clock()
 
-    def _read(self, path: Path) -> dict[str, Any]:
-        document, _ = read_folder(path)
+    def _place_in(self, path: Path) -> Place:
+        document = read_document(path)
+        self._check(document, path)
+        with understanding(path):
+            steps = record_from(document["training"]["steps"], int)
+            stand = record_from(document["state"], Stand)
+            stand.check(steps)
+            return Place(stand.done, steps, stand.seconds)
+
+    def _check(self, document: Mapping[str, Any], path: Path) -> None:
+        """See that a snapshot is of this piece of work."""
         if document.get("kind") != "training":
             raise BadCheckpoint(f"{path} is no snapshot")
         belongs = document.get("belongs")
@@ -152,4 +180,11 @@ class Snapshots(Keeper):
             was = belongs if isinstance(belongs, dict) else {}
             unlike = sorted(name for name in {*was, *self._belongs} if was.get(name) != self._belongs.get(name))
             raise BadCheckpoint(f"{path} was made with another {', '.join(unlike)}")
-        return document
+
+
+def _state(document: dict[str, Any], tensors: dict[str, Tensor]) -> TrainingState:
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        part, _, own = name.partition(".")
+        parts.setdefault(part, {})[own] = tensor
+    return TrainingState(document.get("state", {}), parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import final
 
@@ -24,11 +25,13 @@ from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import DistillationObjective
 from growmix.paths import check_path
+from growmix.random_state import set_state, state_from
 from growmix.replay import as_bytes, generate, replay
 from growmix.routing import Router, combine, log_responsibilities
 from growmix.settings import Settings
 from growmix.training import Budget, Callback, TrainingLog, fit, place_of, seeded
 from growmix.translation import Translation, TranslationObjective
+from growmix.typed import record_from
 
 FEWEST, MOST = 4_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
@@ -93,7 +96,7 @@ class Student(Model):
         """Write the student to a folder: safetensors and JSON, no pickle."""
         document = {
             "settings": self.settings.to_dict(),
-            "log": persistence.log_to_json(self.training_log),
+            "log": asdict(self.training_log),
             "sampling": self._sampling.get_state().tolist(),
             "names": list(self._names),
         }
@@ -109,7 +112,8 @@ class Student(Model):
             if saved.tensors:
                 raise ValueError(f"tensors {sorted(saved.tensors)} are not a student's")
             settings = Settings(**saved.document["settings"])
-            empty = _empty(settings, state.shape, supervised=state.supervised, target_shape=state.target_shape)
+            shape, target = state.outline.shape, state.outline.target_shape
+            empty = _empty(settings, shape, supervised=state.outline.supervised, target_shape=target)
             return state.fill(empty)
 
         def look(outline: persistence.Checkpoint) -> None:
@@ -120,9 +124,11 @@ class Student(Model):
         document = saved.document
         with persistence.understanding(path), torch.random.fork_rng(devices=[]):
             settings = Settings(**document["settings"])
-            student = cls(network(saved), settings, persistence.log_from_json(document["log"]))
+            log = record_from(document["log"], TrainingLog)
+            persistence.check_log(log)
+            student = cls(network(saved), settings, log)
             student._names = check_names_of(document.get("names", []), student._labels)
-            student._sampling.set_state(torch.tensor(document["sampling"], dtype=torch.uint8))
+            set_state(student._sampling, state_from(document["sampling"]))
         student.component.to(place_of(settings if device is None else settings.but(device=device)))
         return student
 

@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,8 +19,10 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from growmix.data import as_float
-from growmix.errors import BadCheckpoint, BadInput, NonFiniteLoss
+from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, NonFiniteLoss, shortened, shown
+from growmix.random_state import check_state, set_state
 from growmix.settings import ScheduleName, Settings
+from growmix.typed import MOST_SECONDS, check_outline, check_range, record_from
 
 DEFAULT_EPOCHS = 40
 STEP_RANGE = (1_500, 6_000)
@@ -161,6 +164,36 @@ class TrainingState:
     tensors: dict[str, dict[str, Tensor]]
 
 
+@dataclass(frozen=True)
+class _Waited:
+    """How long it is since the best epoch, and its held-out bound."""
+
+    score: float | None
+    epochs_since: int
+
+
+@dataclass(frozen=True)
+class Stand:
+    """What of a :class:`TrainingState` is no tensor."""
+
+    finished: bool
+    done: int
+    done_in_epoch: int
+    seen: int
+    losses: tuple[float, ...]
+    seconds: float
+    precision: dict[str, int | float] | None = None
+    best: _Waited | None = None
+
+    def check(self, steps: int) -> None:
+        """See that a training of so many steps can stand there; raises ``ValueError``."""
+        check_range("done", self.done, 1, steps)
+        check_range("done_in_epoch", self.done_in_epoch, 0, self.done)
+        check_range("losses", len(self.losses), int(self.finished), self.done)
+        check_range("seen", self.seen, int(self.finished))
+        check_range("seconds", self.seconds, 0.0, MOST_SECONDS)
+
+
 class Keeper(Callback, ABC):
     """Interface of a callback that keeps the state of training, and gives it back to a process that goes on from there.
 
@@ -168,13 +201,16 @@ class Keeper(Callback, ABC):
     """
 
     @abstractmethod
-    def recall(self, training: Mapping[str, Any]) -> TrainingState | None:
+    def recall(self, training: Mapping[str, Any], check: Callable[[TrainingState], None]) -> TrainingState | None:
         """What was kept of a training that is about to begin; ``None`` where nothing was, and it is to begin.
 
         Parameters
         ----------
         training
             What is trained, and with which budget, ready for JSON: what was kept must be of the same.
+        check
+            Raises :class:`growmix.BadCheckpoint` for a state that is not of this training. A state whose tensors have
+            no memory yet (on the device ``meta``) is looked at as far as it can be. What is given back must pass.
         """
 
     @abstractmethod
@@ -224,8 +260,8 @@ def make_fabric(settings: Settings) -> Fabric:
             fabric.launch()  # starts the other processes, each of which runs the same program
         return fabric
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
-        given = f"device {settings.device!r}, devices {settings.devices}, strategy {settings.strategy!r}"
-        reason = " ".join(str(error).split())
+        given = f"device {shown(settings.device)}, devices {settings.devices}, strategy {shown(settings.strategy)}"
+        reason = shortened(str(error), LONGEST_REASON)
         raise BadInput(f"{given}, precision {settings.precision!r} can't be used here: {reason}") from error
 
 
@@ -334,9 +370,9 @@ def fit(
     info = FitInfo(what, component, budget.epochs, loop.steps, loop.examples)
     keepers = [each for each in callbacks if isinstance(each, Keeper)] if fabric.world_size == 1 else []
     for keeper in keepers:
-        kept = keeper.recall({**asdict(info), **asdict(budget)})
+        kept = keeper.recall({**asdict(info), **asdict(budget)}, loop.check)
         if kept is not None:
-            _restore(loop, kept)
+            loop.restore(kept)
     for callback in callbacks:
         callback.on_fit_start(replace(info, done=loop.done))
     objective.train()
@@ -351,6 +387,8 @@ def fit(
                 )
             score = best.look(objective) if best else None
             loop.finished = epoch == budget.epochs or loop.done == loop.steps or (best is not None and best.gave_up)
+            if loop.finished and not _all_finite(objective):
+                raise NonFiniteLoss("weights are not finite after the last step; nothing was changed")
             progress = Progress(epoch, budget.epochs, loop.done, loop.steps, loss, loop.seen / loop.seconds, score)
             for callback in callbacks:
                 callback.on_epoch_end(progress)
@@ -366,11 +404,8 @@ def fit(
     return log
 
 
-def _restore(loop: _Loop, kept: TrainingState) -> None:
-    try:
-        loop.restore(kept)
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise BadCheckpoint(f"what was kept of this training does not fit it: {error!r}") from error
+def _all_finite(module: nn.Module) -> bool:
+    return all(bool(torch.isfinite(weight).all()) for weight in module.parameters())
 
 
 @contextmanager
@@ -407,8 +442,9 @@ class _Loop:
         self.done = self.seen = self._done_in_epoch = 0
         self.losses: list[float] = []
         self.finished = False
+        self._weights = [p for p in objective.parameters() if p.requires_grad]
         self._optimizer = torch.optim.AdamW(
-            [p for p in objective.parameters() if p.requires_grad],
+            self._weights,
             lr=budget.learning_rate,
             betas=(budget.beta1, 0.999),
             weight_decay=budget.weight_decay,
@@ -420,7 +456,7 @@ class _Loop:
         self._schedule = _schedule(self._optimizer, budget, self.steps)
         self._follower, self._best = follower, best
         self._data = [tensor.to(fabric.device) for tensor in data]
-        self._latent, self._clip, self._fabric, self._order = latent, budget.gradient_clip, fabric, generator
+        self._latent, self._budget, self._fabric, self._order = latent, budget, fabric, generator
         seed = int(torch.randint(2**31, (), generator=generator))
         self._noise = torch.Generator(fabric.device).manual_seed(seed + fabric.global_rank)
         self._before_epoch = generator.get_state()
@@ -453,53 +489,114 @@ class _Loop:
 
     def state(self) -> TrainingState:
         """All that the next steps depend on; of a finished training, all that what follows it depends on."""
-        document = {
-            "finished": self.finished,
-            "done": self.done,
-            "done_in_epoch": self._done_in_epoch,
-            "seen": self.seen,
-            "losses": list(self.losses),
-            "seconds": self.seconds,
-        }
+        going = not self.finished
+        stand = Stand(
+            finished=self.finished,
+            done=self.done,
+            done_in_epoch=self._done_in_epoch,
+            seen=self.seen,
+            losses=tuple(self.losses),
+            seconds=self.seconds,
+            precision=self._fabric.strategy.precision.state_dict() if going else None,
+            best=self._best.stand if going and self._best else None,
+        )
         tensors = {"objective": self._objective.state_dict(), "random": _random_state(self._fabric)}
         if self._follower is not None:
             tensors |= {"follower": self._follower.state()}
         if self.finished:
-            return TrainingState(document, tensors | {"loop": {"order": self._order.get_state()}})
+            return TrainingState(asdict(stand), tensors | {"loop": {"order": self._order.get_state()}})
         # the epoch's order is drawn again, so it is the state from before that counts
-        streams = {"order": self._before_epoch, "noise": self._noise.get_state()}
-        optimizer = self._optimizer.state_dict()
-        tensors |= {"loop": {**streams, "total": self._total}}
-        tensors |= {f"optimizer-{k}": values for k, values in optimizer["state"].items()}
-        document |= {"optimizer": optimizer["param_groups"], "schedule": self._schedule.state_dict()}
-        document |= {"precision": self._fabric.strategy.precision.state_dict()}
+        tensors |= {"loop": {"order": self._before_epoch, "noise": self._noise.get_state(), "total": self._total}}
+        tensors |= {f"optimizer-{k}": moments for k, moments in self._optimizer.state_dict()["state"].items()}
         if self._best is not None:
-            document |= {"best": self._best.document()}
             tensors |= {"best": self._best.tensors()}
-        return TrainingState(document, tensors)
+        return TrainingState(asdict(stand), tensors)
+
+    def check(self, kept: TrainingState) -> None:
+        """See that a state is one of this training, whose own is not touched.
+
+        Raises
+        ------
+        BadCheckpoint
+            It is not.
+        """
+        try:
+            stand = record_from(kept.document, Stand)
+            stand.check(self.steps)
+            if not stand.finished:
+                self._check_under_way(stand)
+            self._check_tensors(stand, kept.tensors)
+        except ValueError as error:
+            raise BadCheckpoint(f"what was kept of this training does not fit it: {error}") from error
+
+    def _check_under_way(self, stand: Stand) -> None:
+        epochs, rest = len(stand.losses), stand.done_in_epoch
+        if epochs >= self._budget.epochs or rest > self._batches or epochs * self._batches + rest != stand.done:
+            raise ValueError(f"{stand.done} steps in {epochs} epochs of {self._batches} and {rest} steps")
+        check_range("seen", stand.seen, epochs * self.examples, epochs * self.examples)
+        fresh = self._fabric.strategy.precision.state_dict()
+        if stand.precision is None or _types(stand.precision) != _types(fresh):
+            raise ValueError(f"precision is {stand.precision}, needed is the like of {fresh}")
+        if (stand.best is None) != (self._best is None):
+            raise ValueError("it waits for a better epoch, or does not, unlike this one")
+
+    def _check_tensors(self, stand: Stand, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        weights, state = self._objective.state_dict(), torch.empty_like(self._before_epoch)
+        needed: dict[str, Mapping[str, Tensor]] = {"objective": weights, "random": _random_state(self._fabric)}
+        needed |= {} if self._follower is None else {"follower": self._follower.state()}
+        streams = {"order": state}
+        if not stand.finished:
+            streams |= {"noise": self._noise.get_state(), "total": self._total}
+            moments = {f"optimizer-{k}": _moments(weight) for k, weight in enumerate(self._weights)}
+            # a weight that never had a gradient has no moments
+            needed |= {name: moments[name] for name in tensors if name in moments}
+        if stand.best is not None and stand.best.score is not None:
+            needed["best"] = weights
+        needed["loop"] = streams
+        check_outline(_flat(tensors), _flat(needed))
+        if not tensors["random"]["cpu"].is_meta:
+            self._check_numbers(stand, tensors)
+
+    def _check_numbers(self, stand: Stand, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """See that what has the right shape can be gone on with; raises ``ValueError``."""
+        cpu = self._before_epoch.shape
+        for stream in (tensors["random"]["cpu"], *tensors["loop"].values()):
+            if stream.shape == cpu:
+                check_state(stream)
+        for moments in (own for part, own in tensors.items() if part.startswith("optimizer-")):
+            check_range("step", float(moments["step"]), 1, stand.done)
+            finite = all(bool(torch.isfinite(moment).all()) for moment in moments.values())
+            if not finite or bool((moments["exp_avg_sq"] < 0).any()):
+                raise ValueError("moments that no gradients have")
 
     def restore(self, kept: TrainingState) -> None:
-        """Go on from what :meth:`state` gave."""
-        document, tensors = kept.document, kept.tensors
-        self.finished, self.done, self.seen = document["finished"], document["done"], document["seen"]
-        self.losses, self._done_in_epoch = list(document["losses"]), document["done_in_epoch"]
-        self._began = time.perf_counter() - document["seconds"]
+        """Go on from what :meth:`state` gave.
+
+        Raises
+        ------
+        BadCheckpoint
+            It is not of this training.
+        """
+        self.check(kept)
+        stand, tensors = record_from(kept.document, Stand), kept.tensors
+        self.finished, self.done, self.seen = stand.finished, stand.done, stand.seen
+        self.losses, self._done_in_epoch = list(stand.losses), stand.done_in_epoch
+        self._began = time.perf_counter() - stand.seconds
         self._objective.load_state_dict(tensors["objective"])
         if self._follower is not None:
             self._follower.restore(tensors.get("follower", {}))
         _set_random_state(self._fabric, tensors["random"])
-        self._order.set_state(tensors["loop"]["order"])
+        set_state(self._order, tensors["loop"]["order"])
         if self.finished:
             return
-        self._noise.set_state(tensors["loop"]["noise"])
+        set_state(self._noise, tensors["loop"]["noise"])
         self._total.copy_(tensors["loop"]["total"])
-        groups = [{**group, "betas": tuple(group["betas"])} for group in document["optimizer"]]
-        state = {k: tensors[f"optimizer-{k}"] for k in groups[0]["params"] if f"optimizer-{k}" in tensors}
-        self._optimizer.load_state_dict({"state": state, "param_groups": groups})
-        self._schedule.load_state_dict(document["schedule"])
-        self._fabric.strategy.precision.load_state_dict(document["precision"])
-        if self._best is not None:
-            self._best.recall(document["best"], tensors.get("best", {}))
+        state = {k: dict(tensors[name]) for k in range(len(self._weights)) if (name := f"optimizer-{k}") in tensors}
+        self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
+        _move_on(self._schedule, self.done)
+        self._fabric.strategy.precision.load_state_dict(stand.precision or {})
+        if self._best is not None and stand.best is not None:
+            self._best.recall(stand.best, tensors.get("best", {}))
 
     def _step(self, index: Tensor) -> Tensor:
         x, *targets = [tensor[index] for tensor in self._data]
@@ -507,8 +604,9 @@ class _Loop:
         loss: Tensor = self._module(as_float(x), *targets, noise)
         self._stepper.zero_grad()
         self._fabric.backward(loss)
-        if self._clip:
-            self._fabric.clip_gradients(self._module, self._stepper, max_norm=self._clip, error_if_nonfinite=False)
+        if self._budget.gradient_clip:
+            most = self._budget.gradient_clip
+            self._fabric.clip_gradients(self._module, self._stepper, max_norm=most, error_if_nonfinite=False)
         self._stepper.step()
         if self._follower is not None:
             self._follower.after_step()
@@ -551,18 +649,42 @@ class _Best:
         if self._weights is not None:
             objective.load_state_dict(self._weights)
 
-    def document(self) -> dict[str, Any]:
+    @property
+    def stand(self) -> _Waited:
         """What is no tensor, ready for JSON, which has no word for infinity."""
-        return {"score": None if self._weights is None else self._score, "epochs_since": self._epochs_since}
+        return _Waited(None if self._weights is None else self._score, self._epochs_since)
 
     def tensors(self) -> dict[str, Tensor]:
         return self._weights or {}
 
-    def recall(self, document: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Become what :meth:`document` and :meth:`tensors` told of."""
-        self._epochs_since = document["epochs_since"]
-        if document["score"] is not None:
-            self._score, self._weights = document["score"], tensors
+    def recall(self, stand: _Waited, tensors: Mapping[str, Tensor]) -> None:
+        """Become what :attr:`stand` and :meth:`tensors` told of."""
+        self._epochs_since = stand.epochs_since
+        if stand.score is not None:
+            self._score, self._weights = stand.score, dict(tensors)
+
+
+def _moments(weight: Tensor) -> dict[str, Tensor]:
+    """Outline of what AdamW keeps of a weight."""
+    like = weight.detach()
+    return {"step": torch.zeros((), dtype=torch.float32), "exp_avg": like, "exp_avg_sq": like}
+
+
+def _move_on(schedule: torch.optim.lr_scheduler.LRScheduler, done: int) -> None:
+    """Bring a fresh schedule, and the optimiser that it steers, to where so many steps had brought it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the optimiser made those steps in another process
+        schedule.last_epoch = done - 1
+        schedule.step()
+
+
+def _flat(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors of all parts by their full names; a part without any is on no disk."""
+    return {f"{part}.{name}": tensor for part, own in tensors.items() for name, tensor in own.items()}
+
+
+def _types(values: Mapping[str, Any]) -> dict[str, type]:
+    return {name: type(value) for name, value in values.items()}
 
 
 def _random_state(fabric: Fabric) -> dict[str, Tensor]:
@@ -576,7 +698,7 @@ def _random_state(fabric: Fabric) -> dict[str, Tensor]:
 
 
 def _set_random_state(fabric: Fabric, states: Mapping[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
+    set_state(torch.default_generator, states["cpu"])
     if fabric.device.type == "cuda":
         torch.cuda.set_rng_state(states["cuda"], fabric.device)
     if fabric.device.type == "mps":

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from growmix.errors import BadCheckpoint
+from growmix.errors import BadCheckpoint, shown
 
 MOST_HEADER = 16 * 2**20
 """Bytes of a header of tensors: a hundred thousand of them."""
@@ -188,7 +188,7 @@ def read_slots(file: OpenFile) -> dict[str, Slot]:
     end = 0
     for name, slot in sorted(slots.items(), key=lambda item: (item[1].begin, item[1].end)):
         if slot.begin != end:
-            raise BadCheckpoint(f"{file.path}: tensor {name!r} begins at byte {slot.begin} where {end} is free")
+            raise BadCheckpoint(f"{file.path}: tensor {shown(name)} begins at byte {slot.begin} where {end} is free")
         end = slot.end
     if 8 + length + end != file.size:
         raise BadCheckpoint(f"{file.path} has {file.size} bytes, but its header tells of {8 + length + end}")
@@ -213,9 +213,14 @@ def read_tensors(file: OpenFile, slots: Mapping[str, Slot]) -> dict[str, Tensor]
         try:
             tensor = torch.empty(slot.shape, dtype=slot.dtype)
         except (RuntimeError, MemoryError) as error:
-            raise BadCheckpoint(f"{file.path}: no memory for tensor {name!r} of shape {slot.shape}") from error
+            raise BadCheckpoint(
+                f"{file.path}: no memory for tensor {shown(name)} of shape {shown(slot.shape)}"
+            ) from error
         if slot.end > slot.begin:
-            file.fill(memoryview(tensor.view(-1).view(torch.uint8).numpy()))  # type: ignore[arg-type] # an array is a buffer
+            content = tensor.view(-1).view(torch.uint8)
+            file.fill(memoryview(content.numpy()))  # type: ignore[arg-type] # an array is a buffer
+            if slot.dtype == torch.bool and int(content.max()) > 1:
+                raise BadCheckpoint(f"{file.path}: tensor {shown(name)} has truth values that are neither 0 nor 1")
         tensors[name] = tensor
     return tensors
 
@@ -295,5 +300,7 @@ def _slot(name: str, entry: Any, path: Path) -> Slot:
         if whole and fits and end - begin == math.prod(shape) * dtype.itemsize:
             return Slot(dtype, tuple(shape), begin, end)
     except (KeyError, TypeError, ValueError) as error:
-        raise BadCheckpoint(f"{path}: tensor {name!r} can't be understood: {error!r}") from error
-    raise BadCheckpoint(f"{path}: tensor {name!r} has shape {shape!r} and bytes {begin!r} to {end!r}")
+        raise BadCheckpoint(f"{path}: tensor {shown(name)} can't be understood: {shown(error)}") from error
+    raise BadCheckpoint(
+        f"{path}: tensor {shown(name)} has shape {shown(shape)} and bytes {shown(begin)} to {shown(end)}"
+    )

@@ -208,7 +208,7 @@ def test_what_is_packed_comes_back(make: Callable[[float], Any]) -> None:
     restraint = restrain(make(2.0), line)
     take_steps(line, restraint, lambda: (line.w**2).sum(), steps=3)
     penalty = restraint.keep(squares(line, [4.0, 1.0]))
-    again = make(2.0).unpack(penalty.pack())
+    again = make(2.0).unpack(penalty.pack(), dict(line.named_parameters()))
     assert penalty.pack()
     assert penalty.pack().keys() == again.pack().keys()
     assert all(torch.equal(again.pack()[name], tensor) for name, tensor in penalty.pack().items())

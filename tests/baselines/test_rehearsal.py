@@ -163,7 +163,8 @@ def test_the_labels_of_deep_generative_replay_are_the_solvers() -> None:
 @pytest.mark.parametrize("known", [None, [0, 1, 1, 0, 1, 1]])
 def test_what_is_packed_comes_back(memory: Buffer | Everything, known: list[int] | None) -> None:
     full = memory.after(task(known, 6), stream())
-    again = memory.unpack(full.pack())
+    component = vae([0, 1], [3.0, 3.0]) if known else vae([], [])
+    again = memory.unpack(full.pack(), component)
     assert full.pack().keys() == again.pack().keys()
     assert all(torch.equal(again.pack()[name], tensor) for name, tensor in full.pack().items())
-    assert memory.unpack(memory.pack()).data is None
+    assert memory.unpack(memory.pack(), None).data is None

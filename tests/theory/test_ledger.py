@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -114,8 +115,8 @@ def test_a_ledger_that_was_put_away_goes_on_as_if_it_had_not_been(labelled: bool
         mixture.learn(task.train)
         for ledger in (through, first):
             ledger.after_task(mixture)
-    again = RiskLedger(stream, examples=60, search=QUICK)
-    again.unpack(*first.pack())
+    document, tensors = first.pack()
+    again = RiskLedger.unpack(stream, json.loads(json.dumps(document)), tensors, examples=60, search=QUICK)
     mixture.learn(stream[2].train)
     for ledger in (through, again):
         ledger.after_task(mixture)

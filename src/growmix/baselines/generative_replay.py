@@ -161,7 +161,7 @@ class SolverLabelled(Rehearsal):
         """Nothing."""
         return {}
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> SolverLabelled:
+    def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> SolverLabelled:
         """Itself."""
         return self
 

@@ -166,8 +166,12 @@ class OneNetwork(Learner[Past]):
         return {}, prefixed("rehearsal.", rehearsal) | prefixed("penalty.", penalty)
 
     def _unpack(self, saved: Checkpoint) -> Past:
-        rehearsal = self._memory.rehearsal.unpack(under("rehearsal.", saved.tensors))
-        return Past(rehearsal, self._memory.penalty.unpack(under("penalty.", saved.tensors)))
+        component = self.components[0] if self.components else None
+        weights = {} if component is None else {name: component.get_parameter(name) for name in component.trained}
+        return Past(
+            self._memory.rehearsal.unpack(under("rehearsal.", saved.tensors), component),
+            self._memory.penalty.unpack(under("penalty.", saved.tensors), weights),
+        )
 
 
 def _single_losses(

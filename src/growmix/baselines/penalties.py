@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from growmix.component import VAE, Component
 from growmix.persistence import prefixed, under
 from growmix.training import Follower
+from growmix.typed import check_outline
 
 DAMPING = 0.1
 """Of synaptic intelligence, the authors' number: weights that hardly moved must not become infinitely important."""
@@ -41,8 +42,21 @@ class Penalty(ABC):
         """All that a checkpoint must hold, by name."""
 
     @abstractmethod
-    def unpack(self, tensors: Mapping[str, Tensor]) -> Penalty:
-        """The same with what :meth:`pack` gave."""
+    def unpack(self, tensors: Mapping[str, Tensor], weights: Weights) -> Penalty:
+        """The same with what :meth:`pack` gave.
+
+        Parameters
+        ----------
+        tensors
+            That were read.
+        weights
+            That training moves, as they are now; none before the first task.
+
+        Raises
+        ------
+        ValueError
+            The tensors are not of these weights.
+        """
 
 
 class Restraint(Follower):
@@ -126,7 +140,7 @@ class Unrestrained(Penalty, Restraint):
         """Nothing."""
         return {}
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> Unrestrained:
+    def unpack(self, tensors: Mapping[str, Tensor], weights: Weights) -> Unrestrained:
         """Itself."""
         return self
 
@@ -171,8 +185,9 @@ class ElasticWeights(Penalty):
         """Importance and anchor."""
         return prefixed("importance.", self.importance) | prefixed("anchor.", self.anchor)
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> ElasticWeights:
+    def unpack(self, tensors: Mapping[str, Tensor], weights: Weights) -> ElasticWeights:
         """With these."""
+        check_outline(tensors, prefixed("importance.", weights) | prefixed("anchor.", weights))
         return ElasticWeights(self.strength, under("importance.", tensors), under("anchor.", tensors))
 
 
@@ -241,8 +256,9 @@ class SynapticIntelligence(Penalty):
         """Importance."""
         return prefixed("importance.", self.importance)
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> SynapticIntelligence:
+    def unpack(self, tensors: Mapping[str, Tensor], weights: Weights) -> SynapticIntelligence:
         """With this importance."""
+        check_outline(tensors, prefixed("importance.", weights))
         return SynapticIntelligence(self.strength, under("importance.", tensors))
 
 
@@ -331,7 +347,7 @@ class Consistency(Penalty):
         """Nothing: the teacher is the network itself."""
         return {}
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> Consistency:
+    def unpack(self, tensors: Mapping[str, Tensor], weights: Weights) -> Consistency:
         """Itself."""
         return self
 

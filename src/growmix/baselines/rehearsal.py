@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from growmix.component import Component
-from growmix.data import TaskData, as_float
+from growmix.data import UNLABELLED, TaskData, as_float
 from growmix.replay import MIN_REPLAY, as_bytes, replay
+from growmix.typed import check_outline, check_range, check_tensor
 
 MOST_GENERATED = 5
 """Generated examples for each real one, at most: beyond it a long stream would cost ever more memory."""
@@ -46,8 +47,21 @@ class Rehearsal(ABC):
         """All that a checkpoint must hold, by name."""
 
     @abstractmethod
-    def unpack(self, tensors: Mapping[str, Tensor]) -> Rehearsal:
-        """The same with what :meth:`pack` gave."""
+    def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Rehearsal:
+        """The same with what :meth:`pack` gave.
+
+        Parameters
+        ----------
+        tensors
+            That were read.
+        component
+            What was trained last; ``None`` before the first task.
+
+        Raises
+        ------
+        ValueError
+            The tensors are not of examples that it can have learnt.
+        """
 
 
 @final
@@ -65,7 +79,7 @@ class Nothing(Rehearsal):
         """Nothing."""
         return {}
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> Nothing:
+    def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Nothing:
         """Itself."""
         return self
 
@@ -90,9 +104,9 @@ class Everything(Rehearsal):
         """Images and labels."""
         return _pack(self.data)
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> Everything:
+    def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Everything:
         """With these images and labels."""
-        return Everything(_unpack(tensors))
+        return Everything(_unpack(tensors, component))
 
 
 @final
@@ -145,9 +159,12 @@ class Buffer(Rehearsal):
         """Images, labels and keys."""
         return _pack(self.data) | {"keys": self.keys}
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> Buffer:
+    def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Buffer:
         """With these examples."""
-        return Buffer(self.capacity, _unpack(tensors), tensors["keys"])
+        data = _unpack({name: tensor for name, tensor in tensors.items() if name != "keys"}, component)
+        check_tensor(tensors, "keys", (0 if data is None else len(data),), torch.float64)
+        check_range("examples", len(tensors["keys"]), 0, self.capacity)
+        return Buffer(self.capacity, data, tensors["keys"])
 
 
 @final
@@ -167,7 +184,7 @@ class Generated(Rehearsal):
         """Nothing."""
         return {}
 
-    def unpack(self, tensors: Mapping[str, Tensor]) -> Generated:
+    def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Generated:
         """Itself."""
         return self
 
@@ -220,5 +237,19 @@ def _pack(data: TaskData | None) -> dict[str, Tensor]:
     return {"x": data.x} if data.y is None else {"x": data.x, "y": data.y}
 
 
-def _unpack(tensors: Mapping[str, Tensor]) -> TaskData | None:
-    return TaskData(tensors["x"], tensors.get("y")) if "x" in tensors else None
+def _unpack(tensors: Mapping[str, Tensor], component: Component | None) -> TaskData | None:
+    if component is None:
+        check_outline(tensors, {})
+        return None
+    dtype = torch.uint8 if "x" in tensors and tensors["x"].dtype == torch.uint8 else torch.float32
+    check_tensor(tensors, "x", (None, *component.shape), dtype)
+    x, y = tensors["x"], tensors.get("y")
+    check_outline(tensors, {"x": x} | ({} if y is None else {"y": torch.empty(len(x), dtype=torch.int64)}))
+    if not len(x) or (y is not None) != component.supervised:
+        raise ValueError("examples are none, or have labels where none were learnt")
+    if not x.is_meta:
+        if not bool((x >= 0).all() and (as_float(x) <= 1).all()):
+            raise ValueError("examples are no images in [0, 1]")
+        if y is not None and not bool(torch.isin(y, torch.tensor([UNLABELLED, *component.classes])).all()):
+            raise ValueError("examples have labels that were not learnt")
+    return TaskData(x, y)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
+
+import torch
+from torch import Tensor
 
 from growmix import persistence
 from growmix.config import RunConfig
@@ -24,12 +28,13 @@ from growmix.report.events import EventLog
 from growmix.report.reporter import Left, Reporter, TaskResult
 from growmix.sealing import remove_folder
 from growmix.snapshots import Snapshots
-from growmix.streams import Stream
+from growmix.streams import Stream, Task
 from growmix.student import Student
 from growmix.theory import files as theory_files
 from growmix.theory.account import account
 from growmix.theory.ledger import RiskLedger
 from growmix.training import Callback, make_fabric
+from growmix.typed import MOST_SECONDS, check_range, record_from
 
 
 @final
@@ -48,6 +53,7 @@ class Course:
         self.config, self.stream, self.learner = config, stream, learner
         self.folder, self.interrupts = folder, interrupts
         self.reporters = [EventLog(folder.path / EVENTS), *reporters]
+        self.data = outline(stream)
         self.evaluator = Evaluator(stream)
         self.ledger = RiskLedger(stream) if config.theory else None
         self.theory_seconds = 0.0
@@ -66,8 +72,8 @@ class Course:
                 reporter.on_run_start(planned)
             else:
                 reporter.on_resume(planned, left)
-            for notice in filter(None, notices):
-                reporter.on_notice(notice)
+        for notice in filter(None, notices):
+            self._tell(notice)
         finished = None
         try:
             if self.evaluated < len(self.learner.steps):
@@ -206,25 +212,27 @@ class Course:
         device = make_fabric(self.config.settings.but(devices=1, strategy="auto")).device.type
         return Snapshots(
             self.folder.path / PROGRESS / piece,
-            {"settings": settings_but_device(self.learner), "data": outline(self.stream), "device": device},
+            {"settings": settings_but_device(self.learner), "data": self.data, "device": device},
             seconds=self.config.checkpoint_every,
             steps=self.config.checkpoint_steps,
             interrupts=self.interrupts,
+            anew=self._tell,
         )
+
+    def _tell(self, notice: str) -> None:
+        for reporter in self.reporters:
+            reporter.on_notice(notice)
 
     def keep_evaluation(self) -> None:
         """Keep what was measured: of a component that learns again, it can't be had again."""
         self.evaluated = len(self.learner.steps)
+        train = tuple(self.train_seconds.values())
         evaluator, scores = self.evaluator.pack()
         ledger, images = ({}, {}) if self.ledger is None else self.ledger.pack()
         kept = {
             "kind": EVALUATION,
-            "data": outline(self.stream),
-            "seconds": {
-                "train": list(self.train_seconds.values()),
-                "evaluate": self.evaluate_seconds,
-                "theory": self.theory_seconds,
-            },
+            "data": self.data,
+            "seconds": asdict(_Seconds(train, self.evaluate_seconds, self.theory_seconds)),
             "evaluator": evaluator,
             "ledger": ledger,
         }
@@ -232,24 +240,40 @@ class Course:
         persistence.write_folder(self.folder.path / PROGRESS / EVALUATION, kept, tensors)
 
     def _take_up_evaluation(self, place: Path) -> None:
-        learnt = len(self.learner.steps)
-        document, tensors = persistence.read_folder(place)
-        if document.get("data") != outline(self.stream):
+        document, tensors = persistence.read_folder(place, lambda *outline: self._measured(place, *outline) and None)
+        kept, self.evaluator, self.ledger = self._measured(place, document, tensors)
+        self.train_seconds = dict(enumerate(kept.train))
+        self.evaluate_seconds, self.theory_seconds = kept.evaluate, kept.theory
+        self.evaluated = self.evaluator.followed
+
+    def _measured(
+        self, place: Path, document: dict[str, Any], tensors: dict[str, Tensor]
+    ) -> tuple[_Seconds, Evaluator, RiskLedger | None]:
+        """What was measured of the tasks learnt, all of it checked; tensors may be outlines."""
+        if document.get("kind") != EVALUATION:
+            raise BadCheckpoint(f"{place} is no evaluation")
+        if document.get("data") != self.data:
             raise BadInput(
                 f"the data of stream {self.stream.name!r} are not those that the run was begun with (names, numbers of "
-                "examples or classes differ); give it those, or start another run"
+                "examples, classes or the examples themselves differ); give it those, or start another run"
             )
         with persistence.understanding(place):
-            seconds = document["seconds"]
-            self.train_seconds = {t: float(each) for t, each in enumerate(seconds["train"])}
-            self.evaluate_seconds, self.theory_seconds = float(seconds["evaluate"]), float(seconds["theory"])
-            scores = under("evaluator.", tensors)
-            self.evaluator = Evaluator.unpack(self.stream, self.learner, document["evaluator"], scores)
-            self.evaluated = int(document["evaluator"]["followed"])
+            seconds = record_from(document["seconds"], _Seconds)
+            scores, images = under("evaluator.", tensors), under("ledger.", tensors)
+            if len(scores) + len(images) != len(tensors):
+                raise ValueError("tensors that are of no measurement")
+            evaluator = Evaluator.unpack(self.stream, self.learner, document["evaluator"], scores)
+            learnt, measured = len(self.learner.steps), evaluator.followed
+            seconds.check(measured)
+            if measured not in (learnt, learnt - 1):
+                raise ValueError(f"{learnt} tasks were learnt, but {measured} evaluated")
+            ledger = None
             if self.ledger is not None:
-                self.ledger.unpack(document["ledger"], under("ledger.", tensors))
-            if self.evaluated not in (learnt, learnt - 1):
-                raise ValueError(f"{learnt} tasks were learnt, but {self.evaluated} evaluated")
+                ledger = RiskLedger.unpack(self.stream, document["ledger"], images)
+                check_range("tasks that the theory knows", len(ledger.rows), measured, measured)
+            elif images:
+                raise ValueError("tensors of a theory that nobody asked for")
+            return seconds, evaluator, ledger
 
     def _explain(self) -> None:
         """Write what the theory says; of an interrupted run, `growmix theory` does."""
@@ -287,13 +311,39 @@ def _piece(index: int) -> str:
 
 
 def outline(stream: Stream) -> list[Any]:
-    """What of a stream's data must be the same for a run to go on, ready for JSON."""
-    return [[task.name, len(task.train), len(task.test), list(task.classes)] for task in stream]
+    """What of a stream's data must be the same for a run to go on, ready for JSON: every byte of them, by a digest."""
+    return [[task.name, len(task.train), len(task.test), list(task.classes), _digest(task)] for task in stream]
+
+
+def _digest(task: Task) -> str:
+    digest = hashlib.sha256()
+    for tensor in (getattr(part, name) for part in (task.train, task.test) for name in ("x", "y", "target")):
+        if tensor is None:
+            digest.update(b"none")
+            continue
+        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
 
 
 def settings_but_device(learner: Learner[Any]) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     return {name: value for name, value in learner.settings.to_dict().items() if name != "device"}
+
+
+@dataclass(frozen=True)
+class _Seconds:
+    """That a run took so far: of the training of each task, of all evaluations, of what the theory wants."""
+
+    train: tuple[float, ...]
+    evaluate: float
+    theory: float
+
+    def check(self, tasks: int) -> None:
+        """See that they can be those of so many tasks; raises ``ValueError``."""
+        check_range("tasks", len(self.train), tasks, tasks)
+        for seconds in (*self.train, self.evaluate, self.theory):
+            check_range("seconds", seconds, 0.0, MOST_SECONDS)
 
 
 @dataclass

@@ -109,11 +109,13 @@ class RunFolder:
     def open(self, config: RunConfig) -> None:
         """Clear the folder of an earlier run, and write the configuration."""
         with _writing(self.path):
-            for name in (METRICS, SAMPLES, INTERPOLATION, TRANSLATION, *theory_files.ALL, CONFIG, EVENTS):
+            for name in (METRICS, SAMPLES, INTERPOLATION, TRANSLATION, *theory_files.ALL, CONFIG):
                 (self.path / name).unlink(missing_ok=True)
             shutil.rmtree(self.path / TRADE_OFF, ignore_errors=True)
             remove_folder(self.path / CHECKPOINT)
             remove_folder(self.path / PROGRESS)
+            # last: it tells whose the rest is, should the process end before
+            (self.path / EVENTS).unlink(missing_ok=True)
             config.write(self.path / CONFIG)
 
     def config(self) -> RunConfig:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from growmix import baselines, persistence
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.evaluation import evaluate, evaluate_student
@@ -13,6 +15,7 @@ from growmix.experiment.folder import CHECKPOINT, EVALUATION, PROGRESS, STUDENT,
 from growmix.experiment.planning import check_theory, load_stream, versions
 from growmix.learner import Learner
 from growmix.paths import check_path
+from growmix.streams import Stream
 from growmix.student import Student
 from growmix.theory import files as theory_files
 from growmix.theory.account import account
@@ -86,11 +89,11 @@ def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
         stream = load_stream(config)
         check_theory(config, stream)
         learner = load_learner(folder, device=device)
-        ledger = RiskLedger(stream)
-        followed = _take_up_ledger(ledger, folder, len(learner.steps))
-        if not followed:
+        followed = _ledger_of(folder, stream, len(learner.steps))
+        ledger = followed or RiskLedger(stream)
+        if followed is None:
             ledger.after_the_fact(learner, _student_of(folder, device))
-        document = account(ledger, learner, stream, followed=followed)
+        document = account(ledger, learner, stream, followed=followed is not None)
     try:
         theory_files.write(document, folder)
     except (LookupError, TypeError, ValueError) as error:  # what was read may be anything
@@ -100,17 +103,20 @@ def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     return document
 
 
-def _take_up_ledger(ledger: RiskLedger, folder: Path, learnt: int) -> bool:
-    """Take up the ledger of an interrupted run, if there is one that knows all tasks."""
+def _ledger_of(folder: Path, stream: Stream, learnt: int) -> RiskLedger | None:
+    """The ledger of an interrupted run, if there is one that knows all tasks."""
     place = folder / PROGRESS / EVALUATION
     if not persistence.exists(place):
-        return False
-    document, tensors = persistence.read_folder(place)
-    with persistence.understanding(place):
-        if len(document["ledger"].get("rows", ())) != learnt:
-            return False
-        ledger.unpack(document["ledger"], persistence.under("ledger.", tensors))
-    return True
+        return None
+
+    def ledger(document: dict[str, Any], tensors: dict[str, Tensor]) -> RiskLedger:
+        if document.get("kind") != EVALUATION:
+            raise BadCheckpoint(f"{place} is no evaluation")
+        with persistence.understanding(place):
+            return RiskLedger.unpack(stream, document["ledger"], persistence.under("ledger.", tensors))
+
+    found = ledger(*persistence.read_folder(place, lambda *outline: ledger(*outline) and None))
+    return found if len(found.rows) == learnt else None
 
 
 def _student_of(folder: Path, device: str | None) -> Student | None:

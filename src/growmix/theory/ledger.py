@@ -8,6 +8,7 @@ task those of its next regeneration. Test data are measured with and never reach
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias, final
@@ -30,6 +31,7 @@ from growmix.theory.bounds import Bound, student_bound, theorem_2
 from growmix.theory.discrepancy import FEWEST, Discrepancy, Method, Search, discrepancy
 from growmix.theory.hypotheses import MLP
 from growmix.theory.losses import Loss, Squared, ZeroOne
+from growmix.typed import check_outline, check_range, check_tensor, record_from
 
 METHODS: tuple[Method, ...] = ("plug-in", "adversarial")
 """Estimators of every link."""
@@ -224,13 +226,60 @@ class RiskLedger:
         tensors |= {f"{i}.y": data.y for i, data in self._next.items() if data.y is not None}
         return document, tensors
 
-    def unpack(self, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Become what was packed; the stream must be the same."""
-        self.rows = [tuple(Entry(**entry) for entry in row) for row in document["rows"]]
-        self.student = tuple(Entry(**entry) for entry in document["student"])
-        self.chains = [tuple(_link_from(link) for link in chain) for chain in document["chains"]]
-        tasks = [int(name.removesuffix(".x")) for name in tensors if name.endswith(".x")]
-        self._next = {i: TaskData(tensors[f"{i}.x"], tensors.get(f"{i}.y")) for i in tasks}
+    @classmethod
+    def unpack(
+        cls,
+        stream: Stream,
+        document: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        *,
+        examples: int = EXAMPLES,
+        search: Search = SEARCH,
+    ) -> RiskLedger:
+        """The ledger that :meth:`pack` told of, made with the same parameters; the tensors may have no memory.
+
+        Raises
+        ------
+        ValueError
+            It can't have told of that.
+        """
+        ledger = cls(stream, examples=examples, search=search)
+        ledger.rows = record_from(document["rows"], list[tuple[Entry, ...]])
+        ledger.student = record_from(document["student"], tuple[Entry, ...])
+        ledger.chains = record_from(document["chains"], list[tuple[Link, ...]])
+        ledger._next = ledger._generations(tensors)
+        ledger._check()
+        return ledger
+
+    def _generations(self, tensors: Mapping[str, Tensor]) -> dict[int, TaskData]:
+        tasks = [i for i in range(len(self.rows)) if f"{i}.x" in tensors]
+        needed = {}
+        for i in tasks:
+            check_tensor(tensors, f"{i}.x", (None, *self._given.shape), torch.uint8)
+            rows = len(tensors[f"{i}.x"])
+            check_range("examples", rows, 1, self._examples)
+            needed[f"{i}.x"] = tensors[f"{i}.x"]
+            if f"{i}.y" in tensors:
+                needed[f"{i}.y"] = torch.empty(rows, dtype=torch.int64)
+        check_outline(tensors, needed)
+        return {i: TaskData(tensors[f"{i}.x"], tensors.get(f"{i}.y")) for i in tasks}
+
+    def _check(self) -> None:
+        """See that what was read is of one piece; raises ``ValueError``."""
+        learnt = len(self.rows)
+        check_range("tasks", learnt, 0, len(self._given))
+        for t, row in enumerate([*self.rows, *([self.student] if self.student else [])]):
+            if [entry.task for entry in row] != list(range(min(t + 1, learnt))):
+                raise ValueError(f"row {t} is not of the tasks up to it")
+        if len(self.chains) != learnt:
+            raise ValueError(f"{learnt} tasks have {len(self.chains)} chains")
+        for entry in (entry for row in (*self.rows, self.student) for entry in row):
+            check_range("component", entry.component or 0, 0, learnt - 1)
+            check_range("generation", entry.generation, 0, len(self.chains[entry.task]) - 1)
+            check_range("observed", entry.observed, 0.0, math.inf)
+        for link in (link for chain in self.chains for link in chain):
+            if link.estimates.keys() != UNMEASURED.keys():
+                raise ValueError(f"estimates by {sorted(link.estimates)}")
 
     # Machinery -------------------------------------------------------------------------------------------------
 
@@ -427,11 +476,3 @@ def _labelled(data: TaskData, classes: Sequence[int]) -> tuple[Tensor, Tensor] |
         positions[data.y == label] = place
     kept = positions >= 0
     return (data.x[kept], positions[kept]) if int(kept.sum()) >= FEWEST else None
-
-
-def _link_from(document: Mapping[str, Any]) -> Link:
-    found = {
-        method: None if each is None else Discrepancy(**{**each, "examples": tuple(each["examples"])})
-        for method, each in document["estimates"].items()
-    }
-    return Link(found, document["reason"])
