@@ -12,6 +12,7 @@ import sys
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict
 
@@ -80,7 +81,8 @@ def described(record: type) -> dict[str, str]:
     """
     section = (inspect.getdoc(record) or "").partition("Attributes\n----------\n")[2].partition("\n\n")[0]
     entries = re.findall(r"^(\w+).*\n((?:    .*\n?)+)", section, flags=re.MULTILINE)
-    return {name: " ".join(text.replace("``", '"').split()) for name, text in entries}
+    plain = {name: re.sub(r":\w+:`~?([^`]+)`", r"\1", text) for name, text in entries}
+    return {name: " ".join(text.replace("``", '"').split()) for name, text in plain.items()}
 
 
 def _as_given(kind: Any, tokens: Sequence[Any]) -> Any:
@@ -661,7 +663,8 @@ def place_of(data_set: str, data_root: Path | None) -> str:
         return "with scikit-learn"
     root = data_folder(data_root)
     if root is None:
-        return "on the Hub" if data_set in HUB_IDS else "no: needs --data-root"
+        hub = "on the Hub" if find_spec("datasets") else "on the Hub, with growmix's extra hub"
+        return hub if data_set in HUB_IDS else "no: needs --data-root"
     there = all((root / data_set / f"{part}.parquet").is_file() for part in ("train", "test"))
     return "yes" if there else f"no: not in {root}"
 

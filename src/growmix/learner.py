@@ -113,6 +113,10 @@ class Learner(Model, Generic[Memory]):
 
     # What it is ------------------------------------------------------------------------------------------------
 
+    def __repr__(self) -> str:
+        learnt = f"tasks={len(self._steps)}, components={len(self._components)}, classes={len(self._labels)}"
+        return f"{type(self).__name__}({self.blueprint.name!r}, {learnt})"
+
     @property
     def components(self) -> tuple[Component, ...]:
         """The components, in the order in which they were added."""

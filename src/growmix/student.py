@@ -70,6 +70,9 @@ class Student(Model):
         self._only_router = Router([component])
         self._sampling = torch.Generator().manual_seed(settings.seed)
 
+    def __repr__(self) -> str:
+        return f"Student({student_blueprint(self.settings).name!r}, classes={len(self._labels)})"
+
     @property
     def components(self) -> tuple[Component, ...]:
         """The one component."""

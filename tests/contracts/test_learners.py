@@ -150,7 +150,7 @@ def test_what_was_saved_answers_and_learns_on_in_the_same_way(name: str, tmp_pat
     learner = taught(name)
     learner.save(tmp_path / "it")
     again = baselines.load(tmp_path / "it", name)
-    assert again.method == learner.method
+    assert again.method == learner.method and repr(again) == repr(learner)
     assert_equal(state(again), state(learner))
     assert_equal(answers(again), answers(learner))
     np.testing.assert_array_equal(again.sample(3)[0], learner.sample(3)[0])
