@@ -170,7 +170,10 @@ def test_streams_tell_what_is_found(
         return {row[1].strip(): row[5].strip() for row in cells if row[1].strip()}
 
     assert found()["split-digits"] == "with scikit-learn"
-    assert found()["split-mnist"].startswith("on the Hub")
+    monkeypatch.setattr("growmix.cli.find_spec", lambda name: None)
+    assert found()["split-mnist"] == "with growmix[hub]"  # brackets are no markup
+    monkeypatch.setattr("growmix.cli.find_spec", lambda name: name)
+    assert found()["split-mnist"] == "on the Hub"
     assert found()["split-letters"] == "no: emnist_letters"
     there = found("--data-root", str(tmp_path))
     assert there["split-mnist"] == "yes" and there["split-fashion"] == "no: fashion_mnist"

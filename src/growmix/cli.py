@@ -663,7 +663,7 @@ def place_of(data_set: str, data_root: Path | None) -> str:
         return "with scikit-learn"
     root = data_folder(data_root)
     if root is None:
-        hub = "on the Hub" if find_spec("datasets") else "on the Hub, with growmix's extra hub"
+        hub = "on the Hub" if find_spec("datasets") else "with growmix[hub]"
         return hub if data_set in HUB_IDS else "no: needs --data-root"
     there = all((root / data_set / f"{part}.parquet").is_file() for part in ("train", "test"))
     return "yes" if there else f"no: not in {root}"

@@ -19,8 +19,8 @@ PLAIN_WIDTH = 120
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console as wide as its terminal, or wide enough for the table where there is none."""
-    console = Console(stderr=stderr)
-    return console if console.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH)
+    console = Console(stderr=stderr, markup=False)  # names of data may have brackets
+    return console if console.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH, markup=False)
 
 
 def closing_table(metrics: Mapping[str, Any]) -> Group:

@@ -70,7 +70,8 @@ def as_document(title: str, lines: Sequence[str], tables: Sequence[Table]) -> st
 def show(console: Console, tables: Sequence[Table]) -> None:
     """Print tables; where there is no terminal, as wide as they are."""
     for table in tables:
-        wide = console if console.is_terminal else Console(file=console.file, width=max(console.width, _width(table)))
+        width = max(console.width, _width(table))
+        wide = console if console.is_terminal else Console(file=console.file, width=width, markup=False)
         wide.print(_rendered(table))
 
 
