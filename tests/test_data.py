@@ -210,6 +210,12 @@ def test_every_kind_of_unlabelled_data_is_the_same_task(make: Callable[[], Any])
     assert task.classes() == ()
 
 
+@pytest.mark.parametrize("y", [[None] * 11, (None,) * 11, np.array([None] * 11)], ids=["list", "tuple", "array"])
+def test_labels_that_are_all_missing_are_those_of_unlabelled_examples(y: Any) -> None:
+    task = check_task((FLOATS, y))
+    assert task.y is not None and task.y.tolist() == [-1] * 11 and task.names == ()
+
+
 @pytest.mark.parametrize(
     "given", [BYTES, torch.tensor(BYTES), BYTES.astype(np.int64), torch.tensor(BYTES).int(), BYTES.tolist()]
 )
@@ -591,7 +597,7 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "an-empty-name": ([*["cat"] * 10, ""], "empty name.*None"),
     "bytes": (np.array([b"cat"] * 11), "numbers are needed"),
     "a-set": ({1, 2, 3}, "numbers are needed"),
-    "objects": (np.array([None] * 11), "numbers are needed"),
+    "objects": (np.array([object()] * 11), "numbers are needed"),
     "ragged": ([[0], [0, 1]] + [[0]] * 9, "one array"),
     "complex": (torch.ones(11, dtype=torch.complex64), "complex"),
     "beyond-64-bits": (np.full(11, 2**64 - 1, dtype=np.uint64), "18446744073709551615|uint64|range"),

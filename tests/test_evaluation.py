@@ -497,6 +497,36 @@ def test_evaluate_afterwards_finds_the_rows_that_an_evaluator_saw(
     assert [r.mse for r in late.reconstruction] == pytest.approx(errors, rel=1e-4)
 
 
+@pytest.mark.parametrize("at", range(1, 7))
+def test_a_measurement_that_was_interrupted_is_done_again(
+    grown: Grown, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three rows and three looks at what comes back: each may be the last that is begun."""
+    mixture, stream, _ = grown
+    whole, evaluator = Evaluator(stream), Evaluator(stream)
+    whole.after_task(mixture)
+    begun = 0
+
+    def counted(name: str) -> Any:
+        work = getattr(Evaluator, name)
+
+        def interrupted(*of: Any) -> Any:
+            nonlocal begun
+            begun += 1
+            if begun == at:
+                raise KeyboardInterrupt
+            return work(*of)
+
+        return interrupted
+
+    for name in ("_row", "_look"):
+        monkeypatch.setattr(Evaluator, name, counted(name))
+    with pytest.raises(KeyboardInterrupt):
+        evaluator.after_task(mixture)
+    evaluator.after_task(mixture)
+    assert evaluator.scores() == whole.scores()
+
+
 def test_labels_are_compared_and_never_used(grown: Grown) -> None:
     mixture, stream, scores = grown
     stirred = torch.Generator().manual_seed(0)

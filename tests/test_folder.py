@@ -230,3 +230,11 @@ def test_a_run_that_is_overwritten_can_be_overwritten_again_if_it_ends_halfway(
             experiment.run(RunConfig.of({**SHORT, "out": run}), overwrite=True)
     assert gone == [run / "checkpoint"]
     experiment.run(RunConfig.of({**SHORT, "out": run}), overwrite=True)
+
+
+def test_a_run_that_was_killed_before_its_first_event_can_be_overwritten_and_resumed(tmp_path: Path) -> None:
+    config = RunConfig.of({**SHORT, "out": tmp_path / "run"})
+    (tmp_path / "run").mkdir()
+    RunFolder(tmp_path / "run").open(config)
+    RunFolder(tmp_path / "run").check(overwrite=True)
+    assert len(experiment.resume(tmp_path / "run")["tasks"]) == 5

@@ -373,3 +373,64 @@ def test_own_modules_come_back_with_their_blueprint_only(encoder: Any, tmp_path:
     assert state(loaded) == state(mixture)
     with pytest.raises(BadInput, match="'mine'"):
         GrowingMixture.load(tmp_path / "mixture")
+
+
+class Moody(nn.Module):
+    """What a user's module may hold: a mask, a parameter that nobody uses, and a buffer that changes its type."""
+
+    last: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU())
+        self.mask = nn.Parameter(torch.full((4, 4), -torch.inf), requires_grad=False)
+        self.unused = nn.Parameter(torch.tensor(torch.nan))
+        self.register_buffer("last", torch.zeros(8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.layers(x)
+        if self.training:
+            self.last = features.detach().mean(0)
+        return features
+
+
+@pytest.mark.parametrize("sharing", ["none", "adapter"])
+def test_what_own_modules_hold_beside_their_weights_comes_back(tmp_path: Path, sharing: str) -> None:
+    own = OwnModules(
+        lambda shape: Moody(), lambda inputs, shape: nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, shape))
+    )
+    mixture = GrowingMixture(own, **{**TINY, "precision": "bf16-mixed"}, sharing=sharing)
+    for kind in range(2):
+        mixture.learn(images(kind))
+    kept = dict(mixture.components[0].named_buffers())["encoder.last"]
+    assert kept.dtype == torch.bfloat16
+    mixture.save(tmp_path / "it")
+    again = GrowingMixture.load(tmp_path / "it", blueprint=own)
+    for ours, theirs in zip(again.components, mixture.components, strict=True):
+        pairs = [(tensor, theirs.state_dict()[name]) for name, tensor in ours.state_dict().items()]
+        assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) and a.dtype == b.dtype for a, b in pairs)
+
+
+def test_with_a_gradient_scaler_learning_goes_on_after_loading_as_if_nothing_had_been(tmp_path: Path) -> None:
+    """The scale that one training ended with is in no checkpoint, and no other training begins with it."""
+    mixture = GrowingMixture("mlp", **{**TINY, "precision": "16-mixed"}, gate="always")
+    mixture.learn(images(0))
+    mixture.save(tmp_path / "it")
+    again = GrowingMixture.load(tmp_path / "it")
+    for each in (mixture, again):
+        each.learn(images(1))
+    ours, theirs = (each.components[1].state_dict() for each in (again, mixture))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("name", ["gradient_clip", "threshold", "alpha"])
+def test_a_number_that_no_int_holds_comes_back(tmp_path: Path, name: str) -> None:
+    mixture = GrowingMixture("mlp", **TINY, **{name: 10**300})
+    mixture.save(tmp_path / "it")
+    assert GrowingMixture.load(tmp_path / "it").settings == mixture.settings
+
+
+def test_images_that_could_not_be_read_back_are_not_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("growmix.data.MOST_PIXELS", 63)
+    with pytest.raises(BadInput, match="images of 64 values; allowed are up to 63"):
+        GrowingMixture("mlp", **TINY).learn(images(0))

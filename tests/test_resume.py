@@ -411,13 +411,28 @@ def test_other_examples_of_the_same_kind_are_refused(copied: Path, monkeypatch: 
         experiment.resume(copied)
 
 
-def test_a_snapshot_of_another_training_is_refused(tmp_path: Path) -> None:
-    x = np.random.default_rng(0).random((40, 1, 8, 8)) * 0.3
-    GrowingMixture(None, TINY).learn(x, callbacks=[Snapshots(tmp_path, steps=2)])
-    mixture = GrowingMixture(None, TINY.but(epochs=3))
+@pytest.mark.parametrize(
+    ("changes", "bright"), [({"epochs": 3}, 0.3), ({"seed": 1}, 0.3), ({"variance": 0.1}, 0.3), ({}, 0.4)]
+)
+def test_a_snapshot_of_another_training_is_refused(tmp_path: Path, changes: dict[str, Any], bright: float) -> None:
+    """Other settings, another seed, or other data of the same shape."""
+    x = np.random.default_rng(0).random((40, 1, 8, 8))
+    settings = TINY.but(likelihood="gaussian")
+    GrowingMixture(None, settings).learn(x * 0.3, callbacks=[Snapshots(tmp_path, steps=2)])
+    mixture = GrowingMixture(None, settings.but(**changes))
     with pytest.raises(BadCheckpoint, match="another training"):
-        mixture.learn(x, callbacks=[Snapshots(tmp_path, steps=2)])
+        mixture.learn(x * bright, callbacks=[Snapshots(tmp_path, steps=2)])
     assert mixture.decisions == ()
+
+
+def test_an_evaluation_that_was_being_replaced_survives_a_second_kill(growing: Path, copied: Path) -> None:
+    """Between two renames it has no folder of its name: what lies beside is all there is of it."""
+    progress = copied / experiment.PROGRESS
+    (progress / "evaluation").rename(progress / ".evaluation.new-999999999")
+    with pytest.raises(KeyboardInterrupt):
+        experiment.resume(copied, reporters=[Unkept()])
+    experiment.resume(copied)
+    assert_same_end(copied, as_in=growing / "run")
 
 
 def test_a_folder_without_a_run_can_not_be_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -430,6 +445,13 @@ def test_without_what_was_measured_a_run_can_not_go_on(copied: Path) -> None:
     shutil.rmtree(copied / experiment.PROGRESS)
     with pytest.raises(BadCheckpoint, match="evaluation"):
         experiment.resume(copied)
+
+
+class Unkept(Reporter):
+    """Ends a resumed run as soon as it knows where it goes on, as a kill would."""
+
+    def on_resume(self, plan: Any, left: Any) -> None:
+        raise KeyboardInterrupt
 
 
 # In Python -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ import torch
 
 from growmix import BadCheckpoint, BadInput, GrowingMixture, Student, __version__
 from growmix.migration import SCHEMA
-from growmix.persistence import DOCUMENT, TENSORS, is_whole, read_folder, write_folder
+from growmix.persistence import DOCUMENT, TENSORS, is_whole, read_folder, recover, write_folder
 from growmix.sealing import SEAL, remove_folder, seal, write_whole
 
 FILES = (SEAL, DOCUMENT, TENSORS)
@@ -344,6 +344,26 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path: Path) -> None:
     write_number(theirs, 1)
     write_number(tmp_path / "it", 2)
     assert (number_in(tmp_path / "it"), number_in(theirs)) == (2, 1)
+
+
+def test_what_a_dead_process_left_comes_back_though_another_has_its_number_now(tmp_path: Path) -> None:
+    """As in a container, where numbers are few; the student lies in a folder that would else be made anew."""
+    write_number(tmp_path / f".it.new-{os.getppid()}", 1)
+    recover(tmp_path / "it")
+    assert number_in(tmp_path / "it") == 1
+    (tmp_path / "it").rename(tmp_path / f".it.new-{os.getppid()}")
+    write_number(tmp_path / "it" / "student", 2)
+    assert (number_in(tmp_path / "it"), number_in(tmp_path / "it" / "student")) == (1, 2)
+
+
+def test_what_could_not_be_read_back_takes_no_ones_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_number(tmp_path / "it", 1)
+    monkeypatch.setattr("growmix.untrusted.MOST_HEADER", 50)
+    with pytest.raises(BadInput, match="could not be read back"):
+        write_number(tmp_path / "it", 2)
+    monkeypatch.undo()
+    assert number_in(tmp_path / "it") == 1
+    assert [place.name for place in tmp_path.iterdir()] == ["it"]
 
 
 def test_what_is_removed_does_not_come_back(tmp_path: Path, dead: int) -> None:

@@ -13,8 +13,11 @@ from torch import Tensor
 
 from growmix.collecting import as_numpy, as_tensor, dimensions, gather, is_array, is_pieces
 from growmix.errors import BadInput
-from growmix.labels import Names, as_names, check_names, number_names
+from growmix.labels import Names, all_none, as_names, check_names, number_names
 from growmix.memory import require_room
+
+MOST_PIXELS = 2**26
+"""Of an image, times its channels; no more could be read back, see :mod:`growmix.persistence`."""
 
 Shape: TypeAlias = tuple[int, int, int]
 """Channels, height, width of one image."""
@@ -163,6 +166,8 @@ def check_data(data: Any, shape: Shape | None = None) -> TaskData:
     x, y, target, names = _parts(data, shape)
     images = check_images(x, shape)
     n = images.shape[0]
+    if images[0].numel() > MOST_PIXELS:
+        raise BadInput(f"data has images of {images[0].numel():,} values; allowed are up to {MOST_PIXELS:,}")
     labels = None
     if y is None:
         names = ()
@@ -263,6 +268,8 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     if isinstance(y, np.ndarray) and y.ndim == 1:
         _require_length(y, n)  # before all are looked at: there may be no end of them
     named = as_names(y)
+    if named is None and isinstance(y, (list, tuple, np.ndarray)) and all_none(y):
+        named = [None] * len(y)
     if named is None:
         return _check_numbers(y, n), ()
     numbers, names = number_names(named)

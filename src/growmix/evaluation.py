@@ -329,10 +329,10 @@ class Evaluator:
         learnt = len(self._steps)
         open_rows = [t for t in range(learnt) if t not in self._rows and _is_part_of_now(learner, t)]
         # the latest row first: it asks for all components of a task at once, which the router batches
-        for t in reversed(open_rows):
-            self._rows[t] = self._row(learner, t)
+        rows = {t: self._row(learner, t) for t in reversed(open_rows)}
         for t in open_rows:  # the oldest first: from row to row few images change their component
             self._look(learner, t)
+        self._rows.update(rows)  # at the end: whoever is interrupted before does all of it again
 
     def scores(self) -> Scores:
         """All figures up to the last task that was followed.

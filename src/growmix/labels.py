@@ -62,7 +62,8 @@ def as_names(y: Any) -> list[str | None] | None:
 
 def all_none(values: Any) -> bool:
     """Whether there are values, in one dimension, and none says anything."""
-    return len(np.shape(values)) == 1 and len(values) > 0 and all(value is None for value in values)
+    flat = values.ndim == 1 if isinstance(values, np.ndarray) else isinstance(values, (list, tuple))
+    return flat and len(values) > 0 and all(value is None for value in values)
 
 
 def number_names(names: Sequence[str | None]) -> tuple[Tensor, Names]:

@@ -29,7 +29,7 @@ from growmix.learner import (
 from growmix.model import ex_post_density, in_pieces, routing_noise
 from growmix.nets import Blueprint
 from growmix.novelty import MAX_QUANTILES, MEASURES, ReferenceStatistics, ks_distance, name_scores
-from growmix.persistence import Checkpoint, check_finite, load_state
+from growmix.persistence import Checkpoint, load_state
 from growmix.replay import generate, join, replay, replay_size
 from growmix.routing import Router
 from growmix.settings import Settings
@@ -354,8 +354,7 @@ class GrowingMixture(Learner[MixtureMemory]):
             self.blueprint, self.settings, first.shape, supervised=first.supervised, target_shape=first.target_shape
         )
         foundation = Foundation.of(whole, self.settings.sharing, self.settings.adapter_rank)
-        load_state(foundation, saved.tensors)
-        check_finite(dict(foundation.named_parameters()))
+        load_state(foundation, saved.tensors, foreign=whole.structure is None)
         return foundation
 
     def _unpack(self, saved: Checkpoint) -> MixtureMemory:

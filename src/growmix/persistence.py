@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from growmix import __version__, sealing
 from growmix.component import Component
-from growmix.data import UNLABELLED, Shape
+from growmix.data import MOST_PIXELS, UNLABELLED, Shape
 from growmix.density import LatentDensity
 from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, shortened, shown
 from growmix.migration import SCHEMA, migrated
@@ -34,9 +34,6 @@ OTHERS = "others."
 
 FIRST_SEALED = 3
 """Schema from which on checkpoints have checksums."""
-
-MOST_PIXELS = 2**24
-"""Of an image, times its channels: a user's own modules are made for a shape before anything can be compared."""
 
 MOST_JSON = 64 * 2**20
 """Bytes of a document beside few tensors; beside many it may be four times as large as they are, within bounds."""
@@ -105,8 +102,7 @@ class ComponentState:
             If the tensors do not fit its networks.
         """
         component.add_classes(self.outline.classes)
-        load_state(component, self.tensors)
-        check_finite(dict(component.named_parameters()))
+        load_state(component, self.tensors, foreign=component.structure is None)
         counts = {"class_counts": component.class_counts, "unlabelled_count": component.unlabelled_count}
         check_finite(counts)
         if not component.class_counts.is_meta and any(bool((count < 0).any()) for count in counts.values()):
@@ -167,9 +163,11 @@ def write_folder(path: Path, document: Mapping[str, Any], tensors: Mapping[str, 
             raise BadInput(f"path {str(path)!r} is a symbolic link; give the folder that it leads to")
         if path.exists():
             _check_replaceable(path)
-        replace_folder(path, fill, is_whole)
+        replace_folder(path, fill, is_whole, _check_written)
     except (OSError, SafetensorError) as error:
         raise BadInput(f"path {str(path)!r} can't be written: {error}") from error
+    except BadCheckpoint as error:
+        raise BadInput(f"path {str(path)!r}: what was written there could not be read back: {error}") from error
 
 
 def _check_replaceable(path: Path) -> None:
@@ -389,14 +387,25 @@ def _check_density(density: LatentDensity, component: Component) -> None:
         raise BadCheckpoint(f"{TENSORS}: a density has weights of 0 or less, or owners {owners} that are no classes")
 
 
-def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def load_state(module: nn.Module, tensors: Mapping[str, Tensor], *, foreign: bool) -> None:
     """Fill a module with all of its state, each tensor in its own shape and type.
+
+    Parameters
+    ----------
+    module
+        To be filled.
+    tensors
+        Of all its weights and buffers, by name.
+    foreign
+        Whether it is made of a user's own modules, which may hold what is not finite, and change a buffer's type.
 
     Raises
     ------
     BadCheckpoint
         They are not the module's.
     """
+    if foreign:
+        _take_types(module, tensors)
     for name, tensor in module.state_dict().items():
         if name in tensors and tensors[name].dtype != tensor.dtype:
             raise BadCheckpoint(f"{TENSORS}: {name} is of {tensors[name].dtype}, needed {tensor.dtype}")
@@ -405,6 +414,16 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     except RuntimeError as error:
         reason = shortened(str(error), LONGEST_REASON)
         raise BadCheckpoint(f"{TENSORS}: tensors do not fit the networks of this model: {reason}") from error
+    if not foreign:
+        check_finite(dict(module.named_parameters()))
+
+
+def _take_types(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give the buffers of modules inside a module the types that they were saved in: they may have changed in use."""
+    for name, buffer in list(module.named_buffers()):
+        parent, _, own = name.rpartition(".")
+        if parent and name in tensors and tensors[name].dtype != buffer.dtype:
+            setattr(module.get_submodule(parent), own, buffer.to(tensors[name].dtype))
 
 
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
@@ -471,8 +490,14 @@ def _most_json(beside: int) -> int:
     return min(MOST_JSON + 4 * beside, MOST_JSON_OF_ALL)
 
 
-def _check_readable(path: Path, content: bytes, tensors: Mapping[str, Tensor]) -> None:
+def _check_written(folder: Path) -> None:
     """What could not be read back must not take the place of what can."""
+    with _opened(folder):
+        return
+
+
+def _check_readable(path: Path, content: bytes, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse early, and in plain words, what could not be read back."""
     if len(content) > _most_json(sum(tensor.numel() * tensor.itemsize for tensor in tensors.values())):
         raise BadInput(f"path {str(path)!r}: a document of {len(content)} bytes is too large for a checkpoint")
     for name, tensor in tensors.items():

@@ -79,7 +79,12 @@ def check_seal(sealed: OpenFile, files: Mapping[str, OpenFile]) -> None:
             raise BadCheckpoint(f"{file.path} is not what was written: its checksum is not the one in {SEAL}")
 
 
-def replace_folder(path: Path, fill: Callable[[Path], None], is_whole: Callable[[Path], bool]) -> None:
+def replace_folder(
+    path: Path,
+    fill: Callable[[Path], None],
+    is_whole: Callable[[Path], bool],
+    check: Callable[[Path], None],
+) -> None:
     """Fill a new folder, then put it where an older one may lie; if that fails, the older one is back.
 
     Parameters
@@ -90,19 +95,22 @@ def replace_folder(path: Path, fill: Callable[[Path], None], is_whole: Callable[
         Writes into the new folder.
     is_whole
         Whether a folder that an interrupted process left may take the place of a missing one.
+    check
+        Looks at the new folder before it takes the place of the old one; raises what this function then raises.
     """
     with _one_at_a_time:
-        _replace_folder(path, fill, is_whole)
+        _recover(path, is_whole, spare_living=True)
+        _replace_folder(path, fill, check)
 
 
-def _replace_folder(path: Path, fill: Callable[[Path], None], is_whole: Callable[[Path], bool]) -> None:
-    recover(path, is_whole)
+def _replace_folder(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None]) -> None:
     fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
     stale = path.with_name(f".{path.name}.old-{os.getpid()}")
     try:
         fresh.mkdir(parents=True)
         fill(fresh)
         seal(fresh)
+        check(fresh)
         if path.exists():
             path.rename(stale)
         fresh.rename(path)
@@ -139,16 +147,19 @@ def moment(folder: Path) -> tuple[int, int] | None:
 
 
 def recover(path: Path, is_whole: Callable[[Path], bool]) -> None:
-    """Put back what an interrupted process left beside a missing folder, and clear the rest of what it left."""
+    """Put back what an interrupted process left beside a missing folder, and clear the rest of what it left.
+
+    Its number may be another process's by now, so what is whole is put back whoever has it.
+    """
     with _one_at_a_time:
-        _recover(path, is_whole)
+        _recover(path, is_whole, spare_living=False)
 
 
-def _recover(path: Path, is_whole: Callable[[Path], bool]) -> None:
+def _recover(path: Path, is_whole: Callable[[Path], bool], *, spare_living: bool) -> None:
     if path.parent != path and not path.parent.exists():
-        recover(path.parent, is_whole)
+        _recover(path.parent, is_whole, spare_living=False)
     whole = standing(path, is_whole)
-    if whole.parent == path.parent and whole != path and not _is_alive(whole):
+    if whole.parent == path.parent and whole != path and not (spare_living and _is_alive(whole)):
         whole.rename(path)
     for left in _leftovers(path):
         if path.exists() and not _is_alive(left):

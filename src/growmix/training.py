@@ -19,6 +19,7 @@ from lightning_fabric.plugins import MixedPrecision
 from torch import Tensor, nn
 
 from growmix.data import as_float
+from growmix.digests import digest_of
 from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, NonFiniteLoss, shortened, shown
 from growmix.random_state import check_state, set_state
 from growmix.settings import ScheduleName, Settings
@@ -207,7 +208,8 @@ class Keeper(Callback, ABC):
         Parameters
         ----------
         training
-            What is trained, and with which budget, ready for JSON: what was kept must be of the same.
+            What is trained, with which budget, and a digest of what it begins with (weights, data, random numbers),
+            ready for JSON: what was kept must be of the same.
         check
             Raises :class:`growmix.BadCheckpoint` for a state that is not of this training. A state whose tensors have
             no memory yet (on the device ``meta``) is looked at as far as it can be. What is given back must pass.
@@ -370,7 +372,7 @@ def fit(
     info = FitInfo(what, component, budget.epochs, loop.steps, loop.examples)
     keepers = [each for each in callbacks if isinstance(each, Keeper)] if fabric.world_size == 1 else []
     for keeper in keepers:
-        kept = keeper.recall({**asdict(info), **asdict(budget)}, loop.check)
+        kept = keeper.recall({**asdict(info), **asdict(budget), "beginning": loop.beginning()}, loop.check)
         if kept is not None:
             loop.restore(kept)
     for callback in callbacks:
@@ -387,14 +389,13 @@ def fit(
                 )
             score = best.look(objective) if best else None
             loop.finished = epoch == budget.epochs or loop.done == loop.steps or (best is not None and best.gave_up)
-            if loop.finished and not _all_finite(objective):
-                raise NonFiniteLoss("weights are not finite after the last step; nothing was changed")
             progress = Progress(epoch, budget.epochs, loop.done, loop.steps, loss, loop.seen / loop.seconds, score)
             for callback in callbacks:
                 callback.on_epoch_end(progress)
             if loop.finished:
                 if best:
                     best.restore(objective)
+                loop.check_finite()
                 for keeper in keepers:
                     keeper.at_end(loop.state())
     objective.eval()
@@ -402,10 +403,6 @@ def fit(
     for callback in callbacks:
         callback.on_fit_end(log)
     return log
-
-
-def _all_finite(module: nn.Module) -> bool:
-    return all(bool(torch.isfinite(weight).all()) for weight in module.parameters())
 
 
 @contextmanager
@@ -452,6 +449,7 @@ class _Loop:
             fused=fabric.device.type in ("cpu", "cuda") and getattr(fabric.strategy.precision, "scaler", None) is None,
         )
         self._objective = objective
+        _forget_scale(fabric)
         self._module, self._stepper = fabric.setup(objective, self._optimizer)
         self._schedule = _schedule(self._optimizer, budget, self.steps)
         self._follower, self._best = follower, best
@@ -467,6 +465,11 @@ class _Loop:
     def seconds(self) -> float:
         """That it took, in all processes that had a part in it."""
         return time.perf_counter() - self._began
+
+    def beginning(self) -> str:
+        """Digest of all that it begins with: weights, data, stream of random numbers; of no other training."""
+        data = {f"data.{k}": tensor for k, tensor in enumerate(self._data)}
+        return digest_of({**self._objective.state_dict(), **data, "order": self._before_epoch})
 
     def epoch(self, keepers: Sequence[Keeper]) -> float:
         """One pass over the data, or what is left of it; the mean loss, nats per example."""
@@ -486,6 +489,18 @@ class _Loop:
         self._total.zero_()
         self._done_in_epoch = 0
         return self.losses[-1]
+
+    def check_finite(self) -> None:
+        """See that the weights that were moved can be used; what a user's modules hold beside them is theirs.
+
+        Raises
+        ------
+        NonFiniteLoss
+            They can't.
+        """
+        moved = [weight for weight in self._weights if weight.grad is not None]
+        if not all(bool(torch.isfinite(weight).all()) for weight in moved):
+            raise NonFiniteLoss("weights are not finite after the last step; nothing was changed")
 
     def state(self) -> TrainingState:
         """All that the next steps depend on; of a finished training, all that what follows it depends on."""
@@ -565,8 +580,8 @@ class _Loop:
                 check_state(stream)
         for moments in (own for part, own in tensors.items() if part.startswith("optimizer-")):
             check_range("step", float(moments["step"]), 1, stand.done)
-            finite = all(bool(torch.isfinite(moment).all()) for moment in moments.values())
-            if not finite or bool((moments["exp_avg_sq"] < 0).any()):
+            # squares may have overflowed, but what is no number stays none
+            if bool(moments["exp_avg"].isnan().any()) or not bool((moments["exp_avg_sq"] >= 0).all()):
                 raise ValueError("moments that no gradients have")
 
     def restore(self, kept: TrainingState) -> None:
@@ -681,6 +696,14 @@ def _move_on(schedule: torch.optim.lr_scheduler.LRScheduler, done: int) -> None:
 def _flat(tensors: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors of all parts by their full names; a part without any is on no disk."""
     return {f"{part}.{name}": tensor for part, own in tensors.items() for name, tensor in own.items()}
+
+
+def _forget_scale(fabric: Fabric) -> None:
+    """Begin with the gradient scale that torch begins with: one from another training is in no checkpoint."""
+    kept = fabric.strategy.precision.state_dict()
+    if "scale" in kept:
+        fresh = torch.amp.GradScaler("cpu").state_dict()
+        fabric.strategy.precision.load_state_dict(kept | {name: fresh[name] for name in ("scale", "_growth_tracker")})
 
 
 def _types(values: Mapping[str, Any]) -> dict[str, type]:

@@ -20,8 +20,8 @@ from growmix.errors import BadCheckpoint, shown
 MOST_HEADER = 16 * 2**20
 """Bytes of a header of tensors: a hundred thousand of them."""
 
-MOST_DIGITS = 20
-"""Of a whole number: what does not fit into 64 bits is nothing that growmix wrote."""
+MOST_DIGITS = 310
+"""Of a whole number: what does not fit into a float is nothing that growmix wrote."""
 
 MOST_OBJECTS = 4_000_000
 """Lists and objects of a JSON file: each takes thirty times as much memory as on the disk."""
@@ -288,7 +288,7 @@ def _whole(digits: str) -> int:
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise ValueError(f"{digits[:MOST_DIGITS]} is not finite")
+        raise ValueError(f"{digits[:20]} is not finite")
     return number
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +9,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-import torch
 from torch import Tensor
 
 from growmix import persistence
 from growmix.config import RunConfig
+from growmix.digests import digest_of
 from growmix.errors import BadCheckpoint, BadInput, GrowmixError
 from growmix.evaluation import Evaluator, evaluate_student
 from growmix.experiment.description import describe, quality, show_translations
@@ -101,6 +100,8 @@ class Course:
             What of it is of no use, and why.
         """
         learnt = len(self.learner.steps)
+        progress = self.folder.path / PROGRESS
+        persistence.recover(progress / EVALUATION)
         taught = source / CHECKPOINT / STUDENT
         # saving the mixture removes what an earlier one has taught
         self.taught = taught if persistence.exists(taught) else None
@@ -110,13 +111,15 @@ class Course:
         else:  # killed before it had begun
             self.keep_evaluation()
         piece = STUDENT if learnt == len(self.stream) else _piece(learnt)
-        for old in (self.folder.path / PROGRESS).glob("*"):
-            if old.name not in (EVALUATION, piece):
+        kept_names = (EVALUATION, piece)
+        for old in progress.glob("*"):
+            # beside a folder lies what an interrupted process left of it, which may be all that there is
+            if old.name not in kept_names and not old.name.startswith(tuple(f".{name}." for name in kept_names)):
                 remove_folder(old)
         try:
             kept = self._snapshots(piece).place()
         except BadCheckpoint as error:
-            remove_folder(self.folder.path / PROGRESS / piece)
+            remove_folder(progress / piece)
             return Left(learnt), f"{error}; what was interrupted begins anew"
         return (Left(learnt) if kept is None else Left(learnt, kept.step, kept.steps)), None
 
@@ -316,14 +319,10 @@ def outline(stream: Stream) -> list[Any]:
 
 
 def _digest(task: Task) -> str:
-    digest = hashlib.sha256()
-    for tensor in (getattr(part, name) for part in (task.train, task.test) for name in ("x", "y", "target")):
-        if tensor is None:
-            digest.update(b"none")
-            continue
-        digest.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(memoryview(tensor.contiguous().view(-1).view(torch.uint8).numpy()))
-    return digest.hexdigest()
+    parts = {"train": task.train, "test": task.test}
+    return digest_of(
+        {f"{part}.{name}": getattr(data, name) for part, data in parts.items() for name in ("x", "y", "target")}
+    )
 
 
 def settings_but_device(learner: Learner[Any]) -> dict[str, Any]:

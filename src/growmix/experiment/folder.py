@@ -114,8 +114,8 @@ class RunFolder:
             shutil.rmtree(self.path / TRADE_OFF, ignore_errors=True)
             remove_folder(self.path / CHECKPOINT)
             remove_folder(self.path / PROGRESS)
-            # last: it tells whose the rest is, should the process end before
-            (self.path / EVENTS).unlink(missing_ok=True)
+            # there at every moment: it tells whose the rest is, should the process end
+            (self.path / EVENTS).write_bytes(b"")
             config.write(self.path / CONFIG)
 
     def config(self) -> RunConfig:
