@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from growmix import experiment, locking
+from growmix import GrowingMixture, experiment, locking
 from growmix.cli import execute, printable
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput, GrowmixError
 from growmix.experiment.folder import FILES, FOLDERS, RunFolder
 from growmix.report import events
 from growmix.report.events import read_events
+from growmix.report.reporter import Reporter
 from growmix.snapshots import Snapshots
 from growmix.theory import files as theory_files
 
@@ -238,3 +240,65 @@ def test_a_run_that_was_killed_before_its_first_event_can_be_overwritten_and_res
     RunFolder(tmp_path / "run").open(config)
     RunFolder(tmp_path / "run").check(overwrite=True)
     assert len(experiment.resume(tmp_path / "run")["tasks"]) == 5
+
+
+def test_what_the_theory_said_of_a_part_is_gone_when_the_run_goes_on(run: Path) -> None:
+    shutil.rmtree(run / "checkpoint")  # as it was before its first task
+    (run / theory_files.THEORY).write_text("{}")
+    experiment.resume(run)
+    assert not (run / theory_files.THEORY).exists()
+
+
+def test_an_unfinished_run_says_so_when_it_is_measured(
+    run: Path, finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, said in ((run, True), (finished, False)):
+        assert execute(["evaluate", str(folder)]) == 0
+        assert ("not finished" in capsys.readouterr().out) == said
+
+
+def test_who_gives_a_run_for_its_checkpoint_is_told_where_that_is(run: Path) -> None:
+    with pytest.raises(BadCheckpoint, match=r"its checkpoint is .*checkpoint"):
+        GrowingMixture.load(run)
+
+
+def test_a_log_that_can_not_be_written_ends_the_run_in_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And all who watch are told that it ended."""
+    ended: list[object] = []
+
+    class Watcher(Reporter):
+        def on_run_end(self, metrics: object) -> None:
+            ended.append(metrics)
+
+    shutil.rmtree(run / "checkpoint")
+    (run / "events.jsonl").unlink()
+    (run / "events.jsonl").mkdir()
+    monkeypatch.setattr(RunFolder, "check_kinds", lambda self: None)
+    with pytest.raises(BadInput, match=r"events.jsonl can't be written"):
+        experiment.resume(run, reporters=[Watcher()])
+    assert ended == [None]
+
+
+def test_a_lock_can_be_held_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("growmix.locking.os.ftruncate", full)
+    with locking.hold(tmp_path), pytest.raises(BadInput, match="another process"):
+        locking.refuse_second(tmp_path)
+
+
+def test_who_only_looked_at_a_lock_keeps_nobody_out(tmp_path: Path) -> None:
+    looking = (tmp_path / locking.LOCK).open("w")
+    locking._seize(looking, alone=False)
+    threading.Timer(0.05, looking.close).start()
+    with locking.hold(tmp_path):
+        assert (tmp_path / locking.LOCK).exists()
+
+
+@pytest.mark.parametrize("file", [5, "", "nowhere.jsonl", "."])
+def test_a_log_that_is_none_is_named(file: Any) -> None:
+    with pytest.raises(BadInput, match="^file is "):
+        read_events(file)

@@ -445,6 +445,8 @@ def evaluate(
         print(json.dumps(metrics, indent=1, allow_nan=False))
     else:
         make_console().print(closing_table(metrics))
+        if not experiment.RunFolder(folder).is_finished():
+            print(f"This run is not finished; growmix resume {folder} goes on with it.")
     return DONE
 
 

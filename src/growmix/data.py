@@ -313,7 +313,7 @@ def _parts(data: Any, shape: Shape | None) -> tuple[Any, Any, Any, Names]:
     else:
         raise BadInput(
             f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset, a DataLoader and an "
-            "iterable of batches"
+            f"iterable of batches{'; give its train' if hasattr(data, 'train') else ''}"
         )
     if dimensions(second) >= 3:
         return x, None, second, ()

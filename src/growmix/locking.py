@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -18,6 +19,9 @@ from typing import IO, Any
 from growmix.errors import BadInput, shown
 
 LOCK = "lock"
+
+_PATIENCE, _MOMENT = 20, 0.01
+"""How often, and seconds: who has it may be about to say so, or may only have looked."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -70,10 +74,10 @@ def hold(folder: Path) -> Iterator[str | None]:
     file, notice = _take(folder)
     with file:
         own = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
-        file.seek(0)
-        file.truncate()
-        file.write(json.dumps(own) + "\n")
-        file.flush()
+        with suppress(OSError):  # a disk that is full; what it says is for people, and the lock is held without
+            os.ftruncate(file.fileno(), 0)
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+            os.write(file.fileno(), (json.dumps(own) + "\n").encode())
         try:
             yield notice
         finally:
@@ -105,6 +109,7 @@ def refuse_second(folder: Path) -> None:
 
 def _take(folder: Path) -> tuple[IO[str], str | None]:
     """The locked file, and what the user should know."""
+    patience = _PATIENCE
     while True:
         file = _open(folder / LOCK)
         try:
@@ -113,8 +118,11 @@ def _take(folder: Path) -> tuple[IO[str], str | None]:
                 left = _said(file)
                 return file, None if left is None else f"the lock of {_owner(left)} was left behind, and is taken over"
         except BlockingIOError:
-            with file:
-                raise BadInput(_refusal(folder, file)) from None
+            if not patience:
+                with file:
+                    raise BadInput(_refusal(folder, file)) from None
+            patience -= 1
+            time.sleep(_MOMENT)
         except OSError as error:
             return file, f"locks can't be had here ({error.strerror}), so nothing keeps a second process out"
         file.close()

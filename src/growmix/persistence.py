@@ -322,6 +322,9 @@ def load(path: Path, kind: str, look: Callable[[Checkpoint], None]) -> Checkpoin
     BadCheckpoint
         A file is missing, can't be read, or is of another kind or a newer schema.
     """
+    inside = path / "checkpoint"
+    if not os.path.lexists(path / DOCUMENT) and os.path.lexists(inside / DOCUMENT):
+        raise BadCheckpoint(f"{path} is no checkpoint, but the folder of a run; its checkpoint is {inside}")
 
     def look_at(document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         if document.get("kind") != kind:

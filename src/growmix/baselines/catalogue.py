@@ -14,6 +14,7 @@ from growmix.baselines.generative_replay import SolverLabelled, solved_vae
 from growmix.baselines.one_network import OneNetwork
 from growmix.baselines.penalties import Consistency, ElasticWeights, SynapticIntelligence
 from growmix.baselines.rehearsal import Buffer, Everything, Generated
+from growmix.construction import make_blueprint
 from growmix.errors import BadCheckpoint, BadInput, shown
 from growmix.learner import Learner, load_learner
 from growmix.mixture import GrowingMixture
@@ -100,6 +101,7 @@ def load(path: str | Path, name: str, device: str | None = None) -> Learner[Any]
     method = _method(name)
 
     def make(settings: Settings) -> Learner[Any]:
+        make_blueprint(settings)  # one that was not allowed is no fault of the checkpoint
         other = f"{path} was made with other settings than those of the method {name!r}"
         try:
             learner = method.make(settings)

@@ -66,15 +66,15 @@ class Course:
     def go(self, left: Left | None, notices: Sequence[str | None]) -> dict[str, Any]:
         """Do all that is left to be done, from the beginning or from where the run was left."""
         planned = plan(self.config, self.stream)
-        for reporter in self.reporters:
-            if left is None:
-                reporter.on_run_start(planned)
-            else:
-                reporter.on_resume(planned, left)
-        for notice in filter(None, notices):
-            self._tell(notice)
         finished = None
         try:
+            for reporter in self.reporters:
+                if left is None:
+                    reporter.on_run_start(planned)
+                else:
+                    reporter.on_resume(planned, left)
+            for notice in filter(None, notices):
+                self._tell(notice)
             if self.evaluated < len(self.learner.steps):
                 self._evaluate(self.evaluated, self.learner.training_logs[-1].seconds)
             for index in range(len(self.learner.steps), len(self.stream)):
@@ -84,7 +84,7 @@ class Course:
             self.keep()
             raise
         finally:
-            for reporter in self.reporters:
+            for reporter in reversed(self.reporters):  # the log last: where its disk is full, all others were told
                 reporter.on_run_end(finished)
         remove_folder(self.folder.path / PROGRESS)
         return finished

@@ -118,6 +118,12 @@ class RunFolder:
             (self.path / EVENTS).write_bytes(b"")
             config.write(self.path / CONFIG)
 
+    def forget_theory(self) -> None:
+        """Remove what the theory said of a run that now goes on: of the whole run it would be wrong."""
+        with _writing(self.path):
+            for name in theory_files.ALL:
+                (self.path / name).unlink(missing_ok=True)
+
     def config(self) -> RunConfig:
         """What the run was asked to do.
 

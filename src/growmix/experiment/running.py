@@ -139,6 +139,7 @@ def _resume(
 ) -> dict[str, Any]:
     folder = RunFolder(config.folder)
     with folder.held() as notice:
+        folder.forget_theory()
         for place in (CHECKPOINT, f"{CHECKPOINT}/{STUDENT}"):
             persistence.recover(folder.path / place)
         if persistence.exists(source / CHECKPOINT):

@@ -11,8 +11,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, final
 
-from growmix.errors import BadCheckpoint
+from growmix.errors import BadCheckpoint, BadInput
 from growmix.gating import Decision
+from growmix.paths import check_path
 from growmix.report.reporter import Left, Reporter, RunPlan, TaskResult
 from growmix.training import FitInfo, Progress, TrainingLog
 
@@ -126,14 +127,17 @@ class EventLog(Reporter):
     def _write(self, event: str, **values: Any) -> None:
         now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
         line = json.dumps(finite({"event": event, "time": now, **values}), allow_nan=False)
-        with self._file.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
-            if event == "run_finished":  # what could go on with the run is removed after it
-                stream.flush()
-                os.fsync(stream.fileno())
+        try:
+            with self._file.open("a", encoding="utf-8") as stream:
+                stream.write(line + "\n")
+                if event == "run_finished":  # what could go on with the run is removed after it
+                    stream.flush()
+                    os.fsync(stream.fileno())
+        except OSError as error:
+            raise BadInput(f"{self._file} can't be written: {error.strerror or error}") from error
 
 
-def read_events(file: Path) -> list[dict[str, Any]]:
+def read_events(file: str | Path) -> list[dict[str, Any]]:
     r"""What happened in a run, in order and each thing once, however often it was interrupted.
 
     Lines that are torn, or that no run writes, are left out. What was told twice stands where it was told first; of a
@@ -141,6 +145,8 @@ def read_events(file: Path) -> list[dict[str, Any]]:
 
     Raises
     ------
+    BadInput
+        There is no such file.
     BadCheckpoint
         It has more bytes than any run writes.
 
@@ -157,6 +163,9 @@ def read_events(file: Path) -> list[dict[str, Any]]:
     told: dict[tuple[Any, ...], dict[str, Any]] = {}
     piece: Any = None
     component: Any = None
+    file = check_path(file, "file")
+    if not file.is_file():
+        raise BadInput(f"file is {str(file)!r}, which is none; give the events.jsonl of a run")
     if file.stat().st_size > MOST_EVENTS:
         raise BadCheckpoint(f"{file} has {file.stat().st_size} bytes; allowed are {MOST_EVENTS:,}")
     for number, line in enumerate(file.read_bytes().splitlines()):
