@@ -300,5 +300,5 @@ def test_who_only_looked_at_a_lock_keeps_nobody_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", [5, "", "nowhere.jsonl", "."])
 def test_a_log_that_is_none_is_named(file: Any) -> None:
-    with pytest.raises(BadInput, match="^file is "):
+    with pytest.raises(BadInput, match=r"^file is "):
         read_events(file)
