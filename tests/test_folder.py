@@ -302,3 +302,13 @@ def test_who_only_looked_at_a_lock_keeps_nobody_out(tmp_path: Path) -> None:
 def test_a_log_that_is_none_is_named(file: Any) -> None:
     with pytest.raises(BadInput, match=r"^file is "):
         read_events(file)
+
+
+def test_a_run_that_was_killed_at_its_very_end_leaves_nothing_behind(finished: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    (run / "progress" / "evaluation").mkdir(parents=True)
+    (run / locking.LOCK).write_text("")
+    before = json.loads((run / "metrics.json").read_text())
+    assert experiment.resume(run) == before
+    assert contents(run) == contents(finished)

@@ -118,6 +118,12 @@ class RunFolder:
             (self.path / EVENTS).write_bytes(b"")
             config.write(self.path / CONFIG)
 
+    def clear(self) -> None:
+        """Remove what only a run under way needs, where its process was killed between its last word and its end."""
+        if (self.path / PROGRESS).exists():
+            with self.held():
+                remove_folder(self.path / PROGRESS)
+
     def forget_theory(self) -> None:
         """Remove what the theory said of a run that now goes on: of the whole run it would be wrong."""
         with _writing(self.path):

@@ -123,6 +123,7 @@ def resume(
     folder = check_path(folder, "folder")
     config = RunFolder(folder).config()
     if RunFolder(folder).is_finished():
+        RunFolder(folder).clear()
         return RunFolder(folder).metrics()
     if device is not None:
         config = config.but(settings=config.settings.but(device=device))
