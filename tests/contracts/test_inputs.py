@@ -56,7 +56,7 @@ CASES = {
     "other arguments": 250,
     "good tasks": 60,
     "bad tasks": 250,
-    "streams": 60,
+    "streams": 250,
 }
 """Generated cases of each test."""
 
@@ -69,9 +69,10 @@ def cases(what: str, **strategies: st.SearchStrategy[Any]) -> Callable[[Callable
     def decorate(check: Callable[..., None]) -> Callable[..., None]:
         def test(state_hash: Callable[..., str]) -> None:
             done = 0
+            wanted = CASES[what] * settings().max_examples // 100  # of hypothesis's own 100, more in a search
 
             # the models are made before, and the same for all cases
-            @settings(max_examples=CASES[what], deadline=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=wanted, deadline=None, suppress_health_check=list(HealthCheck))
             @given(**strategies)
             def each(**case: Any) -> None:
                 nonlocal done
@@ -79,7 +80,7 @@ def cases(what: str, **strategies: st.SearchStrategy[Any]) -> Callable[[Callable
                 done += 1
 
             each()
-            assert done >= CASES[what]
+            assert done >= wanted
 
         functools.update_wrapper(test, check)
         del test.__wrapped__  # type: ignore[attr-defined]  # pytest would ask for its arguments
@@ -600,7 +601,9 @@ def test_any_other_argument_is_understood_or_refused(
 # Tasks -----------------------------------------------------------------------------------------------------------
 
 label_lists = st.lists(st.integers(-1, 5), min_size=9, max_size=9)
-name_lists = st.lists(st.sampled_from(["0", "both", "cat", "dog", None]), min_size=9, max_size=9)
+name_lists = st.one_of(
+    st.just([None] * 9), st.lists(st.sampled_from(["0", "both", "cat", "dog", None]), min_size=9, max_size=9)
+)
 
 LABEL_WRAPPINGS: dict[str, Callable[[list[Any]], Any]] = {
     "list": list,
@@ -636,7 +639,6 @@ def test_tasks_in_any_form_are_learnt(
         task: Any = (images, data.draw(st.sampled_from([x, 1 - x, (1 - x).tolist(), torch.from_numpy(x)])))
     elif name == "names" or (name == "nothing" and data.draw(st.booleans())):
         labels = data.draw(name_lists)[: len(x)]
-        labels = labels if any(labels) else ["both"] * len(x)
         task = (images, LABEL_WRAPPINGS[data.draw(st.sampled_from(sorted(LABEL_WRAPPINGS)))](labels))
     elif name == "images":
         task = x if wrapping == "labelled data set" else images
@@ -673,7 +675,6 @@ BAD_LABELS: dict[str, Callable[[int], Any]] = {
     "meta": lambda n: torch.zeros(n, dtype=torch.int64, device="meta"),
     "sparse": lambda n: torch.zeros(n, dtype=torch.int64).to_sparse(),
     "masked": lambda n: np.ma.MaskedArray(np.arange(n), np.arange(n) > 1),
-    "nones": lambda n: [None] * n,
     "numbers and none": lambda n: [None, *[1] * (n - 1)],
     "names and numbers": lambda n: ["cat", *[1] * (n - 1)],
     "names and nan": lambda n: np.array(["cat", *[np.nan] * (n - 1)], dtype=object),

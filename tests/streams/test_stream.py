@@ -151,15 +151,19 @@ def test_data_sets_and_loaders_bring_their_labels() -> None:
     assert (task.train.y.tolist(), task.test.y.tolist(), task.classes) == (Y.tolist(), (Y + 1).tolist(), (0, 1, 2))
 
 
-def test_tensors_are_the_streams_own() -> None:
-    x = torch.from_numpy(X.copy())
+@pytest.mark.parametrize("labelled", [False, True])
+def test_tensors_are_the_streams_own(labelled: bool) -> None:
+    x, y = torch.from_numpy(X.copy()), torch.from_numpy(Y.copy())
 
-    def tasks() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for shift in (0.0, 0.5):
-            yield x.copy_(torch.from_numpy(X) * 0.5 + shift), x
+    def tasks() -> Iterator[Any]:
+        for shift in (0, 1):
+            x.copy_((torch.from_numpy(X) + shift) / 2)
+            y.copy_(torch.from_numpy(Y) + shift)
+            yield ((x, y), (x, y)) if labelled else (x, x)
 
     stream = from_arrays(tasks())
     assert [float(task.train.x.max()) <= 0.5 for task in stream] == [True, False]
+    assert [task.classes for task in stream] == ([(0, 1), (0, 1, 2)] if labelled else [(), ()])
 
 
 def test_an_exception_of_the_tasks_own_says_where() -> None:

@@ -118,7 +118,7 @@ def test_a_sample_is_at_no_distance_from_itself(method: str) -> None:
     assert discrepancy(x, x.clone(), MLP(), Squared(), method=method).estimate == 0.0  # type: ignore[arg-type]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 1_000))
 def test_the_search_is_symmetric_up_to_its_error(seed: int) -> None:
     p, q = normal(seed, n=400), normal(seed + 1, 1.5, n=400)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final, overload
 
 from torch import Tensor
 
+from growmix.collecting import as_tensor
 from growmix.data import Shape, TaskData, check_data, check_task
 from growmix.errors import BadInput, one_line, shown
 from growmix.labels import Names, check_names
-from growmix.memory import require_room
 from growmix.settings import is_whole
 
 MAX_CLASSES = 100_000
@@ -265,27 +265,27 @@ def _numbered(tasks: tuple[Task, ...], class_names: Names | None) -> tuple[tuple
     return tuple(numbered), names
 
 
-def _own(part: Tensor, task: str) -> Tensor:
-    """A copy: the caller's tensors may change under us, or be filled again for the next task."""
-    require_room(part.numel() * part.element_size(), f"task {task!r}: a copy of a tensor of shape {tuple(part.shape)}")
-    return part.clone()
-
-
 def _checked_task(name: str, arrays: Sequence[Any]) -> Task:
     if not isinstance(arrays, (tuple, list)) or len(arrays) not in (2, 4):
-        given = f"{len(arrays)} items" if isinstance(arrays, (tuple, list)) else f"a {type(arrays).__name__}"
+        what = f"{len(arrays)} items" if isinstance(arrays, (tuple, list)) else f"a {type(arrays).__name__}"
         raise BadInput(
-            f"task {name!r} is {given}; allowed are (x, y, x_test, y_test), (train, test) of images without labels or "
+            f"task {name!r} is {what}; allowed are (x, y, x_test, y_test), (train, test) of images without labels or "
             "of data sets, or (source, target, source_test, target_test)"
         )
-    owned = [_own(part, name) if isinstance(part, Tensor) else part for part in arrays]
-    data, test_data = owned if len(owned) == 2 else (tuple(owned[:2]), tuple(owned[2:]))
-    try:
-        train = check_task(data)
-    except BadInput as error:
-        raise BadInput(f"task {name!r}, training data: {error}") from error
-    try:
-        test = check_data(test_data)
-    except BadInput as error:
-        raise BadInput(f"task {name!r}, test data: {error}") from error
+    given, test_given = arrays if len(arrays) == 2 else (tuple(arrays[:2]), tuple(arrays[2:]))
+    train = _checked(given, check_task, f"{name!r}, training data")
+    test = _checked(test_given, check_data, f"{name!r}, test data")
     return Task(name, train, test, tuple(sorted({*train.classes(), *test.classes()})))
+
+
+def _checked(given: Any, check: Callable[[Any], TaskData], where: str) -> TaskData:
+    try:
+        pair = isinstance(given, tuple) and len(given) == 2
+        return check(tuple(map(_owned, given, "xy")) if pair else _owned(given, "x"))
+    except BadInput as error:
+        raise BadInput(f"task {where}: {error}") from error
+
+
+def _owned(part: Any, name: str) -> Any:
+    """A copy of a tensor: the caller's may change under us, or be filled again for the next task."""
+    return as_tensor(part, name, copy=True) if isinstance(part, Tensor) else part
