@@ -28,7 +28,7 @@ from growmix.learner import (
 )
 from growmix.model import ex_post_density, in_pieces, routing_noise
 from growmix.nets import Blueprint
-from growmix.novelty import MAX_QUANTILES, MEASURES, ReferenceStatistics, ks_distance, name_scores
+from growmix.novelty import MAX_QUANTILES, MEASURES, ReferenceStatistics, after_update, name_scores, unlikeness
 from growmix.persistence import Checkpoint, load_state
 from growmix.replay import generate, join, replay, replay_size
 from growmix.routing import Router
@@ -303,7 +303,10 @@ class GrowingMixture(Learner[MixtureMemory]):
             classes: self._shift(classes, teacher, component, stream)
             for classes in dict.fromkeys(reference.classes for reference in old.references)
         }
-        moved = tuple(_moved(reference, *shifts[reference.classes]) for reference in old.references)
+        moved = tuple(
+            replace(reference, statistics=after_update(reference.statistics, *shifts[reference.classes]))
+            for reference in old.references
+        )
         return Record(old.examples + examples, old.version + 1, remember(moved, new))
 
     def _shift(
@@ -391,23 +394,19 @@ def remember(old: Sequence[Reference], new: Reference) -> tuple[Reference, ...]:
     """References with a new one: it replaces one of the same data, and the two most alike are pooled beyond 16."""
     kept = [reference for reference in old if not _same_data(reference, new)] + [new]
     while len(kept) > MAX_REFERENCES:
-        _, i, j = min((unlikeness(kept[i], kept[j]), i, j) for i in range(len(kept)) for j in range(i))
+        _, i, j = min(
+            (unlikeness(kept[i].statistics, kept[j].statistics), i, j) for i in range(len(kept)) for j in range(i)
+        )
         pooled = _pool(kept[i], kept[j])
         kept = [reference for k, reference in enumerate(kept) if k not in (i, j)] + [pooled]
     return tuple(kept)
-
-
-def unlikeness(a: Reference, b: Reference) -> float:
-    """Kolmogorov-Smirnov distance of what is remembered of two tasks, in [0, 1]."""
-    pairs = [(known.quantiles, b.statistics[name].quantiles) for name, known in a.statistics.items()]
-    return max(ks_distance(torch.tensor(p).double(), torch.tensor(q).double()) for p, q in pairs)
 
 
 def _same_data(old: Reference, new: Reference) -> bool:
     """Whether a newly measured reference makes an old one needless."""
     measure = MEASURES["ks"]
     near = max(measure.default_threshold, measure.noise(old.count, new.count, len(new.statistics)))
-    return set(old.classes) <= set(new.classes) and unlikeness(old, new) < near
+    return set(old.classes) <= set(new.classes) and unlikeness(old.statistics, new.statistics) < near
 
 
 def _pool(a: Reference, b: Reference) -> Reference:
@@ -446,12 +445,6 @@ def _with_every_class_late(order: Tensor, labels: Tensor, size: int) -> Tensor:
     return torch.cat([order[~late], order[late]])
 
 
-def _moved(reference: Reference, before: Scores, after: Scores) -> Reference:
-    """A reference as it would be measured under the updated component."""
-    moved = {name: known.after_update(before[name], after[name]) for name, known in reference.statistics.items()}
-    return replace(reference, statistics=moved)
-
-
 def _check_reference(reference: Reference, component: Component) -> None:
     """See that what was read can be what a component remembers of a task; raises ``ValueError``."""
     if not set(reference.classes) <= set(component.classes):
@@ -460,6 +453,8 @@ def _check_reference(reference: Reference, component: Component) -> None:
     names = name_scores(nothing, nothing, torch.zeros(1, component.latent)).keys()
     if reference.statistics.keys() != names:
         raise ValueError(f"a reference has statistics of {sorted(reference.statistics)}, needed {sorted(names)}")
+    if len({(known.count, len(known.quantiles)) for known in reference.statistics.values()}) > 1:
+        raise ValueError("a reference has statistics of unlike examples")
     for known in reference.statistics.values():
         check_range("count", known.count, 1)
         check_range("variance", known.variance, 0.0, math.inf)

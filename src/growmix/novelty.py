@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, final
 
@@ -64,36 +64,6 @@ class ReferenceStatistics:
             quantiles=_thin(scores),
         )
 
-    def after_update(self, before: Tensor, after: Tensor) -> ReferenceStatistics:
-        """The statistics that the data would have now, estimated from samples alone.
-
-        When a component is updated, its old tasks' data are gone. Samples of them, drawn before the update, stand in:
-        what the update did to their scores is added to the statistics, quantile by quantile. The gap between real and
-        generated scores, measured when the real data were there, is thereby kept.
-
-        Parameters
-        ----------
-        before, after
-            Scores of the same samples under the component before and after the update, nats, shape ``(m,)``.
-
-        Examples
-        --------
-        >>> known = ReferenceStatistics.of(torch.tensor([1.0, 2.0, 3.0]))
-        >>> known.after_update(torch.tensor([5.0, 7.0]), torch.tensor([4.0, 6.0])).quantiles
-        (0.0, 1.0, 2.0)
-        """
-        _require(before, "before")
-        _require(after, "after")
-        levels = torch.linspace(0.0, 1.0, len(self.quantiles), dtype=torch.float64)
-        moved = torch.quantile(after.double(), levels) - torch.quantile(before.double(), levels)
-        estimate = (torch.tensor(self.quantiles, dtype=torch.float64) + moved).sort().values
-        return ReferenceStatistics(
-            count=self.count,
-            mean=float(estimate.mean()),
-            variance=float(estimate.var(unbiased=False)),
-            quantiles=tuple(estimate.tolist()),
-        )
-
     def pooled(self, other: ReferenceStatistics) -> ReferenceStatistics:
         """The statistics of both tasks' data together, from their quantiles."""
         scores = torch.tensor(self.quantiles + other.quantiles)
@@ -127,10 +97,21 @@ def ks_distance(new: Tensor, reference: Tensor) -> float:
     >>> ks_distance(torch.tensor([0.0, 1.0]), torch.tensor([2.0, 3.0]))
     1.0
     """
+    return float(ks_distances(new, reference))
+
+
+def ks_distances(new: Tensor, reference: Tensor) -> Tensor:
+    """The same of many pairs of samples at once: shapes ``(..., n)`` and ``(..., m)``, result ``(...)``.
+
+    Examples
+    --------
+    >>> ks_distances(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([[2.0, 3.0], [2.0, 3.0]])).tolist()
+    [1.0, 0.0]
+    """
     _require(new, "new")
     _require(reference, "reference")
-    pooled = torch.cat([new, reference])
-    return float((_ecdf(new, pooled) - _ecdf(reference, pooled)).abs().max())
+    pooled = torch.cat([new, reference], dim=-1)
+    return (_ecdf(new, pooled) - _ecdf(reference, pooled)).abs().amax(dim=-1)
 
 
 def standardised_mean_difference(
@@ -183,7 +164,44 @@ Scores: TypeAlias = Mapping[str, Tensor]
 """Per-example numbers ``(n,)`` by name: ``bound``, ``rate`` (nats), and ``code0``, ``code1``, ... (posterior mean)."""
 
 Statistics: TypeAlias = Mapping[str, "ReferenceStatistics"]
-"""Of the same, by the same names."""
+"""Of the same, by the same names, all of the same examples."""
+
+
+def unlikeness(a: Statistics, b: Statistics) -> float:
+    """Largest Kolmogorov-Smirnov distance over all scores, in [0, 1], of what is remembered of two tasks."""
+    return float(ks_distances(_quantiles(a, a), _quantiles(b, a)).max())
+
+
+def after_update(known: Statistics, before: Scores, after: Scores) -> dict[str, ReferenceStatistics]:
+    """The statistics that data would have after an update of their component, estimated from samples alone.
+
+    When a component is updated, its old tasks' data are gone. Samples of them, drawn before the update, stand in: what
+    the update did to their scores is added to the statistics, quantile by quantile. The gap between real and generated
+    scores, measured when the real data were there, is thereby kept.
+
+    Parameters
+    ----------
+    known
+        Before the update.
+    before, after
+        Scores of the same samples under the component before and after the update, shape ``(m,)`` each.
+
+    Examples
+    --------
+    >>> known = {"bound": ReferenceStatistics.of(torch.tensor([1.0, 2.0, 3.0]))}
+    >>> moved = after_update(known, {"bound": torch.tensor([5.0, 7.0])}, {"bound": torch.tensor([4.0, 6.0])})
+    >>> moved["bound"].quantiles
+    (0.0, 1.0, 2.0)
+    """
+    quantiles = _quantiles(known, known)
+    levels = torch.linspace(0.0, 1.0, quantiles.shape[-1], dtype=torch.float64)
+    old, new = (torch.quantile(_stacked(scores, known), levels, dim=-1).T for scores in (before, after))
+    estimate = (quantiles + (new - old)).sort(dim=-1).values
+    means, variances = estimate.mean(dim=-1).tolist(), estimate.var(dim=-1, unbiased=False).tolist()
+    return {
+        name: ReferenceStatistics(known[name].count, mean, variance, tuple(row))
+        for name, mean, variance, row in zip(known, means, variances, estimate.tolist(), strict=True)
+    }
 
 
 def name_scores(bound: Tensor, rate: Tensor, codes: Tensor) -> dict[str, Tensor]:
@@ -208,8 +226,6 @@ class NoveltyMeasure(ABC):
         From which value on data count as new, in the unit of the measure.
     needs_samples
         Whether ``distance`` wants fresh scores of the component's own samples.
-    everything
-        Whether it looks at all scores (the distance is then the largest over them), or at the bound alone.
     unit
         For reports.
     """
@@ -217,12 +233,11 @@ class NoveltyMeasure(ABC):
     name: str
     default_threshold: float
     needs_samples: bool = False
-    everything: bool = False
     unit: str = ""
 
     @abstractmethod
-    def distance(self, new: Tensor, reference: ReferenceStatistics, generated: Tensor | None) -> float:
-        """Distance of new scores ``(n,)`` from one reference; 0 means nothing new."""
+    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None) -> float:
+        """Distance of new scores from one reference; 0 means nothing new. ``generated`` are bounds, shape ``(m,)``."""
 
     def noise(self, n: int, m: int, scores: int) -> float:
         """Distance that ``n`` new and ``m`` reference examples of one distribution may show by chance.
@@ -238,10 +253,7 @@ class NoveltyMeasure(ABC):
         generated: Tensor | None = None,
     ) -> tuple[float, int]:
         """Smallest distance to what a component knows, and which of its references has it."""
-        names = tuple(new) if self.everything else ("bound",)
-        distances = [
-            max(self.distance(new[name], reference[name], generated) for name in names) for reference in references
-        ]
+        distances = [self.distance(new, reference, generated) for reference in references]
         nearest = min(range(len(distances)), key=distances.__getitem__)
         return distances[nearest], nearest
 
@@ -257,11 +269,10 @@ class KolmogorovSmirnov(NoveltyMeasure):
 
     name = "ks"
     default_threshold = 0.2
-    everything = True
 
-    def distance(self, new: Tensor, reference: ReferenceStatistics, generated: Tensor | None = None) -> float:
-        """See :func:`ks_distance`."""
-        return ks_distance(new.double(), torch.tensor(reference.quantiles, dtype=torch.float64))
+    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None = None) -> float:
+        """See :func:`ks_distance`; the largest over all scores."""
+        return float(ks_distances(_stacked(new, new), _quantiles(reference, new)).max())
 
     def noise(self, n: int, m: int, scores: int) -> float:
         """Critical value, the level shared by the scores."""
@@ -275,11 +286,12 @@ class StandardisedMeanDifference(NoveltyMeasure):
     name = "smd"
     default_threshold = 0.3  # own data measure 0.01-0.06, the nearest other data 0.49
 
-    def distance(self, new: Tensor, reference: ReferenceStatistics, generated: Tensor | None = None) -> float:
-        """See :func:`standardised_mean_difference`."""
-        _require(new, "new")
-        mean, variance = float(new.double().mean()), float(new.double().var(unbiased=False))
-        apart = standardised_mean_difference(mean, variance, reference.mean, reference.variance)
+    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None = None) -> float:
+        """See :func:`standardised_mean_difference`; of the bound."""
+        bound, known = new["bound"].double(), reference["bound"]
+        _require(bound, "new")
+        mean, variance = float(bound.mean()), float(bound.var(unbiased=False))
+        apart = standardised_mean_difference(mean, variance, known.mean, known.variance)
         return min(apart, MOST_DEVIATIONS)
 
     def noise(self, n: int, m: int, scores: int) -> float:
@@ -296,11 +308,11 @@ class PaperMeasure(NoveltyMeasure):
     needs_samples = True
     unit = "nats"
 
-    def distance(self, new: Tensor, reference: ReferenceStatistics, generated: Tensor | None = None) -> float:
-        """See :func:`paper_measure`."""
+    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None = None) -> float:
+        """See :func:`paper_measure`; of the bound."""
         if generated is None:
             raise BadInput("the measure 'paper' needs scores of the component's own samples")
-        return paper_measure(new, generated)
+        return paper_measure(new["bound"], generated)
 
 
 @final
@@ -311,10 +323,10 @@ class StoredMeasure(NoveltyMeasure):
     default_threshold = 30.0
     unit = "nats"
 
-    def distance(self, new: Tensor, reference: ReferenceStatistics, generated: Tensor | None = None) -> float:
-        """Gap between the mean of new scores and the stored mean."""
-        _require(new, "new")
-        return abs(float(new.double().mean()) - reference.mean)
+    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None = None) -> float:
+        """Gap between the mean of new bounds and the stored mean."""
+        _require(new["bound"], "new")
+        return abs(float(new["bound"].double().mean()) - reference["bound"].mean)
 
 
 MEASURES: dict[str, NoveltyMeasure] = {
@@ -323,9 +335,19 @@ MEASURES: dict[str, NoveltyMeasure] = {
 }
 
 
+def _stacked(scores: Scores, names: Iterable[str]) -> Tensor:
+    """Scores of some names, shape ``(names, n)``."""
+    return torch.stack([scores[name] for name in names]).double()
+
+
+def _quantiles(statistics: Statistics, names: Iterable[str]) -> Tensor:
+    """Quantiles of some names, shape ``(names, quantiles)``."""
+    return torch.tensor([statistics[name].quantiles for name in names], dtype=torch.float64)
+
+
 def _ecdf(sample: Tensor, at: Tensor) -> Tensor:
-    place = torch.searchsorted(sample.sort().values, at, right=True)
-    return place.double() / len(sample)
+    place = torch.searchsorted(sample.sort(dim=-1).values, at, right=True)
+    return place.double() / sample.shape[-1]
 
 
 def _thin(scores: Tensor) -> tuple[float, ...]:
