@@ -61,6 +61,13 @@ def files(folder: Path) -> set[str]:
     return {str(each.relative_to(folder)) for each in folder.rglob("*")}
 
 
+def test_what_computes_is_not_loaded_before_a_command_runs() -> None:
+    """Help comes at once, an early Ctrl-C finds someone who listens, and torch's threads get their setting in time."""
+    asked = "import sys, growmix.cli; print(*{'torch', 'sklearn', 'pyarrow', 'matplotlib'} & sys.modules.keys())"
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []
+
+
 # What it does --------------------------------------------------------------------------------------------------
 
 

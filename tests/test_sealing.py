@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import pickle
 import random
+import re
 import resource
 import shutil
 import subprocess
@@ -19,9 +21,10 @@ import pytest
 import torch
 
 from growmix import BadCheckpoint, BadInput, GrowingMixture, Student, __version__
+from growmix.durable import write_whole
 from growmix.migration import SCHEMA
 from growmix.persistence import DOCUMENT, TENSORS, is_whole, read_folder, recover, write_folder
-from growmix.sealing import SEAL, remove_folder, seal, write_whole
+from growmix.sealing import SEAL, remove_folder, seal
 
 FILES = (SEAL, DOCUMENT, TENSORS)
 FIXTURES = Path(__file__).parent / "fixtures" / "checkpoints" / "schema3"
@@ -206,6 +209,13 @@ def test_what_could_not_be_read_back_is_not_written(what: dict[str, torch.Tensor
     assert list(tmp_path.iterdir()) == []
 
 
+def test_whom_a_folder_keeps_out_stays_out(tmp_path: Path) -> None:
+    write_folder(tmp_path / "it", {}, {})
+    (tmp_path / "it").chmod(0o700)
+    write_folder(tmp_path / "it", {}, {})
+    assert (tmp_path / "it").stat().st_mode & 0o777 == 0o700
+
+
 def test_who_may_read_the_document_may_read_the_numbers(tmp_path: Path) -> None:
     write_number(tmp_path / "it", 1)
     assert len({file.stat().st_mode for file in (tmp_path / "it").iterdir()}) == 1
@@ -285,6 +295,38 @@ def test_a_process_that_is_killed_at_any_step_leaves_a_whole_checkpoint(inner: b
     assert found == sorted(found)
     assert found[0] == 0
     assert found[-1] == 1
+
+
+@pytest.mark.parametrize("same_number", [False, True])
+def test_a_process_that_is_killed_in_its_first_save_is_in_nobodys_way(same_number: bool, tmp_path: Path) -> None:
+    """In a container a process has the same number each time."""
+    place = tmp_path / "it"
+    for step in range(100):
+        ended = in_a_process(killed_at(step, lambda: write_number(place, 1)))
+        assert ended in (0, KILLED)
+        if same_number:
+            for left in tmp_path.iterdir():
+                left.rename(tmp_path / re.sub(r"\d+$", str(os.getpid()), left.name))
+        write_number(place, 2)
+        assert number_in(place) == 2
+        assert [file.name for file in tmp_path.iterdir()] == ["it"]
+        remove_folder(place)
+        if ended == 0:
+            break
+    assert step > 10
+
+
+def test_what_a_newer_growmix_left_is_not_removed_where_it_is_all_there_is(tmp_path: Path, dead: int) -> None:
+    left = tmp_path / f".it.old-{dead}"
+    write_number(left, 1)
+    document = json.loads((left / DOCUMENT).read_text())
+    (left / DOCUMENT).write_text(json.dumps(document | {"schema": SCHEMA + 1}))
+    seal(left)
+    recover(tmp_path / "it")
+    assert left.exists()
+    write_number(tmp_path / "it", 2)
+    recover(tmp_path / "it")
+    assert [file.name for file in tmp_path.iterdir()] == ["it"]
 
 
 @pytest.mark.parametrize("room", [0, 10, 100, 5_000, 150_000])
@@ -389,6 +431,7 @@ def test_who_reads_while_another_writes_reads_one_or_the_other(tmp_path: Path) -
     while os.waitpid(writer, os.WNOHANG) == (0, 0):
         found.append(number_in(tmp_path / "it"))
     assert found == sorted(found)
+    assert found, "it was read meanwhile"
     assert number_in(tmp_path / "it") == 39
 
 
@@ -434,6 +477,9 @@ def test_what_a_folder_holds_is_on_the_disk_before_it_takes_its_place(
     for place in (new, *new.iterdir()):
         assert ("to disk", place.stat().st_ino) in done[:placed]
     assert ("to disk", tmp_path.stat().st_ino) in done[placed:]
+    write_number(tmp_path / "a" / "b" / "it", 1)
+    for made in (tmp_path / "a" / "b", tmp_path / "a", tmp_path):
+        assert ("to disk", made.stat().st_ino) in done[placed + 1 :], "names of folders that were made on the way"
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -451,9 +497,13 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
     assert in_a_process(full) == 0
     assert file.read_bytes() == b"two"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["it.json", "other"]
 
 
-@pytest.mark.parametrize("beside", ["thesis.tex", "src/code.py", "student/notes.txt", "student/deeper/notes.txt"])
+BESIDE = ["thesis.tex", "src/code.py", "student/notes.txt", "student/deeper/notes.txt", ".git/HEAD", ".gitattributes"]
+
+
+@pytest.mark.parametrize("beside", BESIDE)
 def test_a_folder_with_anything_beside_a_checkpoint_is_not_replaced(beside: str, tmp_path: Path) -> None:
     place = tmp_path / "it"
     write_number(place, 0)
@@ -465,6 +515,9 @@ def test_a_folder_with_anything_beside_a_checkpoint_is_not_replaced(beside: str,
         write_number(place, 1)
     assert (place / beside).read_text() == "mine"
     assert number_in(place) == 0
-    shutil.rmtree((place / beside).parent)
+    (place / beside).unlink()
+    if not any((place / beside).parent.iterdir()):
+        (place / beside).parent.rmdir()
+    (place / ".DS_Store").touch()
     write_number(place, 2)
     assert number_in(place) == 2

@@ -16,9 +16,9 @@ from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
+from growmix.durable import write_whole
 from growmix.errors import BadInput, shortened, shown
 from growmix.paths import check_path
-from growmix.sealing import write_whole
 from growmix.settings import MOST_DRAWS, Settings, require_whole
 
 LabelSpace = Literal["separate", "shared"]

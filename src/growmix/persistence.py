@@ -22,7 +22,7 @@ from growmix.data import MOST_PIXELS, UNLABELLED, Shape
 from growmix.density import LatentDensity
 from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, shortened, shown
 from growmix.migration import SCHEMA, migrated
-from growmix.sealing import SEAL, check_seal, moment, replace_folder, standing
+from growmix.sealing import SEAL, check_seal, is_leftover, moment, replace_folder, standing
 from growmix.training import TrainingLog
 from growmix.typed import MOST_SECONDS, check_range, record_from
 from growmix.untrusted import DTYPES, OpenFile, Slot, open_files, outlines, read_slots, read_tensors, strict_json
@@ -39,6 +39,9 @@ MOST_JSON = 64 * 2**20
 """Bytes of a document beside few tensors; beside many it may be four times as large as they are, within bounds."""
 
 MOST_JSON_OF_ALL = 2**28
+
+NOBODYS = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""What programs that show folders leave in them."""
 
 _LOOKS = 20
 """How often a folder that is not there is looked for again: it may be about to be replaced."""
@@ -176,9 +179,11 @@ def _check_replaceable(path: Path) -> None:
     if not path.is_dir() or not any((path / name).is_file() for name in (DOCUMENT, SEAL)):
         raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
     for place in path.iterdir():
-        if place.is_dir() and not place.is_symlink() and not place.name.startswith("."):
+        if place.name in NOBODYS or is_leftover(place):
+            continue
+        if place.is_dir() and not place.is_symlink():
             _check_replaceable(place)
-        elif place.name not in names and not place.name.startswith("."):
+        elif place.name not in names:
             raise BadInput(f"path {str(path)!r} holds {place.name!r} beside a checkpoint; give a new folder")
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all; a folder says so by its checksums, in ``checksums.json``.
+"""Folders that are written whole or not at all, and say so by their checksums, in ``checksums.json``.
 
 A new folder ``.NAME.new-PID`` is filled beside the old one and put to the disk; the old one is renamed to
 ``.NAME.old-PID`` and the new one to NAME. Whoever stops between the two renames leaves no NAME, but two whole folders
@@ -7,10 +7,10 @@ beside it: :func:`standing` finds them, and the next to write puts one back.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from growmix.durable import make_folders, to_disk, write_whole
 from growmix.errors import BadCheckpoint
 from growmix.untrusted import OpenFile, strict_json
 
@@ -32,30 +33,12 @@ _one_at_a_time = threading.RLock()
 """Threads share a process number, which tells the folders that are being written apart."""
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and put it to the disk; where a link was, the file takes its place.
-
-    Raises
-    ------
-    OSError
-        It can't be written; what was there still is.
-    """
-    fresh = file.with_name(f".{file.name}.new")
-    fresh.unlink(missing_ok=True)  # of a process that was killed
-    with fresh.open("xb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(file)
-    _to_disk(file.parent)
-
-
 def seal(folder: Path) -> None:
-    """Write the checksums of all files of a folder, and put them and the folder to the disk."""
+    """Put all files of a folder to the disk, then their checksums: where these are, all else was written."""
     files = [file for file in folder.iterdir() if file.is_file() and file.name != SEAL]
-    (folder / SEAL).write_bytes(sealed_text({file.name: _digest_of(file) for file in files}))
-    for place in (*files, folder / SEAL, folder):
-        _to_disk(place)
+    for file in files:
+        to_disk(file)
+    write_whole(folder / SEAL, sealed_text({file.name: _digest_of(file) for file in files}))
 
 
 def check_seal(sealed: OpenFile, files: Mapping[str, OpenFile]) -> None:
@@ -106,17 +89,19 @@ def replace_folder(
 def _replace_folder(path: Path, fill: Callable[[Path], None], check: Callable[[Path], None]) -> None:
     fresh = path.with_name(f".{path.name}.new-{os.getpid()}")
     stale = path.with_name(f".{path.name}.old-{os.getpid()}")
+    make_folders(path.parent)
+    fresh.mkdir()
     try:
-        fresh.mkdir(parents=True)
         fill(fresh)
         seal(fresh)
         check(fresh)
         if path.exists():
+            fresh.chmod(path.stat().st_mode & 0o777)  # whom its owner keeps out stays out
             path.rename(stale)
         fresh.rename(path)
-        _to_disk(path.parent)
+        to_disk(path.parent)
     finally:
-        if fresh.parent.exists() and not path.exists() and stale.exists():
+        if not path.exists() and stale.exists():
             stale.rename(path)
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(stale, ignore_errors=True)
@@ -161,8 +146,11 @@ def _recover(path: Path, is_whole: Callable[[Path], bool], *, spare_living: bool
     whole = standing(path, is_whole)
     if whole.parent == path.parent and whole != path and not (spare_living and _is_alive(whole)):
         whole.rename(path)
+        to_disk(path.parent)
     for left in _leftovers(path):
-        if path.exists() and not _is_alive(left):
+        # what was finished but can't be read may be all that there is: a newer growmix may be able to
+        needless = path.exists() or not (left / SEAL).exists()
+        if needless and not _is_alive(left):
             shutil.rmtree(left, ignore_errors=True)
 
 
@@ -170,6 +158,11 @@ def remove_folder(path: Path) -> None:
     """Remove a folder with all that interrupted processes left beside it; nothing, where there is none."""
     for left in (path, *_leftovers(path)):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def is_leftover(place: Path) -> bool:
+    """Whether a folder has the name of one that is being written, or that an interrupted process left."""
+    return re.fullmatch(r"\..+\.(new|old)-\d+", place.name) is not None
 
 
 def _leftovers(path: Path) -> list[Path]:
@@ -195,11 +188,10 @@ def _is_alive(left: Path) -> bool:
     if os.name != "posix":  # asking would end the process there
         return True
     try:
-        os.kill(int(number), 0)
+        with suppress(PermissionError):  # it is another user's
+            os.kill(int(number), 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:
-        return True
     return True
 
 
@@ -241,18 +233,3 @@ def _pieces(file: OpenFile) -> Iterator[bytes]:
     for start in range(0, file.size, _CHUNK):
         yield file.read(min(_CHUNK, file.size - start))
     file.stream.seek(0)
-
-
-def _to_disk(place: Path) -> None:
-    """Wait until a file or the names in a folder are on the disk."""
-    is_folder = place.is_dir()
-    if is_folder and os.name != "posix":  # has no handles of folders
-        return
-    handle = os.open(place, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows wants it to be writable
-    try:
-        os.fsync(handle)
-    except OSError as error:
-        if not (is_folder and error.errno == errno.EINVAL):  # file systems that keep names in order by themselves
-            raise
-    finally:
-        os.close(handle)

@@ -14,10 +14,11 @@ from typing import Any
 
 from growmix import locking
 from growmix.config import RunConfig, read_values
+from growmix.durable import make_folders, write_whole
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.paths import check_path
 from growmix.report.events import read_events
-from growmix.sealing import remove_folder, write_whole
+from growmix.sealing import remove_folder
 from growmix.theory import files as theory_files
 from growmix.untrusted import name_kind, read_json
 
@@ -101,7 +102,7 @@ class RunFolder:
     def held(self) -> Iterator[str | None]:
         """Make the folder, and be the one process that writes to it; gives what the user should know of that."""
         with _writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folders(self.path)
         self.check_kinds()
         with locking.hold(self.path) as notice:
             yield notice

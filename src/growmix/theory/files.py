@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from growmix.durable import write_whole
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.report import theory_figures
-from growmix.sealing import write_whole
 from growmix.untrusted import read_json
 
 THEORY = "theory.json"
