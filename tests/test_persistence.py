@@ -343,6 +343,12 @@ def test_a_newer_schema_is_refused(saved: Path) -> None:
     rewrite(saved, {**document, "schema": 99})
     with pytest.raises(BadCheckpoint, match="99"):
         GrowingMixture.load(saved)
+    # whatever else it has
+    (saved / "more.bin").write_bytes(b"new")
+    (saved / TENSORS).write_bytes(b"of another form")
+    seal(saved)
+    with pytest.raises(BadCheckpoint, match=r"99.*update it"):
+        GrowingMixture.load(saved)
 
 
 class Tied(nn.Module):

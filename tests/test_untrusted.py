@@ -18,9 +18,9 @@ from lightning_fabric import Fabric
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from growmix import BadCheckpoint, GrowingMixture, Student, baselines
+from growmix import BadCheckpoint, BadInput, GrowingMixture, Student, baselines, memory
 from growmix.nets import OwnModules
-from growmix.persistence import DOCUMENT, TENSORS, read_document
+from growmix.persistence import DOCUMENT, TENSORS, read_document, read_folder
 from growmix.sealing import SEAL, seal, sealed_text
 from growmix.settings import Settings
 from growmix.untrusted import DTYPES, OpenFile, outlines, read_slots, read_tensors, strict_json
@@ -301,6 +301,18 @@ def test_a_document_that_is_none_is_refused(saved: Path, content: bytes) -> None
     assert_refused(saved, DOCUMENT)
 
 
+@pytest.mark.parametrize("values", [b"[" + b"1," * 12_000_000 + b"1]", b"[" + b"{}," * 10_000_000 + b"{}]"])
+def test_a_document_of_very_many_values_is_not_parsed(saved: Path, values: bytes) -> None:
+    """Each takes a few bytes there, and eighty in memory."""
+    put(saved, values)
+    assert_refused(saved, "values")
+
+
+def test_numbers_as_many_as_a_large_mixture_keeps_are_read(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).random(2_000_000).tolist()
+    assert strict_json(json.dumps(numbers).encode(), tmp_path) == numbers
+
+
 def test_a_document_of_absurd_length_is_not_read(saved: Path) -> None:
     with (saved / DOCUMENT).open("r+b") as stream:
         stream.truncate(70 * 2**20)
@@ -432,6 +444,9 @@ UNFIT: dict[str, Callable[[dict[str, torch.Tensor]], Any]] = {
     "density-weight": lambda t: t.update({"densities.0.weight": torch.tensor(1.0)}),
     "density-doubles": lambda t: t.update({"densities.0.weight": t["densities.0.weight"].double()}),
     "density-of-nothing": lambda t: t.update({n: x[:0] for n, x in t.items() if n.startswith("densities.0.")}),
+    "density-vast": lambda t: t.update(
+        {n: x[:1].expand(10_000, *x.shape[1:]) for n, x in t.items() if n.startswith("densities.0.")}
+    ),
     "density-not-finite": lambda t: t["densities.0.mean"].fill_(torch.nan),
     "density-weightless": lambda t: t["densities.0.weight"].fill_(0.0),
     "density-of-a-stranger": lambda t: t["densities.0.owner"].fill_(99),
@@ -466,6 +481,13 @@ def test_tensors_that_are_not_needed_are_not_read(saved: Path, name: str) -> Non
         stream.truncate(stream.seek(0, 2) + n)
     seal(saved)
     assert_refused(saved, TENSORS)
+
+
+def test_what_does_not_fit_into_memory_is_not_read(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "available", lambda: 1_000)
+    with pytest.raises(BadInput, match=rf"{TENSORS} needs about .* of memory, but 1000 bytes are available"):
+        read_folder(saved, lambda *_: None)
 
 
 def test_memory_of_another_method_is_refused(tmp_path: Path) -> None:

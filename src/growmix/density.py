@@ -25,6 +25,7 @@ MIN_PER_GAUSSIAN = 20
 """Codes that one full-covariance Gaussian should have, so that small classes get few of them."""
 
 MOST_GAUSSIANS = MAX_FIT // MIN_PER_GAUSSIAN
+"""Of a class."""
 
 RIDGE = 1e-4
 """Added to every variance: a latent that a component does not use has almost none."""

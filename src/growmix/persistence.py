@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from growmix import __version__, sealing
 from growmix.component import Component
 from growmix.data import MOST_PIXELS, UNLABELLED, Shape
-from growmix.density import LatentDensity
+from growmix.density import MOST_GAUSSIANS, LatentDensity
 from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, shortened, shown
 from growmix.migration import SCHEMA, migrated
-from growmix.sealing import SEAL, check_seal, is_leftover, moment, replace_folder, standing
+from growmix.sealing import SEAL, is_leftover, moment, read_seal, replace_folder, standing
 from growmix.training import TrainingLog
 from growmix.typed import MOST_SECONDS, check_range, record_from
 from growmix.untrusted import DTYPES, OpenFile, Slot, open_files, outlines, read_slots, read_tensors, strict_json
@@ -263,11 +263,15 @@ def is_whole(folder: Path) -> bool:
 def _opened(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, Slot], OpenFile]]:
     """The document of a folder of which everything was checked, and where its tensors lie in the open file."""
     with open_files(folder, (DOCUMENT, TENSORS), optional=SEAL) as files:
-        sealed = files.pop(SEAL, None)
-        if sealed is not None:
-            check_seal(sealed, files)
+        seal = read_seal(files.pop(SEAL)) if SEAL in files else None
+        if seal is not None:
+            seal.check(files[DOCUMENT])
+        # looked at before anything else: a newer growmix, which it tells of, may write other files beside it
+        document = _read_document(files[DOCUMENT], files[TENSORS].size, sealed=seal is not None)
+        if seal is not None:
+            seal.check_names(files)
+            seal.check(files[TENSORS])
         slots = read_slots(files[TENSORS])
-        document = _read_document(files[DOCUMENT], files[TENSORS].size, sealed=sealed is not None)
         with understanding(folder):
             document = migrated(document)
         yield document, slots, files[TENSORS]
@@ -377,6 +381,8 @@ def _state(outline: Outline, tensors: dict[str, Tensor], density: dict[str, Tens
 
 def _check_density(density: LatentDensity, component: Component) -> None:
     gaussians, latent = len(density.weight), component.latent
+    if gaussians > MOST_GAUSSIANS * (len(component.classes) + 1):
+        raise BadCheckpoint(f"{TENSORS}: a density of {len(component.classes)} classes has {gaussians} Gaussians")
     needed = {
         "weight": ((gaussians,), torch.float32),
         "mean": ((gaussians, latent), torch.float32),

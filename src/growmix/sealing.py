@@ -13,8 +13,9 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,24 +42,40 @@ def seal(folder: Path) -> None:
     write_whole(folder / SEAL, sealed_text({file.name: _digest_of(file) for file in files}))
 
 
-def check_seal(sealed: OpenFile, files: Mapping[str, OpenFile]) -> None:
-    """See whether files are as they were written; sizes first, and no more in memory than a piece.
+@dataclass(frozen=True)
+class Seal:
+    """The checksums of a folder, as they were read."""
 
-    Raises
-    ------
-    BadCheckpoint
-        One of them is not, or the checksums are not themselves.
-    """
-    recorded = _read_seal(sealed)
-    if recorded.keys() != files.keys():
-        raise BadCheckpoint(f"{sealed.path} is of {sorted(recorded)}, needed {sorted(files)}: it is another folder's")
-    for name, file in files.items():
-        if file.size != recorded[name]["bytes"]:
+    path: Path
+    files: Mapping[str, Mapping[str, Any]]
+
+    def check_names(self, names: Iterable[str]) -> None:
+        """See that it is of these files and no other.
+
+        Raises
+        ------
+        BadCheckpoint
+            It is of others.
+        """
+        if set(self.files) != set(names):
+            raise BadCheckpoint(f"{self.path} is of {sorted(self.files)}, needed {sorted(names)}: another folder's")
+
+    def check(self, file: OpenFile) -> None:
+        """See whether a file is as it was written; its size first, and no more in memory than a piece.
+
+        Raises
+        ------
+        BadCheckpoint
+            It is not.
+        """
+        written = self.files.get(file.path.name)
+        if written is None:
+            raise BadCheckpoint(f"{self.path} does not know {file.path.name}: it is another folder's")
+        if file.size != written["bytes"]:
             raise BadCheckpoint(
-                f"{file.path} is not what was written: it has {file.size} bytes, by {SEAL} {recorded[name]['bytes']}"
+                f"{file.path} is not what was written: it has {file.size} bytes, by {SEAL} {written['bytes']}"
             )
-    for name, file in files.items():
-        if _digest(file) != recorded[name]["sha256"]:
+        if _digest(file) != written["sha256"]:
             raise BadCheckpoint(f"{file.path} is not what was written: its checksum is not the one in {SEAL}")
 
 
@@ -201,7 +218,14 @@ def sealed_text(files: Mapping[str, Any]) -> bytes:
     return (json.dumps({"files": files, "sha256": own}, indent=1, sort_keys=True) + "\n").encode()
 
 
-def _read_seal(sealed: OpenFile) -> dict[str, Any]:
+def read_seal(sealed: OpenFile) -> Seal:
+    """The checksums that a file holds.
+
+    Raises
+    ------
+    BadCheckpoint
+        They are not themselves.
+    """
     if sealed.size > MOST_SEAL:
         raise BadCheckpoint(f"{sealed.path} has {sealed.size} bytes; checksums take less")
     content = sealed.read(sealed.size)
@@ -211,7 +235,7 @@ def _read_seal(sealed: OpenFile) -> dict[str, Any]:
         raise BadCheckpoint(f"{sealed.path} is not what was written: its checksum is not its own")
     if not all(isinstance(entry, dict) and entry.keys() == {"bytes", "sha256"} for entry in files.values()):
         raise BadCheckpoint(f"{sealed.path} can't be understood")
-    return files
+    return Seal(sealed.path, files)
 
 
 def _digest_of(path: Path) -> dict[str, Any]:

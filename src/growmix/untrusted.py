@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from growmix.errors import BadCheckpoint, shown
+from growmix.memory import require_room
 
 MOST_HEADER = 16 * 2**20
 """Bytes of a header of tensors: a hundred thousand of them."""
@@ -23,8 +24,11 @@ MOST_HEADER = 16 * 2**20
 MOST_DIGITS = 310
 """Of a whole number: what does not fit into a float is nothing that growmix wrote."""
 
-MOST_OBJECTS = 4_000_000
-"""Lists and objects of a JSON file: each takes thirty times as much memory as on the disk."""
+MOST_SMALL = 1_000_000
+"""Values of a JSON file that may be as short as they like: each takes some eighty bytes of memory."""
+
+BYTES_PER_VALUE = 10
+"""That the others take in the file at least: a number of growmix's own has twenty digits."""
 
 MOST_DIMENSIONS = 16
 MOST_NUMBERS = 2**48
@@ -156,8 +160,9 @@ def strict_json(content: bytes, path: Path) -> Any:
     Traceback (most recent call last):
     growmix.errors.BadCheckpoint: state.json can't be read: 1e999 is not finite
     """
-    if content.count(b"[") + content.count(b"{") > MOST_OBJECTS:
-        raise BadCheckpoint(f"{path} can't be read: it has more than {MOST_OBJECTS:,} lists and objects")
+    values = sum(content.count(mark) for mark in (b"[", b"{", b","))
+    if values > MOST_SMALL + len(content) // BYTES_PER_VALUE:
+        raise BadCheckpoint(f"{path} can't be read: it has {values:,} values in {len(content):,} bytes")
     try:
         return json.loads(
             content.decode("utf-8"),
@@ -206,8 +211,11 @@ def read_tensors(file: OpenFile, slots: Mapping[str, Slot]) -> dict[str, Tensor]
     Raises
     ------
     BadCheckpoint
-        The file changed meanwhile, or does not fit into memory.
+        The file changed meanwhile.
+    BadInput
+        It does not fit into memory.
     """
+    require_room(file.size, f"{file.path}")
     tensors = {}
     for name, slot in sorted(slots.items(), key=lambda item: item[1].begin):
         try:
