@@ -309,19 +309,6 @@ def test_images_are_given_back_again_only_if_their_component_changed() -> None:
     assert mixture.reconstructed == 4 + 4 + 1
 
 
-def test_one_call_scores_a_test_set_under_all_components_that_are_missing() -> None:
-    class Counting(FakeMixture):
-        calls = 0
-
-        def component_scores(self, x: Tensor, components: list[int] | None = None) -> ComponentScores:
-            self.calls += 1
-            return super().component_scores(x, components)
-
-    mixture = Counting((0, 1), (2, 3))
-    evaluate(learnt(mixture, 0, 1), two_tasks())
-    assert mixture.calls == 2
-
-
 def test_a_class_that_is_new_leaves_forward_transfer_out() -> None:
     stream = [
         task(0, (0, 1), says=[0] * 4, best=[0] * 4, labels=[0] * 4),

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from growmix import GrowingMixture, experiment, locking
-from growmix.cli import execute, printable
-from growmix.config import RunConfig
+from growmix.cli import execute
+from growmix.config import RunConfig, read_values
 from growmix.errors import BadCheckpoint, BadInput, GrowmixError
 from growmix.experiment.folder import FILES, FOLDERS, RunFolder
 from growmix.report import events
 from growmix.report.events import read_events
 from growmix.report.reporter import Reporter
+from growmix.report.words import printable
 from growmix.snapshots import Snapshots
 from growmix.theory import files as theory_files
 
@@ -205,6 +210,28 @@ def test_a_path_that_is_none_is_refused_by_its_name(path: Any) -> None:
             verb(path)
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": "a"}, {"steps": -3}, {"steps": 2.5}, {"seconds": "a"}, {"seconds": float("nan")}, {"seconds": -1.0},
+        {"seconds": True}, {"belongs": {"a": print}}, {"belongs": {"a": float("nan")}}, {"belongs": 5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_snapshots_are_told_is_looked_at_before_training(wrong: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=rf"^{next(iter(wrong))} is .*; allowed is"):
+        Snapshots(tmp_path, **wrong)
+
+
+def test_snapshots_know_their_own_whatever_they_belong_to(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((12, 1, 4, 4))
+    for _ in range(2):
+        belongs = {"pair": (1, 2), 3: None}
+        mixture = GrowingMixture("mlp", hidden=4, latent=2, epochs=2, device="cpu")
+        mixture.learn(x, callbacks=[Snapshots(tmp_path, belongs, steps=1)])  # type: ignore[arg-type]
+    assert Snapshots(tmp_path, belongs).place() is not None  # type: ignore[arg-type]
+
+
 def test_snapshots_lie_at_a_path() -> None:
     with pytest.raises(BadInput, match=r"^folder is 5; allowed is a path"):
         Snapshots(5)  # type: ignore[arg-type]
@@ -304,11 +331,88 @@ def test_a_log_that_is_none_is_named(file: Any) -> None:
         read_events(file)
 
 
-def test_a_run_that_was_killed_at_its_very_end_leaves_nothing_behind(finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("left", [("progress", "lock"), ("lock",)])
+@pytest.mark.parametrize("command", [False, True])
+def test_a_run_that_was_killed_at_its_very_end_leaves_nothing_behind(
+    finished: Path, tmp_path: Path, command: bool, left: tuple[str, ...]
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(finished, run)
-    (run / "progress" / "evaluation").mkdir(parents=True)
+    if "progress" in left:
+        (run / "progress" / "evaluation").mkdir(parents=True)
     (run / locking.LOCK).write_text("")
     before = json.loads((run / "metrics.json").read_text())
-    assert experiment.resume(run) == before
+    if command:
+        assert execute(["resume", str(run)]) == 0
+    else:
+        assert experiment.resume(run) == before
     assert {place.name for place in run.iterdir()} == {place.name for place in finished.iterdir()}
+
+
+def test_a_finished_run_is_read_in_distrust_too(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    (run / "metrics.json").write_text("{")
+    assert execute(["resume", str(run)]) == 2
+    assert "metrics.json can't be read" in capsys.readouterr().err
+    (run / "metrics.json").unlink()
+    (run / "metrics.json").symlink_to(finished / "metrics.json")
+    assert execute(["resume", str(run)]) == 2
+    assert "metrics.json is a symbolic link" in capsys.readouterr().err
+
+
+def test_a_run_without_a_finished_task_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(run / "checkpoint")
+    for verb in ("evaluate", "sample", "theory"):
+        assert execute([verb, str(run)]) == 2
+        assert re.search(r"has learnt no task yet; growmix resume", capsys.readouterr().err)
+
+
+def test_theory_is_told_of_an_unfinished_run_by_nobody_while_that_is_written(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locking.hold(run):
+        assert execute(["theory", str(run)]) == 2
+    assert f"process {os.getpid()} on host" in capsys.readouterr().err
+    assert not (run / theory_files.THEORY).exists()
+
+
+def test_every_reporter_is_told_of_the_end_whatever_another_raises(run: Path) -> None:
+    class Closed(Reporter):
+        def on_run_end(self, metrics: object) -> None:
+            raise BrokenPipeError
+
+    shutil.rmtree(run / "checkpoint")  # as it was before its first task
+    with pytest.raises(BrokenPipeError):
+        experiment.resume(run, reporters=[Closed()])
+    assert RunFolder(run).is_finished()
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    RunConfig.of(SHORT).write(tmp_path / "short.yaml")
+    words = ["run", "--config", str(tmp_path / "short.yaml"), "--out", str(tmp_path / "run")]
+    process = subprocess.Popen([sys.executable, "-m", "growmix", *words], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait() == 0
+    assert RunFolder(tmp_path / "run").is_finished()
+
+
+def test_a_configuration_says_where_the_data_are_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    RunConfig.of({"stream": "split-mnist", "data_root": "data"}).write(tmp_path / "config.yaml")
+    assert RunConfig.of(read_values(tmp_path / "config.yaml")).data_root == tmp_path / "data"
+
+
+def test_a_run_that_was_never_begun_is_not_said_to_go_on(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("growmix.streams.load", interrupted)
+    assert execute(["run", "split-digits", "--out", str(finished), "--overwrite"]) == 130
+    assert capsys.readouterr().err == "growmix: interrupted\n"

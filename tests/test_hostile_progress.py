@@ -14,8 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from growmix import BadCheckpoint, GrowingMixture, experiment
+from growmix import BadCheckpoint, BadInput, GrowingMixture, experiment
 from growmix.baselines import make_learner
+from growmix.cli import DONE, execute
 from growmix.config import RunConfig
 from growmix.persistence import DOCUMENT, TENSORS
 from growmix.report.events import read_events
@@ -266,10 +267,9 @@ UNFIT_MEASUREMENTS: dict[str, Callable[[Document], Any]] = {
     "row-short": lambda document: document["evaluator"]["rows"]["1"]["columns"].pop(),
     "share-word": lambda document: document["evaluator"]["rows"]["0"]["columns"][0].update(selection="x"),
     "share-large": lambda document: document["evaluator"]["rows"]["0"]["columns"][0].update(selection=7.0),
-    "scored-none": _evaluator(scored=[]),
-    "scored-twice": lambda document: _evaluator(scored=[document["evaluator"]["scored"][0]] * 4)(document),
-    "scored-far": lambda document: document["evaluator"]["scored"].__setitem__(0, [9, 1, 0]),
-    "scored-short": lambda document: document["evaluator"]["scored"].__setitem__(0, [0, 1]),
+    "asked": lambda document: document.pop("asked"),
+    "asked-word": lambda document: document.update(asked="x"),
+    "seconds-none": lambda document: document["seconds"].update(train=[0.0] * len(document["seconds"]["train"])),
     "ledger": lambda document: document.update(ledger=5),
     "ledger-none": lambda document: document.update(ledger={}),
     "ledger-rows": lambda document: document["ledger"]["rows"].pop(),
@@ -286,10 +286,11 @@ UNFIT_SCORES: dict[str, Callable[[Tensors], Any]] = {
     "junk": put(junk=torch.zeros(3)),
     "junk-scores": put(evaluator__junk=torch.zeros(3)),
     "junk-images": put(ledger__junk=torch.zeros(3)),
-    "bounds-short": each("bound.0", lambda _: torch.zeros(3)),
-    "bounds-scalar": each("bound.0", lambda _: torch.zeros(())),
-    "bounds-bytes": each("bound.0", lambda bound: bound.to(torch.uint8)),
-    "classes-more": each("classes.0", lambda scores: scores.repeat(1, 3)),
+    "pictures-no-numbers": each("0.scores", lambda scores: scores * torch.nan),
+    "pictures-by-nobody": each("0.component", lambda component: component + 9),
+    "pictures-by-none": each("0.component", lambda component: component * 0 - 1),
+    "pictures-of-the-future": each("0.version", lambda version: version + 10**6),
+    "means-no-numbers": each("means", lambda means: means * torch.nan),
     "pictures-short": each(".scores", lambda scores: scores[:, :2]),
     "pictures-component": each("0.component", Tensor.float),
     "cells": each("cells", lambda cells: cells - 9),
@@ -313,6 +314,26 @@ def test_scores_that_can_not_be_are_refused(run: Path, change: str) -> None:
     change_tensors(run / experiment.PROGRESS / "evaluation", UNFIT_SCORES[change])
     with pytest.raises(BadCheckpoint, match="evaluation"):
         experiment.resume(run)
+
+
+def test_what_a_stranger_was_asked_to_do_is_quoted_in_short(run: Path) -> None:
+    asked = {"\x1b]0;mine\x07" + "x" * 5_000: "y" * 5_000}
+    change_document(run / experiment.PROGRESS / "evaluation", lambda document: document["asked"].update(asked))
+    with pytest.raises(BadInput, match="was begun with") as caught:
+        experiment.resume(run)
+    assert len(str(caught.value)) < 500
+
+
+def test_what_a_stranger_calls_his_own_can_not_command_a_terminal(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    belongs = {"\x1b]0;mine\x07": 1, "x" * 3_000: 2}
+    change_document(run / experiment.PROGRESS / "task-2" / "0", lambda document: document.update(belongs=belongs))
+    assert execute(["resume", str(run)]) == DONE
+    told = capsys.readouterr().out
+    assert "mine" in told and "begins anew" in told
+    assert all(character.isprintable() or character == "\n" for character in told)
+    assert max(map(len, told.splitlines())) < 1_000
 
 
 def test_a_run_whose_snapshot_does_not_fit_begins_its_task_anew_and_says_so(run: Path) -> None:

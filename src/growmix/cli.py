@@ -21,7 +21,9 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, U
 from growmix import __version__
 from growmix.config import RUNS, RunConfig, checked_values, read_values, value_kinds, without_none
 from growmix.errors import BadInput, GrowmixError, NonFiniteLoss, shown
+from growmix.interrupts import STATUS as INTERRUPTED
 from growmix.paths import check_path
+from growmix.report.words import printable
 from growmix.settings import Settings, is_import_path
 
 # What computes is imported where it is used: `growmix --help` should not wait for it.
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from growmix.streams import Stream
     from growmix.studies.study import Study
 
-DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
 
 GROUPS = {
     "Run": (
@@ -143,7 +145,7 @@ def _whole(kind: Any, tokens: Sequence[Any]) -> int:
     try:
         return int(tokens[0].value)
     except ValueError:
-        raise ValueError(f"{tokens[0].value!r}; allowed is a whole number") from None
+        raise ValueError(f"{shown(tokens[0].value)}; allowed is a whole number") from None
 
 
 ConfigFile = Parameter(group=Group("Run", sort_key=0), converter=_path, n_tokens=1)
@@ -213,12 +215,12 @@ def resume(folder: Folder, /, *, device: str | None = None, allow_import: Annota
     """
     from growmix import experiment
 
-    if experiment.RunFolder(folder).is_finished():
-        print(f"{folder}: this run is finished; nothing is left to do")
-        return DONE
+    finished = experiment.RunFolder(folder).is_finished()
     _allow_of(folder, allow_import)
     with _interruptible(folder) as (reporters, interrupts):
         experiment.resume(folder, device=device, reporters=reporters, interrupts=interrupts)
+    if finished:
+        print(f"{folder}: this run is finished; nothing is left to do")
     return DONE
 
 
@@ -241,18 +243,17 @@ def _allow_of(folder: Path, allowed: bool) -> None:
 @contextmanager
 def _interruptible(folder: Path) -> Iterator[tuple[list[Reporter], Interrupts]]:
     """Who watches a run, and what interrupts it; an interrupt says how to go on."""
-    from growmix import experiment
     from growmix.interrupts import Interrupts
     from growmix.report.progress import progress_reporter
+    from growmix.report.reporter import Beginning
     from growmix.report.table import ClosingTable, make_console
 
-    console = make_console()
+    console, beginning = make_console(), Beginning()
     try:
         with Interrupts().handled() as interrupts:
-            yield [progress_reporter(console), ClosingTable(console, folder)], interrupts
+            yield [beginning, progress_reporter(console), ClosingTable(console, folder)], interrupts
     except KeyboardInterrupt:
-        begun = (folder / experiment.CONFIG).exists()
-        how = f"; growmix resume {shlex.quote(str(folder))} goes on from there" if begun else ""
+        how = f"; growmix resume {shlex.quote(str(folder))} goes on from there" if beginning.seen else ""
         raise KeyboardInterrupt(f"interrupted{how}") from None
 
 
@@ -446,7 +447,7 @@ def evaluate(
     else:
         make_console().print(closing_table(metrics))
         if not experiment.RunFolder(folder).is_finished():
-            print(f"This run is not finished; growmix resume {folder} goes on with it.")
+            print(f"This run is not finished; growmix resume {shlex.quote(str(folder))} goes on with it.")
     return DONE
 
 
@@ -712,17 +713,6 @@ def main() -> None:
 def _fail(reason: object, status: int) -> int:
     print("growmix:", printable(" ".join(str(reason).split())), file=sys.stderr)
     return status
-
-
-def printable(text: str) -> str:
-    r"""Text as a terminal may get it: what a stranger wrote into a file could command it.
-
-    Examples
-    --------
-    >>> printable("title \x1b]0;mine\x07")
-    'title ?]0;mine?'
-    """
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _in_own_words(error: CycloptsError) -> str:

@@ -164,6 +164,8 @@ class RunConfig:
     def write(self, file: Path) -> None:
         """Write YAML that ``growmix run --config`` runs again; not where to: that is a matter of the next run."""
         values = {name: value for name, value in self.to_dict().items() if name != "out"}
+        if self.data_root is not None:
+            values["data_root"] = str(self.data_root.absolute())  # whoever reads it may be elsewhere
         text = "# What this run was asked to do; growmix run --config with this file does it again.\n"
         write_whole(file, (text + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)).encode())
 

@@ -328,8 +328,7 @@ class Evaluator:
         self._follow(learner)
         learnt = len(self._steps)
         open_rows = [t for t in range(learnt) if t not in self._rows and _is_part_of_now(learner, t)]
-        # the latest row first: it asks for all components of a task at once, which the router batches
-        rows = {t: self._row(learner, t) for t in reversed(open_rows)}
+        rows = {t: self._row(learner, t) for t in open_rows}
         for t in open_rows:  # the oldest first: from row to row few images change their component
             self._look(learner, t)
         self._rows.update(rows)  # at the end: whoever is interrupted before does all of it again
@@ -371,14 +370,12 @@ class Evaluator:
         )
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """All that can't be measured again once a component has changed, as JSON and tensors."""
-        document = {
-            "followed": len(self._steps),
-            "rows": {str(t): asdict(row) for t, row in self._rows.items()},
-            "scored": [list(key) for key in self._cache],
-        }
-        tensors = {f"bound.{n}": scores.bound for n, scores in enumerate(self._cache.values())}
-        tensors |= {f"classes.{n}": scores.class_log_proba[0] for n, scores in enumerate(self._cache.values())}
+        """All that can't be measured again once a component has changed, as JSON and tensors.
+
+        The scores of the components as they are now can be: kept too, they would be written anew after every task.
+        """
+        document = {"followed": len(self._steps), "rows": {str(t): asdict(row) for t, row in self._rows.items()}}
+        tensors: dict[str, Tensor] = {}
         for name, pictures in self._pictures():
             tensors |= prefixed(f"{name}.", pictures.pack())
         return document, tensors
@@ -415,33 +412,19 @@ class Evaluator:
         evaluator._steps = learner.steps[: kept.followed]
         evaluator._versions = learner.versions_at(kept.followed) if kept.followed else ()
         evaluator._rows = {int(t): row for t, row in kept.rows.items()}
-        evaluator._cache = {key: evaluator._scored(learner, key, n, tensors) for n, key in enumerate(kept.scored)}
-        known = 2 * len(kept.scored)
+        known = 0
         for name, pictures in evaluator._pictures():
             own = under(f"{name}.", tensors)
-            pictures.unpack(own, [len(task.test) for task in stream], kept.followed)
+            pictures.unpack(own, [len(task.test) for task in stream], kept.followed, evaluator._versions)
             known += len(own)
-        if known != len(tensors) or len(evaluator._cache) != len(kept.scored):
-            raise ValueError("tensors or scores that nothing was measured with, or twice")
+        if known != len(tensors):
+            raise ValueError("tensors that nothing was measured with")
         return evaluator
 
     @property
     def followed(self) -> int:
         """Tasks that were learnt when it last looked."""
         return len(self._steps)
-
-    def _scored(
-        self, learner: Learner[Any], key: tuple[int, int, int], n: int, tensors: Mapping[str, Tensor]
-    ) -> ComponentScores:
-        """Scores that were kept under a number, of a component, a version of it and a test set."""
-        k, _, i = key
-        check_range("component", k, 0, len(self._versions) - 1)
-        check_range("task", i, 0, len(self._given) - 1)
-        rows = len(self._given[i].test)
-        check_tensor(tensors, f"bound.{n}", (rows, 1), torch.float32)
-        check_tensor(tensors, f"classes.{n}", (rows, None), torch.float32)
-        check_range("classes", tensors[f"classes.{n}"].shape[1], 0, len(learner.components[k].classes))
-        return ComponentScores(tensors[f"bound.{n}"], (tensors[f"classes.{n}"],))
 
     def _pictures(self) -> tuple[tuple[str, _Pictures], ...]:
         return (("reconstructed", self._reconstructed), ("translated", self._translated))
@@ -500,12 +483,10 @@ class Evaluator:
     def _scores(self, learner: Learner[Any], i: int, components: int) -> ComponentScores:
         """Scores of test set i under the first so many components; what is in the cache is not computed."""
         keys = [(k, self._versions[k], i) for k in range(components)]
-        missing = [key[0] for key in keys if key not in self._cache]
-        if missing:
-            everything = len(missing) == len(learner.components)
-            new = learner.component_scores(self._stream[i].test.x, None if everything else missing)
-            for column, k in enumerate(missing):
-                self._cache[keys[k]] = new.of([column])
+        for key in keys:
+            if key not in self._cache:
+                # each alone: batched with others its last bits could differ, and a resumed run scores it anew
+                self._cache[key] = learner.component_scores(self._stream[i].test.x, [key[0]])
         kept = [self._cache[key] for key in keys]
         return ComponentScores(
             torch.cat([scores.bound for scores in kept], dim=1),
@@ -650,8 +631,11 @@ class _Pictures:
             packed |= {f"{i}.component": images.component, f"{i}.version": images.version, f"{i}.scores": images.scores}
         return packed
 
-    def unpack(self, tensors: Mapping[str, Tensor], sizes: Sequence[int], learnt: int) -> None:
-        """Become what :meth:`pack` gave of test sets of these sizes after so many tasks; raises ``ValueError``."""
+    def unpack(self, tensors: Mapping[str, Tensor], sizes: Sequence[int], learnt: int, versions: Sequence[int]) -> None:
+        """Become what :meth:`pack` gave of test sets of these sizes after so many tasks; raises ``ValueError``.
+
+        ``versions`` are those of the components then.
+        """
         check_tensor(tensors, "cells", (None, 2), torch.int64)
         check_tensor(tensors, "means", (len(tensors["cells"]), len(PICTURE)), torch.float64)
         known = {name for i in range(learnt) for name in (f"{i}.component", f"{i}.version", f"{i}.scores")}
@@ -664,6 +648,10 @@ class _Pictures:
             self._images[i] = _Images(tensors[f"{i}.component"], tensors[f"{i}.version"], tensors[f"{i}.scores"])
         if tensors["cells"].is_meta:
             return
+        if bool(tensors["means"].isnan().any()):
+            raise ValueError("means that are no numbers")
+        for images in self._images.values():
+            images.check(versions)
         for (t, i), means in zip(tensors["cells"].tolist(), tensors["means"].tolist(), strict=True):
             check_range("task", t, 0, learnt - 1)
             if i not in self._images:
@@ -705,11 +693,10 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What of an evaluator is no tensor: tasks followed, rows by task, what was scored (component, version, task)."""
+    """What of an evaluator is no tensor: tasks followed, rows by task."""
 
     followed: int
     rows: dict[str, _Row]
-    scored: tuple[tuple[int, int, int], ...]
 
     def check(self) -> None:
         """See that the rows can be those of as many tasks; raises ``ValueError``."""
@@ -729,6 +716,15 @@ class _Images:
     component: Tensor
     version: Tensor
     scores: Tensor  # (3, n): mse, ssim, psnr
+
+    def check(self, versions: Sequence[int]) -> None:
+        """See that components of these versions can have given them back; raises ``ValueError``."""
+        if not bool(((self.component >= 0) & (self.component < len(versions))).all()):
+            raise ValueError("pictures by components that there are not")
+        if not bool(((self.version >= 1) & (self.version <= torch.tensor(versions)[self.component])).all()):
+            raise ValueError("pictures by versions of components that there are not")
+        if bool(self.scores.isnan().any()):
+            raise ValueError("pictures with scores that are no numbers")
 
     @classmethod
     def unknown(cls, n: int) -> _Images:

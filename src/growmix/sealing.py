@@ -172,9 +172,16 @@ def _recover(path: Path, is_whole: Callable[[Path], bool], *, spare_living: bool
 
 
 def remove_folder(path: Path) -> None:
-    """Remove a folder with all that interrupted processes left beside it; nothing, where there is none."""
+    """Remove a folder with all that interrupted processes left beside it; nothing, where there is none.
+
+    Raises
+    ------
+    OSError
+        One can't be removed.
+    """
     for left in (path, *_leftovers(path)):
-        shutil.rmtree(left, ignore_errors=True)
+        if left.exists():
+            shutil.rmtree(left)
 
 
 def is_leftover(place: Path) -> bool:

@@ -7,21 +7,24 @@ piece needs is computed again from the seed.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any, final
 
 from torch import Tensor
 
-from growmix.errors import BadCheckpoint
+from growmix.errors import BadCheckpoint, BadInput, shortened, shown
 from growmix.interrupts import Interrupts
 from growmix.paths import check_path
 from growmix.persistence import exists, prefixed, read_document, read_folder, understanding, write_folder
 from growmix.sealing import remove_folder
+from growmix.settings import require_whole
 from growmix.training import Keeper, Stand, TrainingState
 from growmix.typed import record_from
 
@@ -55,6 +58,11 @@ class Snapshots(Keeper):
         Told of a snapshot that is of no use, and why; it is then removed, and its training begins anew. ``None``: it is
         an error.
 
+    Raises
+    ------
+    BadInput
+        ``folder`` is no path, ``belongs`` can't be JSON, or ``seconds`` or ``steps`` are none.
+
     Examples
     --------
     >>> import tempfile
@@ -78,8 +86,8 @@ class Snapshots(Keeper):
         anew: Callable[[str], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._folder, self._belongs = check_path(folder, "folder"), dict(belongs or {})
-        self._seconds, self._steps = seconds, steps
+        self._folder, self._belongs = check_path(folder, "folder"), _as_json(belongs or {})
+        self._seconds, self._steps = _checked_seconds(seconds), require_whole(steps, "steps", 0)
         self._interrupts = interrupts or Interrupts()
         self._anew = anew
         self._clock = clock
@@ -179,7 +187,22 @@ class Snapshots(Keeper):
         if belongs != self._belongs:
             was = belongs if isinstance(belongs, dict) else {}
             unlike = sorted(name for name in {*was, *self._belongs} if was.get(name) != self._belongs.get(name))
-            raise BadCheckpoint(f"{path} was made with another {', '.join(unlike)}")
+            raise BadCheckpoint(f"{path} was made with another {shortened(', '.join(unlike))}")
+
+
+def _as_json(belongs: Mapping[str, Any]) -> Any:
+    """What it will be when it is read back: numbers as names would be text, and tuples lists."""
+    try:
+        return json.loads(json.dumps(dict(belongs), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"belongs is {shown(belongs)}; allowed is what can be JSON: {error}") from error
+
+
+def _checked_seconds(seconds: Any) -> float:
+    number = isinstance(seconds, Real) and not isinstance(seconds, bool)
+    if not number or not 0.0 <= float(seconds) < math.inf:
+        raise BadInput(f"seconds is {shown(seconds)}; allowed is a number of seconds, 0 or more")
+    return float(seconds)
 
 
 def _state(document: dict[str, Any], tensors: dict[str, Tensor]) -> TrainingState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, final
@@ -84,8 +84,9 @@ class Course:
             self.keep()
             raise
         finally:
-            for reporter in reversed(self.reporters):  # the log last: where its disk is full, all others were told
-                reporter.on_run_end(finished)
+            with ExitStack() as told:  # all are, whatever one of them raises; the log as the last
+                for reporter in self.reporters:
+                    told.callback(reporter.on_run_end, finished)
         remove_folder(self.folder.path / PROGRESS)
         return finished
 
@@ -150,25 +151,26 @@ class Course:
     def _evaluate(self, index: int, train_seconds: float) -> None:
         decision = self.learner.decisions[index]
         self.train_seconds[index] = train_seconds
-        if self.ledger is not None:
-            with _timed() as followed:
-                self.ledger.after_task(self.learner)
-            self.theory_seconds += followed.seconds
-        for reporter in self.reporters:
-            reporter.on_decision(index, decision)
-        with _timed() as evaluated:
-            self.evaluator.after_task(self.learner)
-        self.evaluate_seconds += evaluated.seconds
-        for reporter in self.reporters:
-            reporter.on_task_end(TaskResult(index, decision, train_seconds, evaluated.seconds))
-        self.keep_evaluation()
+        with self.interrupts.deferred():  # an evaluation that is not kept would be done again
+            if self.ledger is not None:
+                with _timed() as followed:
+                    self.ledger.after_task(self.learner)
+                self.theory_seconds += followed.seconds
+            for reporter in self.reporters:
+                reporter.on_decision(index, decision)
+            with _timed() as evaluated:
+                self.evaluator.after_task(self.learner)
+            self.evaluate_seconds += evaluated.seconds
+            for reporter in self.reporters:
+                reporter.on_task_end(TaskResult(index, decision, train_seconds, evaluated.seconds))
+            self.keep_evaluation()
 
     def _teach(self) -> dict[str, Any]:
         assert isinstance(self.learner, GrowingMixture)  # no other method teaches
         for reporter in self.reporters:
             reporter.on_student_start()
-        if self.taught is not None:
-            student = Student.load(self.taught, device=self.config.settings.device)
+        student = self._taught()
+        if student is not None:
             self.student_seconds = student.training_log.seconds
         else:
             with self._working(STUDENT) as (callbacks, taught):
@@ -185,6 +187,16 @@ class Course:
         for reporter in self.reporters:
             reporter.on_student_end(scores, self.student_seconds)
         return scores
+
+    def _taught(self) -> Student | None:
+        """The student of an interrupted run, if it had come so far and it can be read; else it is taught again."""
+        if self.taught is None:
+            return None
+        try:
+            return Student.load(self.taught, device=self.config.settings.device)
+        except BadCheckpoint as error:
+            self._tell(f"{error}; the student is taught anew")
+            return None
 
     def keep(self) -> None:
         """Write what there is: the metrics of the tasks that were learnt, if any was."""
@@ -234,6 +246,7 @@ class Course:
         ledger, images = ({}, {}) if self.ledger is None else self.ledger.pack()
         kept = {
             "kind": EVALUATION,
+            "asked": asked_of(self.config),
             "data": self.data,
             "seconds": asdict(_Seconds(train, self.evaluate_seconds, self.theory_seconds)),
             "evaluator": evaluator,
@@ -243,7 +256,10 @@ class Course:
         persistence.write_folder(self.folder.path / PROGRESS / EVALUATION, kept, tensors)
 
     def _take_up_evaluation(self, place: Path) -> None:
-        document, tensors = persistence.read_folder(place, lambda *outline: self._measured(place, *outline) and None)
+        def look(document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+            self._measured(place, document, tensors)
+
+        document, tensors = persistence.read_folder(place, look)
         kept, self.evaluator, self.ledger = self._measured(place, document, tensors)
         self.train_seconds = dict(enumerate(kept.train))
         self.evaluate_seconds, self.theory_seconds = kept.evaluate, kept.theory
@@ -325,6 +341,15 @@ def _digest(task: Task) -> str:
     )
 
 
+_OF_NO_MATTER = ("out", "data_root", "device", "checkpoint_every", "checkpoint_steps")
+"""Keys of a configuration that change nothing of what comes out; whether the data are the same is asked of them."""
+
+
+def asked_of(config: RunConfig) -> dict[str, Any]:
+    """What a run was asked to do, as far as it must be the same for the run to go on; ready for JSON."""
+    return {name: value for name, value in config.to_dict().items() if name not in _OF_NO_MATTER}
+
+
 def settings_but_device(learner: Learner[Any]) -> dict[str, Any]:
     """What must be the same for a run to go on."""
     return {name: value for name, value in learner.settings.to_dict().items() if name != "device"}
@@ -343,6 +368,8 @@ class _Seconds:
         check_range("tasks", len(self.train), tasks, tasks)
         for seconds in (*self.train, self.evaluate, self.theory):
             check_range("seconds", seconds, 0.0, MOST_SECONDS)
+        if 0.0 in self.train:
+            raise ValueError("a task was trained in no time")
 
 
 @dataclass

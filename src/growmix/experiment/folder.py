@@ -67,8 +67,8 @@ class RunFolder:
         held = [name for name in (EVENTS, CONFIG, METRICS, CHECKPOINT) if (self.path / name).exists()]
         if held and not overwrite:
             raise BadInput(
-                f"out is {str(self.path)!r}, which holds a run already; choose another --out, or say --overwrite "
-                "(growmix resume goes on with one that was interrupted)"
+                f"out is {str(self.path)!r}, which holds a run already; choose another --out, or say --overwrite"
+                + " (growmix resume goes on with one that was interrupted)" * (CONFIG in held)
             )
         if held and EVENTS not in held:
             raise BadInput(f"out is {str(self.path)!r}, whose {held[0]} is not from a run; choose another --out")
@@ -94,9 +94,10 @@ class RunFolder:
         }
         for place, is_kind in places.items():
             _check_kind(place, is_kind)
-        for folder in (self.path / PROGRESS, self.path / TRADE_OFF):
-            for place in folder.glob("*"):
-                _check_kind(place, lambda mode: stat.S_ISDIR(mode) or stat.S_ISREG(mode))
+        for place in (self.path / PROGRESS).glob("*"):
+            _check_kind(place, stat.S_ISDIR)
+        for place in (self.path / TRADE_OFF).glob("*"):
+            _check_kind(place, lambda mode: stat.S_ISDIR(mode) or stat.S_ISREG(mode))
 
     @contextmanager
     def held(self) -> Iterator[str | None]:
@@ -110,7 +111,8 @@ class RunFolder:
     def open(self, config: RunConfig) -> None:
         """Clear the folder of an earlier run, and write the configuration."""
         with _writing(self.path):
-            for name in (METRICS, SAMPLES, INTERPOLATION, TRANSLATION, *theory_files.ALL, CONFIG):
+            # first what could be resumed: of the rest there is soon not enough
+            for name in (CONFIG, METRICS, SAMPLES, INTERPOLATION, TRANSLATION, *theory_files.ALL):
                 (self.path / name).unlink(missing_ok=True)
             shutil.rmtree(self.path / TRADE_OFF, ignore_errors=True)
             remove_folder(self.path / CHECKPOINT)
@@ -121,7 +123,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what only a run under way needs, where its process was killed between its last word and its end."""
-        if (self.path / PROGRESS).exists():
+        if (self.path / PROGRESS).exists() or (self.path / locking.LOCK).exists():
             with self.held():
                 remove_folder(self.path / PROGRESS)
 
@@ -146,6 +148,7 @@ class RunFolder:
 
     def is_finished(self) -> bool:
         """Whether the run came to its end; an interrupted one leaves metrics too, of the tasks it learnt."""
+        self.check_kinds()
         if not ((self.path / METRICS).is_file() and (self.path / EVENTS).is_file()):
             return False
         events = read_events(self.path / EVENTS)

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from growmix import baselines, persistence
+from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.evaluation import evaluate, evaluate_student
 from growmix.experiment.description import describe, quality
@@ -75,7 +76,8 @@ def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     Raises
     ------
     BadInput
-        The folder holds no run, its method is no mixture, or its stream has too few test data.
+        The folder holds no run, another process is writing to it, its method is no mixture, or its stream has too few
+        test data.
     BadCheckpoint
         Its checkpoint, or its ``theory.json``, can't be read.
     DataUnavailable
@@ -83,24 +85,29 @@ def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     """
     folder = check_path(folder, "folder")
     config = RunFolder(folder).config()
-    if (folder / theory_files.THEORY).is_file():
-        document = theory_files.read(folder)
-    else:
-        stream = load_stream(config)
-        check_theory(config, stream)
-        learner = load_learner(folder, device=device)
-        followed = _ledger_of(folder, stream, len(learner.steps))
-        ledger = followed or RiskLedger(stream)
-        if followed is None:
-            ledger.after_the_fact(learner, _student_of(folder, device))
-        document = account(ledger, learner, stream, followed=followed is not None)
-    try:
-        theory_files.write(document, folder)
-    except (LookupError, TypeError, ValueError) as error:  # what was read may be anything
-        if isinstance(error, BadInput):
-            raise
-        raise BadCheckpoint(f"{folder / theory_files.THEORY} can't be understood: {error!r}") from error
+    with RunFolder(folder).held():
+        if (folder / theory_files.THEORY).is_file():
+            document = theory_files.read(folder)
+        else:
+            document = _account_of(folder, config, device)
+        try:
+            theory_files.write(document, folder)
+        except (LookupError, TypeError, ValueError) as error:  # what was read may be anything
+            if isinstance(error, BadInput):
+                raise
+            raise BadCheckpoint(f"{folder / theory_files.THEORY} can't be understood: {error!r}") from error
     return document
+
+
+def _account_of(folder: Path, config: RunConfig, device: str | None) -> dict[str, Any]:
+    stream = load_stream(config)
+    check_theory(config, stream)
+    learner = load_learner(folder, device=device)
+    followed = _ledger_of(folder, stream, len(learner.steps))
+    ledger = followed or RiskLedger(stream)
+    if followed is None:
+        ledger.after_the_fact(learner, _student_of(folder, device))
+    return account(ledger, learner, stream, followed=followed is not None)
 
 
 def _ledger_of(folder: Path, stream: Stream, learnt: int) -> RiskLedger | None:
@@ -109,14 +116,18 @@ def _ledger_of(folder: Path, stream: Stream, learnt: int) -> RiskLedger | None:
     if not persistence.exists(place):
         return None
 
-    def ledger(document: dict[str, Any], tensors: dict[str, Tensor]) -> RiskLedger:
+    def ledger(document: dict[str, Any], tensors: dict[str, Tensor]) -> RiskLedger | None:
         if document.get("kind") != EVALUATION:
             raise BadCheckpoint(f"{place} is no evaluation")
         with persistence.understanding(place):
-            return RiskLedger.unpack(stream, document["ledger"], persistence.under("ledger.", tensors))
+            kept = document["ledger"]
+            return RiskLedger.unpack(stream, kept, persistence.under("ledger.", tensors)) if kept else None
 
-    found = ledger(*persistence.read_folder(place, lambda *outline: ledger(*outline) and None))
-    return found if len(found.rows) == learnt else None
+    def look(document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        ledger(document, tensors)
+
+    found = ledger(*persistence.read_folder(place, look))
+    return None if found is None or len(found.rows) != learnt else found
 
 
 def _student_of(folder: Path, device: str | None) -> Student | None:
@@ -127,7 +138,12 @@ def _student_of(folder: Path, device: str | None) -> Student | None:
 def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
     """What a run made, where it was made or on another device."""
     run = RunFolder(folder)
-    return baselines.load(run.path / CHECKPOINT, run.config().method, device)
+    config = run.config()
+    if not persistence.exists(run.path / CHECKPOINT):
+        raise BadInput(
+            f"folder {str(folder)!r} is of a run that has learnt no task yet; growmix resume goes on with it"
+        )
+    return baselines.load(run.path / CHECKPOINT, config.method, device)
 
 
 def load_student(folder: Path, *, device: str | None = None) -> Student:

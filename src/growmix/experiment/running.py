@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from growmix import baselines, locking, persistence
 from growmix.config import RunConfig
-from growmix.errors import BadInput
-from growmix.experiment.course import Course, settings_but_device
-from growmix.experiment.folder import CHECKPOINT, CONFIG, STUDENT, RunFolder
+from growmix.errors import BadCheckpoint, BadInput, shortened, shown
+from growmix.experiment.course import Course, asked_of, settings_but_device
+from growmix.experiment.folder import CHECKPOINT, CONFIG, EVALUATION, PROGRESS, STUDENT, RunFolder
 from growmix.experiment.planning import check_method, load_stream
 from growmix.interrupts import Interrupts
-from growmix.learner import Learner
 from growmix.nets import check_blueprint
 from growmix.paths import check_path
 from growmix.report.reporter import Reporter
@@ -131,23 +130,27 @@ def resume(
     interrupts = interrupts or Interrupts()
     if fabric.global_rank > 0:
         with tempfile.TemporaryDirectory() as elsewhere:
-            return _resume(replace(config, out=Path(elsewhere)), folder, device, (), interrupts)
-    return _resume(config, folder, device, reporters, interrupts)
+            return _resume(replace(config, out=Path(elsewhere)), folder, (), interrupts)
+    return _resume(config, folder, reporters, interrupts)
 
 
-def _resume(
-    config: RunConfig, source: Path, device: str | None, reporters: Sequence[Reporter], interrupts: Interrupts
-) -> dict[str, Any]:
+def _resume(config: RunConfig, source: Path, reporters: Sequence[Reporter], interrupts: Interrupts) -> dict[str, Any]:
     folder = RunFolder(config.folder)
+    evaluation = source / PROGRESS / EVALUATION
     with folder.held() as notice:
         folder.forget_theory()
         for place in (CHECKPOINT, f"{CHECKPOINT}/{STUDENT}"):
             persistence.recover(folder.path / place)
         if persistence.exists(source / CHECKPOINT):
-            learner = baselines.load(source / CHECKPOINT, config.method, device)
+            # where the run computes, not where it did when this was saved: on another device it may have been resumed
+            learner = baselines.load(source / CHECKPOINT, config.method, config.settings.device)
         else:
             learner = baselines.make_learner(config.method, config.settings)
-        _check_settings(config, learner)
+        began = persistence.read_document(evaluation).get("asked") if persistence.exists(evaluation) else {}
+        _check_unchanged(asked_of(config), began)
+        _check_unchanged(
+            settings_but_device(baselines.make_learner(config.method, config.settings)), settings_but_device(learner)
+        )
         stream = load_stream(config)
         check_method(config, stream)
         course = Course(config, stream, learner, folder, reporters, interrupts)
@@ -155,12 +158,13 @@ def _resume(
         return course.go(left, [notice, lost])
 
 
-def _check_settings(config: RunConfig, learner: Learner[Any]) -> None:
-    """See that a run goes on with the settings that it was begun with; it may do so on another device."""
-    asked = settings_but_device(baselines.make_learner(config.method, config.settings))
-    for name, known in settings_but_device(learner).items():
-        if asked[name] != known:
+def _check_unchanged(asked: Mapping[str, Any], began: Any) -> None:
+    """See that a run goes on with what it was begun with; what an older growmix did not know of is not asked for."""
+    if not isinstance(began, dict):
+        raise BadCheckpoint(f"{PROGRESS}/{EVALUATION} does not tell what the run was asked to do")
+    for name, known in began.items():
+        if asked.get(name) != known:
             raise BadInput(
-                f"{name} is {asked[name]!r} in {CONFIG}, but the run was begun with {known!r}; "
-                "put that back to go on, or start another run"
+                f"{shortened(str(name))} is {shown(asked.get(name))} in {CONFIG}, but the run was begun with "
+                f"{shown(known)}; put that back to go on, or start another run"
             )

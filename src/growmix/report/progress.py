@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 
 from growmix.gating import Decision
 from growmix.report.reporter import Left, Reporter, RunPlan, TaskResult
-from growmix.report.words import duration, number, whole
+from growmix.report.words import duration, number, printable, whole
 from growmix.training import FitInfo, Progress
 
 LINE_SECONDS = 10.0
@@ -159,7 +159,7 @@ class Lines(Reporter):
         self._pace.begin(piece)
 
     def _say(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 @final
@@ -245,7 +245,7 @@ class Bar(Reporter):
         self._bars.update(self._now, description=what, completed=0.0, detail=detail)
 
     def _say(self, text: str) -> None:
-        self._bars.console.print(text, highlight=False, markup=False)
+        self._bars.console.print(printable(text), highlight=False, markup=False)
 
 
 def describe_plan(plan: RunPlan) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from growmix.gating import Decision
 from growmix.training import Callback
@@ -113,3 +113,14 @@ class Reporter(Callback):
 
     def on_run_end(self, metrics: Mapping[str, Any] | None) -> None:
         """At the end; ``None`` when the run was cut short."""
+
+
+@final
+class Beginning(Reporter):
+    """Knows whether a run has begun, so that there is something to go on from."""
+
+    seen = False
+
+    def on_run_start(self, plan: RunPlan) -> None:
+        """It has."""
+        self.seen = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
@@ -19,8 +20,19 @@ PLAIN_WIDTH = 120
 
 def make_console(*, stderr: bool = False) -> Console:
     """A console as wide as its terminal, or wide enough for the table where there is none."""
-    console = Console(stderr=stderr, markup=False)  # names of data may have brackets
-    return console if console.is_terminal else Console(stderr=stderr, width=PLAIN_WIDTH, markup=False)
+    console = _PatientConsole(stderr=stderr, markup=False)  # names of data may have brackets
+    return console if console.is_terminal else _PatientConsole(stderr=stderr, width=PLAIN_WIDTH, markup=False)
+
+
+@final
+class _PatientConsole(Console):
+    """Goes on without a word when nobody reads any more, where rich would end the process: what runs is worth more."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
 
 
 def closing_table(metrics: Mapping[str, Any]) -> Group:

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and foreign text as people read them."""
 
 from __future__ import annotations
 
@@ -36,3 +36,14 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def printable(text: str) -> str:
+    r"""Text as a terminal may get it: what a stranger wrote into a file could command it.
+
+    Examples
+    --------
+    >>> printable("title \x1b]0;mine\x07")
+    'title ?]0;mine?'
+    """
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
