@@ -233,7 +233,8 @@ def _rows(spec: TaskSpec, data_set: DataSet, selection: Selection) -> tuple[Inte
         return rows[0], selection.test_part(rows[1])
     low, high = spec.source.classes
     if high >= data_set.classes:
-        raise BadInput(f"task {spec.name!r}: data set {data_set.name!r} has the classes 0 to {data_set.classes - 1}")
+        known = f"the classes 0 to {data_set.classes - 1}" if data_set.classes else "no labels"
+        raise BadInput(f"task {spec.name!r}: data set {data_set.name!r} has {known}")
     train, test = (
         each[(part.y[each] >= low) & (part.y[each] <= high)]
         for part, each in zip((data_set.train, data_set.test), rows, strict=True)
