@@ -45,7 +45,8 @@ class RunConfig:
     tasks
         Tasks of the stream ``domains``, such as ``mnist,fashion_mnist@invert``; other streams have their own.
     data_root
-        Folder of ``<name>/{train,test}.parquet``; by default the environment's GROWMIX_DATA, else the Hub.
+        Folder of ``<name>/{train,test}.parquet``; by default the environment's GROWMIX_DATA, else the Hub. The data set
+        ``digits`` needs neither, and then the folder is not looked at.
     out
         Folder that the run is written to; by default ``runs/<stream>-seed<seed>``.
     label_space

@@ -55,7 +55,7 @@ def load(
         the stream says so.
     data_root
         Folder of ``<data_set>/{train,test}.parquet`` in the layout of Hugging Face ``datasets``. Without it,
-        the environment's ``GROWMIX_DATA``; without that, the Hub.
+        the environment's ``GROWMIX_DATA``; without that, the Hub. Not looked at for ``digits``, which is always there.
     seed
         Of the order in which a data set's training examples lie in memory (files are often sorted by class), and of
         what ``train_examples``, ``test_examples`` and ``label_fraction`` draw. Nothing else of a stream depends on it.
