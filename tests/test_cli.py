@@ -18,6 +18,7 @@ import growmix
 from growmix import GrowingMixture, experiment, streams
 from growmix.baselines import METHODS
 from growmix.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, compare, execute, paths, two_unlike
+from growmix.config import RunConfig
 from growmix.errors import NonFiniteLoss
 from growmix.studies import runs
 from growmix.studies.experiments import EXPERIMENTS
@@ -216,7 +217,15 @@ BAD = {
     "strange option": (["run", "split-digits", "--xyzzy"], ["--xyzzy", "growmix run --help"]),
     "one word too many": (["run", "split-digits", "more"], ["more", "growmix run --help"]),
     "option without value": (["run", "split-digits", "--epochs"], ["--epochs"]),
-    "option twice": (["run", "split-digits", "--epochs", "1", "--epochs", "2"], ["--epochs"]),
+    "option twice": (
+        ["run", "split-digits", "--epochs", "1", "--epochs", "2"],
+        ["--epochs", "second time", "one value"],
+    ),
+    "switch twice": (["run", "split-digits", "--student", "--no-student"], ["--no-student", "second time"]),
+    "switch with nonsense": (
+        ["run", "split-digits", "--supervised=maybe"],
+        ["supervised is 'maybe'", "true and false"],
+    ),
     "no number": (["run", "split-digits", "--epochs", "many"], ["epochs", "many", "a whole number"]),
     "half a number": (["run", "split-digits", "--epochs", "1.5"], ["epochs", "1.5", "a whole number"]),
     "negative": (["run", "split-digits", "--epochs", "-3"], ["epochs", "-3", "1 or more"]),
@@ -233,6 +242,7 @@ BAD = {
     "no config file": (["run", "--config", "nowhere.yaml"], ["nowhere.yaml", "YAML"]),
     "config with unknown key": (["run", "--config", "key.yaml"], ["key.yaml", "epoch", "epochs"]),
     "config with wrong value": (["run", "--config", "value.yaml"], ["value.yaml", "epochs", "many"]),
+    "config out of range": (["run", "--config", "range.yaml"], ["range.yaml", "beta is nan", "finite"]),
     "config that is no YAML": (["run", "--config", "text.yaml"], ["text.yaml", "YAML"]),
     "out below a file": (["run", "split-digits", "--out", "text.yaml/run"], ["out", "text.yaml", "file"]),
     "out is a file": (["run", "split-digits", "--out", "text.yaml"], ["out", "text.yaml", "file"]),
@@ -247,15 +257,19 @@ BAD = {
     "compare unknown": (["compare", "split-digits", "--methods", "er,ewx"], ["ewx", "er, ewc, si"]),
     "compare twice": (["compare", "split-digits", "--methods", "er,er"], ["er", "twice"]),
     "compare none": (["compare", "split-digits", "--methods", ","], ["methods", "empty"]),
-    "compare no seed": (["compare", "split-digits", "--seeds", "0"], ["seeds is 0", "1 or more"]),
+    "compare an empty name": (["compare", "split-digits", "--methods", "all,"], ["methods", "empty", "er, ewc, si"]),
+    "compare no seed": (["compare", "split-digits", "--seeds", "0"], ["seeds is 0", "from 1 to 1,000"]),
+    "compare without end": (["compare", "split-digits", "--seeds", "100000000"], ["seeds is 100000000", "1 to 1,000"]),
     "compare half a seed": (["compare", "split-digits", "--seeds", "1.5"], ["seeds", "1.5", "a whole number"]),
-    "compare no job": (["compare", "split-digits", "--jobs", "0"], ["jobs is 0", "1 or more"]),
+    "compare no job": (["compare", "split-digits", "--jobs", "0"], ["jobs is 0", "from 1 to 1,000"]),
+    "compare too many jobs": (["compare", "split-digits", "--jobs", "1001"], ["jobs is 1001", "from 1 to 1,000"]),
     "compare one seed": (["compare", "split-digits", "--seed", "1"], ["--seed", "--seeds"]),
     "compare one method": (["compare", "split-digits", "--method", "er"], ["--method", "--methods"]),
     "compare wrong value": (["compare", "split-digits", "--epochs", "0"], ["epochs is 0"]),
     "compare without data": (["compare", "split-mnist", "--data-root", "."], ["mnist", "train.parquet"]),
     "compare into a file": (["compare", "split-digits", "--out", "text.yaml"], ["out", "text.yaml", "file"]),
     "reproduce nothing": (["reproduce"], ["experiment", "msfir"]),
+    "reproduce one and list": (["reproduce", "--list", "order"], ["experiment is 'order'", "--list"]),
     "reproduce unknown": (["reproduce", "split-mnits"], ["split-mnits", "split-mnist"]),
     "reproduce wrong scale": (["reproduce", "order", "--scale", "big"], ["big", "small", "paper"]),
     "reproduce what it varies": (["reproduce", "order", "--sharing", "trunk"], ["sharing", "--sharing"]),
@@ -277,6 +291,7 @@ def test_a_mistake_ends_in_one_line_and_changes_nothing(
 ) -> None:
     (tmp_path / "key.yaml").write_text("stream: split-digits\nepoch: 3\n")
     (tmp_path / "value.yaml").write_text("stream: split-digits\nepochs: many\n")
+    (tmp_path / "range.yaml").write_text("stream: split-digits\nbeta: .nan\n")
     (tmp_path / "text.yaml").write_text("epochs: [")
     before = files(tmp_path)
     assert execute(words) == WRONG_INPUT
@@ -307,6 +322,18 @@ def test_samples_that_can_not_be_had_are_refused(
     assert not files(tmp_path)
 
 
+def test_a_label_of_a_run_without_labels_is_refused_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixture = GrowingMixture("mlp", hidden=4, latent=2, epochs=1)
+    mixture.learn(np.random.default_rng(0).random((12, 1, 4, 4)))
+    RunConfig(stream="split-digits", settings=mixture.settings).write(tmp_path / "config.yaml")
+    mixture.save(tmp_path / "checkpoint")
+    assert execute(["sample", ".", "--label", "1"]) == WRONG_INPUT
+    said = "growmix: label is 1, but this mixture learnt without labels; leave --label out\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize("command", ["sample", "interpolate"])
 @pytest.mark.parametrize(
     ("out", "said"),
@@ -334,6 +361,14 @@ def test_a_run_in_a_folder_with_a_run_is_refused(folder: Path, capsys: pytest.Ca
     assert execute(["run", "split-digits", "--out", str(folder)]) == WRONG_INPUT
     assert "--overwrite" in capsys.readouterr().err
     assert {each: each.stat().st_mtime_ns for each in folder.rglob("*")} == before
+
+
+def test_a_study_in_the_folder_of_a_run_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = files(folder)
+    for more in ([], ["--overwrite"]):
+        assert execute(["compare", "split-digits", "--methods", "er", "--out", str(folder), *more]) == WRONG_INPUT
+        assert "holds a run of its own; choose another --out" in capsys.readouterr().err
+    assert files(folder) == before
 
 
 def test_failed_training_is_not_called_wrong_input(

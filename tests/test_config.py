@@ -116,6 +116,10 @@ def test_wrong_values_are_named_with_what_is_allowed(values: dict[Any, Any], par
         ({"tasks": np.eye(40)}, "tasks is array"),
         ({"label_space": np.eye(40)}, "label_space is array"),
         ({"settings": {}}, "settings is {}; give a Settings"),
+        ({"label_fraction": 5}, "label_fraction is 5.0; allowed is a share from 0 to 1"),
+        ({"label_fraction": float("nan")}, "label_fraction is nan; allowed is a share from 0 to 1"),
+        ({"train_examples": -5}, "train_examples is -5; allowed is a whole number of 4 or more, or None"),
+        ({"test_examples": 0}, "test_examples is 0; allowed is a whole number of 1 or more, or None"),
     ],
 )
 def test_a_config_made_in_python_is_checked_like_a_file(values: dict[str, Any], said: str) -> None:
@@ -130,6 +134,19 @@ def test_a_config_made_in_python_is_of_the_types_of_a_file() -> None:
     config = RunConfig(stream="domains", **given)
     assert config == RunConfig.of({"stream": "domains", **given})
     assert (config.tasks, config.data_root, type(config.test_examples)) == (("mnist",), Path("data"), int)
+
+
+@pytest.mark.parametrize("values", [None, 5, "epochs: 3", [("epochs", 3)]])
+def test_what_holds_no_keys_is_no_configuration(values: Any) -> None:
+    with pytest.raises(BadInput, match=r"^values is .*; allowed is a mapping"):
+        RunConfig.of(values)
+
+
+def test_only_keys_can_be_changed() -> None:
+    config = RunConfig(stream="split-digits")
+    assert config.but(method="er").method == "er"
+    with pytest.raises(BadInput, match=r"^foo is no key; allowed are stream, tasks, .*settings$"):
+        config.but(foo=1)
 
 
 def test_a_stream_is_needed() -> None:
@@ -178,6 +195,10 @@ def test_numbers_may_be_spelt_as_yaml_does_not_know_them() -> None:
         (b"? 0x" + b"f" * 5_000 + b"\n: 1", "a int is no key"),
         (b"a: &a [1, 2]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases are not allowed"),
         (b"novelty: " + b"[" * 300 + b"]" * 300, "novelty is .*; allowed is one of"),
+        (b"beta: .nan", "beta is nan; allowed is a finite number"),
+        (b"stream: split-digits\nepochs: 0", "epochs is 0; allowed is a whole number of 1 or more"),
+        (b"train_examples: -5", "train_examples is -5"),
+        (b"checkpoint_every: -1", "checkpoint_every is -1.0"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes, reason: str) -> None:

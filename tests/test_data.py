@@ -386,10 +386,20 @@ def test_an_endless_iterable_ends_where_memory_does(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_system_says_how_much_memory_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    told = memory.available()
-    assert told is None or told > 2**20
-    monkeypatch.setattr(memory, "_MEMINFO", tmp_path / "none")
-    assert memory.available() is None or memory.available() > 2**20
+    monkeypatch.setattr(memory, "_CONTROL_GROUP", tmp_path / "none")
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 99 kB\nMemFree: 1 kB\nMemAvailable:   7 kB\n")
+    monkeypatch.setattr(memory, "_MEMINFO", meminfo)
+    assert memory.available() == 7 * 1024
+    pages: dict[str, int] = {"SC_PHYS_PAGES": 50, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(memory.os, "sysconf", pages.__getitem__)
+    for broken in ("MemTotal: 99 kB\n", "MemAvailable: many kB\n"):
+        meminfo.write_text(broken)
+        assert memory.available() == 50 * 4096
+    meminfo.unlink()  # as on a system that is no Linux
+    assert memory.available() == 50 * 4096
+    monkeypatch.delattr(memory.os, "sysconf")
+    assert memory.available() is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,10 +13,10 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from growmix import BadInput, Decision, GrowingMixture, NotLearnt
+from growmix import BadInput, Decision, GrowingMixture, NotLearnt, Student
 from growmix.data import TaskData
 from growmix.evaluation import Evaluator, Scores, evaluate, evaluate_student
-from growmix.learner import Part, Step
+from growmix.learner import Learner, Part, Step
 from growmix.routing import ComponentScores
 from growmix.streams import Task, from_arrays
 from growmix.training import TrainingLog
@@ -27,6 +28,7 @@ class FakeComponent:
     target_shape: None = None
 
 
+@Learner.register
 class FakeMixture:
     """Reads its answers from the images: the first pixel says which class, the second which component.
 
@@ -286,6 +288,11 @@ def test_a_mixture_that_learnt_names_is_compared_with_a_stream_by_name() -> None
         evaluate_student(student, other_way)
     with pytest.raises(BadInput, match="class_names"):
         evaluate(mixture, list(numbered))
+    of_numbers = GrowingMixture("mlp", hidden=4, latent=2, epochs=1, device="cpu")
+    of_numbers.learn((x[0], numbers[0]))
+    for stream in (named, list(named)):
+        with pytest.raises(BadInput, match=r"'task-1' has names such as 'a' .* are numbers: \[0, 1\]"):
+            evaluate(of_numbers, stream)
     again = GrowingMixture("mlp", hidden=4, latent=2, epochs=1, device="cpu")
     for each in named:
         again.learn(each.train)
@@ -324,7 +331,7 @@ def test_forward_transfer_is_asked_where_all_classes_are_known() -> None:
         task(0, (0, 1), says=[0, 0, 1, 1], best=[0] * 4, labels=[0, 0, 1, 1]),
         task(1, (1, 0), says=[0, 0, 1, 1], best=[0] * 4, labels=[0, 0, 1, 0]),  # 3 of 4 right beforehand
         task(2, (1, 2), says=[0] * 4, best=[1] * 4, labels=[1] * 4),  # all are called 2
-        task(3, (0, 3), says=[0] * 4, best=[1] * 4, labels=[2, 2, 2, 3]),  # 3 of 4 right, among 4 classes
+        task(3, (0, 2, 3), says=[0] * 4, best=[1] * 4, labels=[2, 2, 2, 3]),  # 3 of 4 right, among 4 classes
     ]
     for scores in (
         followed(FakeMixture((0, 1), (2, 3), (1, 2), (0, 3)), stream, 0, 1, 2, 3).scores(),
@@ -347,8 +354,8 @@ def test_examples_without_a_label_do_not_count_for_accuracy_but_do_for_selection
 
 
 def test_without_labels_there_is_no_accuracy_but_selection_and_reconstruction() -> None:
-    for labels in (None, [0, 0, 0, 0]):
-        stream = [task(i, (), says=[0] * 4, best=[i, i, i, 0], labels=labels) for i in range(2)]
+    for classes, labels in (((), None), ((0,), [0, 0, 0, 0])):
+        stream = [task(i, classes, says=[0] * 4, best=[i, i, i, 0], labels=labels) for i in range(2)]
         scores = evaluate(learnt(FakeMixture((), ()), 0, 1), stream)
         assert scores.task_aware is None and scores.task_agnostic is None
         assert scores.selection == ((1.0, None), (1.0, 0.75))
@@ -403,6 +410,16 @@ def test_an_exact_copy_has_no_psnr_in_the_document() -> None:
     scores = evaluate(learnt(Copying((0, 1), (2, 3)), 0, 1), two_tasks())
     assert scores.reconstruction[0].psnr == float("inf")
     assert json.loads(json.dumps(scores.to_dict(), allow_nan=False))["reconstruction"]["psnr"] == [None, None]
+
+
+def test_only_tasks_are_evaluated_and_only_on_what_learnt_them() -> None:
+    alike = SimpleNamespace(**{name: getattr(two_tasks()[0], name) for name in ("name", "train", "test", "classes")})
+    with pytest.raises(BadInput, match=r"^stream is \[namespace.*allowed is a stream, or a list of its tasks"):
+        evaluate(learnt(FakeMixture((0, 1)), 0), [alike])  # type: ignore[list-item]
+    with pytest.raises(BadInput, match=r"^mixture is <class"):
+        evaluate(GrowingMixture, two_tasks())  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"^student is <class"):
+        evaluate_student(Student, two_tasks())  # type: ignore[arg-type]
 
 
 def test_what_does_not_fit_together_is_refused() -> None:

@@ -320,9 +320,9 @@ def test_a_method_runs_like_the_mixture_without_a_student(tmp_path: Path) -> Non
 def test_what_can_not_be_run_is_told_and_nothing_is_written(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
-    config = RunConfig.of({"stream": "split-digits", "out": str(tmp_path / "out"), **changes, "data_root": tmp_path})
+    values = {"stream": "split-digits", "out": str(tmp_path / "out"), **changes, "data_root": tmp_path}
     with pytest.raises((BadInput, DataUnavailable), match=message):
-        experiment.run(config)
+        experiment.run(RunConfig.of(values))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -40,6 +40,9 @@ def leave():
 
 def needs_more(width):
     return MLP(width)
+
+def talk():
+    raise ValueError("one\\ntwo " + "and so on " * 1_000)
 '''
 SHORT = {"max_steps": 3, "student": False, "likelihood_draws": 0, "frechet_examples": 0}
 
@@ -163,6 +166,7 @@ def test_what_a_path_names_is_a_blueprint_or_makes_one() -> None:
         ("own_nets:leave", "SystemExit"),
         ("os:abort", "builtin_function"),
         ("own_nets:needs_more", "width"),
+        ("own_nets:talk", "ValueError: one two and so on"),
         ("own_nets:Path", "Path"),
         ("broken_nets:make", "ZeroDivisionError"),
         ("no_such_module:make", "no_such_module"),
@@ -176,6 +180,7 @@ def test_what_can_not_be_imported_is_said(path: str, said: str) -> None:
     with pytest.raises(BadInput, match=r"^blueprint ") as caught:
         importing.allow_import(path)
     assert said in str(caught.value)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
     with pytest.raises(BadInput):
         importing.imported(path)
 

@@ -497,6 +497,23 @@ def test_bad_input_is_refused_in_one_line_and_changes_nothing(learnt: GrowingMix
     assert everything(learnt) == before
 
 
+def test_novelty_refuses_labels_and_targets_that_can_not_be_learnt(learnt: GrowingMixture) -> None:
+    of_pairs, without_labels = tiny(epochs=1), tiny(epochs=1, supervised=False)
+    of_pairs.learn((X, 1 - X))
+    without_labels.learn(X)
+    for mixture, data, said in (
+        (learnt, (X, ["q"] * 20), "y has names"),
+        (learnt, (X, 1 - X), "targets of shape"),
+        (of_pairs, (X, Y), "targets of shape None"),
+        (of_pairs, (X, X.repeat(3, 1)), r"targets of shape \(3, 8, 8\)"),
+        (without_labels, (X, Y), "unsupervised"),
+    ):
+        for verb in (mixture.learn, mixture.novelty):
+            with pytest.raises(BadInput, match=said):
+                verb(data)
+        assert mixture.novelty(X)
+
+
 @pytest.mark.parametrize("data", [value for name, value in BAD.items() if not name.startswith("another")])
 def test_bad_input_as_the_first_task_leaves_the_mixture_as_new(data: Any) -> None:
     mixture = tiny()

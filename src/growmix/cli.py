@@ -16,7 +16,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict
 
-from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    Group,
+    Parameter,
+    RepeatArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 from growmix import __version__
 from growmix.config import RUNS, RunConfig, checked_values, read_values, value_kinds, without_none
@@ -308,7 +317,7 @@ def compare(
     asked |= {"allow_import": True} if allow_import else {}
     line = command_line("compare", [name], asked | options)
     folder = given.pop("out", None) or RUNS / f"compare-{name}"
-    names = tuple(part.strip() for part in methods.split(",") if part.strip())
+    names = tuple(part.strip() for part in methods.split(","))
     study = Comparison(name, names, Request(folder, seeds, given))
     return _conduct(study, folder, line, jobs, overwrite=overwrite, allow_import=allow_import)
 
@@ -351,6 +360,8 @@ def reproduce(
         Replace earlier runs in the same folder, even those of this experiment.
     """
     given = checked_values(options)
+    if list_ and name is not None:
+        raise BadInput(f"experiment is {shown(name)}, but --list lists them all; leave one of the two out")
     if list_:
         return _list_experiments(given.get("data_root"))
     _allow(given.get("blueprint"), allow_import)
@@ -559,6 +570,8 @@ def draw(learner: Learner[Any], component: int | None, label: int | None, n: int
     if component is not None:
         return {component: learner.sample(n, component=component, label=label)[0]}
     knowing = [k for k, c in enumerate(learner.components) if label is None or label in c.classes]
+    if not knowing and not len(learner.classes_):
+        raise BadInput(f"label is {label}, but this mixture learnt without labels; leave --label out")
     if not knowing:
         raise BadInput(f"label is {label}; allowed are {', '.join(map(str, learner.classes_))}")
     return {k: learner.sample(n, component=k, label=label)[0] for k in knowing}
@@ -723,6 +736,10 @@ def _in_own_words(error: CycloptsError) -> str:
         return f"unexpected {' '.join(error.unused_tokens or [])!r}; see {_help_of(error)}"
     if isinstance(error, UnknownOptionError) and "Did you mean" not in str(error):
         return f"{error} {_help_of(error)} lists what is allowed."
+    if isinstance(error, RepeatArgumentError):
+        return f"{error.token.keyword} is given a second time; allowed is one value for each option"
+    if isinstance(error, CoercionError) and error.target_type is bool and error.token is not None:
+        return f"{error.token.keyword} is {shown(error.token.value)}; allowed are true and false"
     return str(error)
 
 

@@ -20,6 +20,7 @@ from growmix.durable import write_whole
 from growmix.errors import BadInput, shortened, shown
 from growmix.paths import check_path
 from growmix.settings import MOST_DRAWS, Settings, require_whole
+from growmix.streams.selection import Selection
 
 LabelSpace = Literal["separate", "shared"]
 
@@ -44,7 +45,8 @@ class RunConfig:
     tasks
         Tasks of the stream ``domains``, such as ``mnist,fashion_mnist@invert``; other streams have their own.
     data_root
-        Folder of ``<name>/{train,test}.parquet``; by default the environment's GROWMIX_DATA, else the Hub.
+        Folder of ``<name>/{train,test}.parquet``; by default the environment's GROWMIX_DATA, else the Hub. The data set
+        ``digits`` needs neither, and then the folder is not looked at.
     out
         Folder that the run is written to; by default ``runs/<stream>-seed<seed>``.
     label_space
@@ -111,6 +113,7 @@ class RunConfig:
             object.__setattr__(self, name, _convert(name, getattr(self, name), kinds[name]))
         if not isinstance(self.settings, Settings):
             raise BadInput(f"settings is {shown(self.settings)}; give a Settings")
+        Selection(self.seed, self.train_examples, self.test_examples, self.label_fraction)  # has the ranges of these
         require_whole(self.likelihood_draws, "likelihood_draws", 0, MOST_DRAWS)
         for name, least in {"likelihood_examples": 1, "frechet_examples": 0, "checkpoint_steps": 0}.items():
             require_whole(getattr(self, name), name, least)
@@ -146,7 +149,23 @@ class RunConfig:
         return self.out or RUNS / f"{self.stream}{method}-seed{self.seed}"
 
     def but(self, **changes: Any) -> RunConfig:
-        """The same configuration with some keys changed."""
+        """The same configuration with some keys changed.
+
+        Raises
+        ------
+        BadInput
+            A name that is no key of a run's own (those of ``settings`` are its), or a value that is not allowed.
+
+        Examples
+        --------
+        >>> RunConfig(stream="split-digits").but(steam="split-mnist")
+        Traceback (most recent call last):
+        growmix.errors.BadInput: steam is no key; did you mean stream?
+        """
+        known = [*_own_names(), "settings"]
+        for name in changes:
+            if name not in known:
+                raise BadInput(f"{name} is no key; {_hint(name, known)}")
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
@@ -171,7 +190,7 @@ class RunConfig:
 
 
 def read_values(file: Path) -> dict[str, Any]:
-    """Keys and values of a YAML file, checked and of the right types.
+    """Keys and values of a YAML file, checked and of the right types; a stream may be missing.
 
     Raises
     ------
@@ -198,9 +217,11 @@ def read_values(file: Path) -> dict[str, Any]:
         kind = type(document).__name__
         raise BadInput(f"config {str(file)!r} holds a {kind}; allowed are lines of 'key: value'")
     try:
-        return checked_values(document)
+        values = checked_values(document)
+        RunConfig.of({"stream": "any"} | values)  # checks ranges; a stream may be named elsewhere
     except BadInput as error:
         raise BadInput(f"config {str(file)!r}: {error}") from error
+    return values
 
 
 _TEXT_HERE = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge")
@@ -241,13 +262,15 @@ def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:
     Raises
     ------
     BadInput
-        An unknown key or a value of another type.
+        No mapping, an unknown key or a value of another type.
 
     Examples
     --------
     >>> checked_values({"learning_rate": "2e-3", "tasks": "mnist,fashion_mnist", "patience": "none"})
     {'learning_rate': 0.002, 'tasks': ('mnist', 'fashion_mnist'), 'patience': None}
     """
+    if not isinstance(values, Mapping):
+        raise BadInput(f"values is {shown(values)}; allowed is a mapping from keys to values")
     kinds = value_kinds()
     checked = {}
     for name, value in values.items():

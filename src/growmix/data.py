@@ -15,18 +15,14 @@ from growmix.collecting import as_numpy, as_tensor, dimensions, gather, is_array
 from growmix.errors import BadInput
 from growmix.labels import Names, all_none, as_names, check_names, number_names
 from growmix.memory import require_room
+from growmix.settings import MIN_EXAMPLES
+from growmix.settings import UNLABELLED as UNLABELLED  # where it belongs for all that compute
 
 MOST_PIXELS = 2**26
 """Of an image, times its channels; no more could be read back, see :mod:`growmix.persistence`."""
 
 Shape: TypeAlias = tuple[int, int, int]
 """Channels, height, width of one image."""
-
-UNLABELLED = -1
-"""The label of an example whose class is not known."""
-
-MIN_EXAMPLES = 4
-"""The fewest examples that can be learnt: three to train on, one to hold out."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,18 +23,20 @@ from torch import Tensor
 from growmix.data import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput, NotLearnt, shortened, shown
 from growmix.labels import Names
+from growmix.learner import Learner
 from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
 from growmix.metrics.images import ImageScores, PictureScores, ReconstructionScores, image_scores
 from growmix.persistence import prefixed, under
 from growmix.routing import ComponentScores, combine, log_responsibilities, route_examples, route_group
 from growmix.settings import require_whole
+from growmix.streams.stream import Task
+from growmix.student import Student
 from growmix.typed import check_range, check_tensor, record_from
 
 if TYPE_CHECKING:
-    from growmix.learner import Learner, Step
+    from growmix.learner import Step
     from growmix.model import Model
-    from growmix.streams import Stream, Task
-    from growmix.student import Student
+    from growmix.streams import Stream
 
 BATCH = 2_048
 """Images reconstructed at a time: their floats, before and after, are all that is held."""
@@ -251,7 +253,7 @@ def evaluate_student(student: Student, stream: Sequence[Task], *, tasks: int | N
     (2, None)
     """
     check_tasks(stream)
-    if getattr(student, "component", None) is None:
+    if not isinstance(student, Student):
         raise BadInput(f"student is {shown(student)}; give what distill() of a mixture returned")
     tasks = len(stream) if tasks is None else require_whole(tasks, "tasks", 1, len(stream))
     stream = in_labels_of(student, stream, tasks)
@@ -430,11 +432,11 @@ class Evaluator:
         return (("reconstructed", self._reconstructed), ("translated", self._translated))
 
     def _follow(self, learner: Learner[Any]) -> None:
-        steps = getattr(learner, "steps", None)
-        if steps is None:
+        if not isinstance(learner, Learner):
             raise BadInput(
                 f"mixture is {shown(learner)}; give what learnt the stream (evaluate_student takes students)"
             )
+        steps = learner.steps
         if not steps:
             raise NotLearnt("the mixture has learnt nothing yet; call learn(task.train) first")
         if len(steps) > len(self._stream):
@@ -509,7 +511,7 @@ def check_tasks(stream: Any) -> None:
     BadInput
         It is none.
     """
-    if not isinstance(stream, Sequence) or not stream or not all(hasattr(task, "test") for task in stream):
+    if not isinstance(stream, Sequence) or not stream or not all(isinstance(task, Task) for task in stream):
         raise BadInput(f"stream is {shown(stream)}; allowed is a stream, or a list of its tasks")
 
 
@@ -564,11 +566,19 @@ def in_labels_of(model: Model, stream: Sequence[Task], learnt: int) -> Sequence[
     if by_name and not class_names:
         raise BadInput("the mixture learnt labels that are names, and stream has no class_names to tell its own apart")
     for task in stream[:learnt]:
-        named = by_name or task.train.names
-        unknown = {class_names[label] if named else label for label in _labels_to_know(task)}.difference(known)
+        names = task.train.names or task.test.names
+        if names and not by_name:
+            raise BadInput(
+                f"task {task.name!r} has names such as {shown(names[0])} as labels, but those that the mixture learnt "
+                f"are numbers: {shown(known)}"
+            )
+        labels = _labels_to_know(task)
+        called = [class_names[label] for label in labels] if by_name else labels
+        unknown = [label for label in called if label not in known]
         if unknown:
             raise BadInput(
-                f"task {task.name!r} has the labels {sorted(unknown)}, which were never learnt; allowed are {known}"
+                f"task {task.name!r} has the labels {shown(unknown)}, which were never learnt; "
+                f"allowed are {shown(known)}"
             )
     return [_numbered(task, class_names, known) for task in stream] if by_name else stream
 
@@ -578,7 +588,7 @@ def _numbered(task: Task, class_names: Names, known: list[str]) -> Task:
     table = [known.index(name) if name in known else len(known) + k for k, name in enumerate(class_names)]
 
     def renumbered(data: TaskData) -> TaskData:
-        return data if data.y is None else replace(data, y=torch.tensor([*table, UNLABELLED])[data.y])
+        return data if data.y is None else replace(data, y=torch.tensor([*table, UNLABELLED])[data.y], names=())
 
     train, test = renumbered(task.train), renumbered(task.test)
     return replace(task, train=train, test=test, classes=tuple(sorted(table[label] for label in task.classes)))

@@ -11,7 +11,7 @@ import inspect
 import sys
 from pathlib import Path
 
-from growmix.errors import BadInput
+from growmix.errors import LONGEST_REASON, BadInput, one_line, shortened, shown
 from growmix.nets import Blueprint
 from growmix.settings import is_import_path
 
@@ -39,7 +39,7 @@ def allow_import(path: str) -> Blueprint:
     MLP(hidden=None, depth=2, name='mlp', batchable=True)
     """
     if not is_import_path(path):
-        raise BadInput(f"blueprint is {path!r}; allowed is an import path such as my_nets:blueprint")
+        raise BadInput(f"blueprint is {shown(path)}; allowed is an import path such as my_nets:blueprint")
     module, _, name = path.partition(":")
     here = str(Path.cwd())
     if here not in sys.path:
@@ -48,7 +48,7 @@ def allow_import(path: str) -> Blueprint:
         found = getattr(importlib.import_module(module), name)
         made = found() if inspect.isfunction(found) or inspect.isclass(found) else found
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise BadInput(f"blueprint {path!r} can't be imported: {type(error).__name__}: {error}") from error
+        raise BadInput(f"blueprint {path!r} can't be imported: {shortened(one_line(error), LONGEST_REASON)}") from error
     if not isinstance(made, Blueprint):
         raise BadInput(f"blueprint {path!r} is a {type(made).__name__}; allowed is a Blueprint, or what makes one")
     _allowed[path] = made

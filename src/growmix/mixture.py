@@ -155,12 +155,16 @@ class GrowingMixture(Learner[MixtureMemory]):
     def novelty(self, data: Any) -> tuple[float, ...]:
         """Novelty of data to every component, in the unit of the measure; the mixture is not changed.
 
+        Takes what ``learn`` takes, and images alone of whatever was learnt.
+
         Examples
         --------
         >>> len(learnt_example().novelty(np.random.default_rng(0).random((20, 1, 8, 8))))
         2
         """
         task = check_task(data, self.shape)
+        if task.y is not None or task.target is not None:
+            task = self._check_task(task)
         with seeded(self._seed(len(self._steps))) as stream:
             return self._novelty(task, stream)[0]
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from growmix.collecting import as_numpy, as_tensor, is_array
 from growmix.component import Component, most_likely
 from growmix.data import UNLABELLED, Shape, as_float, check_images, like_given, read_images
 from growmix.density import LatentDensity, no_labels
@@ -106,7 +107,7 @@ class Model(ABC):
         x
             Images.
         component
-            Ask this one alone (the task-aware protocol); by default all answer.
+            Ask this one alone (the task-aware protocol); it must know one of the classes. By default all answer.
         classes
             Labels that compete; by default all of ``classes_``.
 
@@ -156,9 +157,7 @@ class Model(ABC):
         (3,)
         """
         images = self._check(x)
-        if scores is not None and (
-            not isinstance(scores, ComponentScores) or scores.bound.shape != (len(images), len(self.components))
-        ):
+        if scores is not None and not _are_scores(scores, len(images), self._learnt()):
             raise BadInput("scores are not those of x; give what component_scores(x) returned, or nothing")
         stream = torch.Generator().manual_seed(_BOUND_SEED)
         half = torch.randn(_BOUND_DRAWS // 2, self._learnt()[0].latent, generator=stream)
@@ -228,19 +227,22 @@ class Model(ABC):
         chances = self._source(component, number)
         self._require_room(n, self.shape, "generating")
         from_prior = self.settings.from_prior
-        which = torch.multinomial(chances, n, replacement=True, generator=self._draws)
+        draws = self._draws.clone_state()  # whatever fails on the way must not move the model's own
+        which = torch.multinomial(chances, n, replacement=True, generator=draws)
         images, labels = torch.empty(n, *self.shape), no_labels(n)
         for k in which.unique().tolist():
             rows = (which == k).nonzero()[:, 0]
             source = self.components[k]
             if number is None:
-                drawn = replay(source, len(rows), self._draws, from_prior=from_prior)
+                drawn = replay(source, len(rows), draws, from_prior=from_prior)
             else:
                 positions = torch.full((len(rows),), source.classes.index(number))
-                drawn = generate(source, positions, self._draws, from_prior=from_prior)
+                drawn = generate(source, positions, draws, from_prior=from_prior)
             images[rows] = drawn.x
             labels[rows] = labels[rows] if drawn.y is None else drawn.y
-        return images.numpy(), names_of(labels, self._names) if self._names else labels.numpy()
+        answer = images.numpy(), names_of(labels, self._names) if self._names else labels.numpy()
+        self._draws.set_state(draws.get_state())
+        return answer
 
     def translate(self, x: Any, *, component: int | None = None) -> Any:
         """What each source image becomes, by the component that answers for it, in [0, 1].
@@ -285,7 +287,7 @@ class Model(ABC):
         ----------
         a, b
             One image each, shape ``(channels, height, width)`` or ``(1, channels, height, width)``; one channel may be
-            left out.
+            left out. Or flat, ``(values,)`` or ``(1, values)``.
         steps
             Number of images, both ends included.
         component
@@ -312,9 +314,10 @@ class Model(ABC):
             bound = self._router().scores(ends, self._routing_noise()).bound
             component = int((bound + self.log_prior).sum(0).argmax())
         pair = component if isinstance(component, tuple) else (component, component)
-        if len(pair) != 2:
-            raise BadInput(f"component is {shown(component)}; allowed is one, or a pair of them")
-        first, second = (self.components[self._index(k)] for k in pair)
+        last = len(self.components) - 1
+        if len(pair) != 2 or not all(is_whole(k, 0, last) for k in pair):
+            raise BadInput(f"component is {shown(component)}; allowed are 0 to {last}, and a tuple of two of these")
+        first, second = (self.components[k] for k in pair)
         path = _path(first, second, ends, steps)
         return like_given(path.clamp_(0.0, 1.0), a)
 
@@ -328,7 +331,8 @@ class Model(ABC):
 
     def _one(self, image: Any, name: str) -> Tensor:
         given = read_images(image, self.shape, name)
-        batch = given if given.ndim in (0, 4) else given[None]
+        flat = given.ndim == 2 and given.shape[1] == math.prod(self.shape)
+        batch = given if flat or given.ndim in (0, 4) else given[None]
         if given.ndim and len(batch) != 1:
             raise BadInput(f"{name} has {len(batch)} images; interpolation goes between one and one")
         return self._check(batch, name)
@@ -347,8 +351,13 @@ class Model(ABC):
             weights = log_responsibilities(scores.bound, self.log_prior)
         else:
             component = self._index(component)
-            scores = self.component_scores(x, [component])
             asked = (self.components[component],)
+            if not set(asked[0].classes).intersection(competing):
+                raise BadInput(
+                    f"component is {component}, which knows {self._all_called(asked[0].classes)}; allowed are those "
+                    f"that know one of the classes that compete, {self._all_called(competing)}"
+                )
+            scores = self.component_scores(x, [component])
             weights = torch.zeros_like(scores.bound)
         return combine(weights, scores.class_log_proba, [c.classes for c in asked], competing)
 
@@ -390,6 +399,9 @@ class Model(ABC):
         """A label as the user calls it."""
         return self._names[number] if self._names else number
 
+    def _all_called(self, numbers: Sequence[int]) -> str:
+        return shown([self._called(number) for number in sorted(numbers)])
+
     def _require_room(self, n: int, shape: Shape, what: str) -> None:
         require_room(_COPIES * 4 * n * math.prod(shape), f"{what} {n} images of shape {shape}")
 
@@ -413,22 +425,41 @@ class Model(ABC):
         if label is not None:
             chance = chance * torch.tensor([float(label in c.classes) for c in self.components])
             if not bool(chance.any()):
-                known = sorted(self.components[0 if component is None else component].classes)
+                known = self.components[0 if component is None else component].classes
                 raise BadInput(
-                    f"label is {self._called(label)!r}; component {component} knows {list(map(self._called, known))}"
+                    f"label is {self._called(label)!r}; component {component} knows {self._all_called(known)}"
                 )
         return chance
 
 
 def _listed(values: Any, name: str) -> list[Any]:
-    """What was given as several values, as a list."""
-    try:
-        listed = list(values.tolist() if isinstance(values, (np.ndarray, Tensor)) else values)
-    except Exception as error:  # a foreign object's own code runs here, which may raise anything
-        raise BadInput(f"{name} is {shown(values)}; allowed is a list") from error
-    if not listed or isinstance(values, (str, bytes)):
+    """What was given as several values, as a list; not what has no end, or would be taken for its keys."""
+    listed: Any = None
+    if isinstance(values, (list, tuple, range, set, frozenset)):
+        listed = list(values)
+    elif isinstance(values, Tensor):
+        listed = as_tensor(values, name).tolist() if values.ndim == 1 else None
+    elif is_array(values):
+        array = as_numpy(values, name)
+        listed = array.tolist() if array.ndim == 1 else None
+    if not listed:
         raise BadInput(f"{name} is {shown(values)}; allowed is a list of one or more")
-    return listed
+    return list(listed)
+
+
+def _are_scores(scores: Any, n: int, components: Sequence[Component]) -> bool:
+    """Whether that can be what these components say of so many images."""
+    if not isinstance(scores, ComponentScores) or not isinstance(scores.class_log_proba, tuple):
+        return False
+    parts = [scores.bound, *scores.class_log_proba]
+    shapes = [(n, len(components)), *((n, len(component.classes)) for component in components)]
+    return len(parts) == len(shapes) and all(
+        isinstance(part, Tensor)
+        and (part.dtype, part.device.type, part.layout) == (torch.float32, "cpu", torch.strided)
+        and part.shape == shape
+        and bool(part.isfinite().all())
+        for part, shape in zip(parts, shapes, strict=True)
+    )
 
 
 @torch.no_grad()

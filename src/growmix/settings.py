@@ -29,6 +29,12 @@ MOST_DRAWS = 10_000
 MOST_REPLAY = 1_000_000
 MOST_DEVICES = 1_024
 
+UNLABELLED = -1
+"""The label of an example whose class is not known."""
+
+MIN_EXAMPLES = 4
+"""The fewest examples that can be learnt: three to train on, one to hold out."""
+
 COUNTABLE = 2**63 - 1
 """Of anything at all: no tensor counts further."""
 

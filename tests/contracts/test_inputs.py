@@ -536,9 +536,9 @@ def whole(value: Any, least: int, below: int) -> bool:
 
 
 def several(value: Any) -> list[Any] | None:
-    """What is a list, array, set or iterator of one or more; a string is none."""
-    if isinstance(value, (list, tuple, set, dict)) or hasattr(value, "__next__"):
-        return list(copy.copy(value)) or None
+    """What is a list, array or set of one or more; a string is none."""
+    if isinstance(value, (list, tuple, set)):
+        return list(value) or None
     return value.tolist() if isinstance(value, (np.ndarray, Tensor)) and value.ndim else None
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import inspect
-from collections.abc import Callable
+import itertools
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from growmix import BadInput, GrowingMixture
+from growmix import BadInput, GrowingMixture, evaluate
+from growmix import model as model_module
 from growmix.model import Model
+from growmix.routing import ComponentScores
+from growmix.streams import from_arrays
 
 KINDS = ("mixture", "student", "mixture-without-classes", "student-without-classes")
 WITH_CLASSES = KINDS[:2]
@@ -178,6 +183,62 @@ def test_classes_that_can_not_compete_are_refused(classifier: Model, classes: li
         classifier.predict(images(), classes=classes)
 
 
+class Table:
+    """A column or a table, as pandas has them; to iterate over a table gives its keys."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._values = values
+
+    def to_numpy(self) -> np.ndarray:
+        return self._values
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((0, 3) if self._values.ndim > 1 else self._values.tolist())
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [(0, 3), range(0, 4, 3), {0, 3}, np.array([0, 3]), torch.tensor([0, 3]), Table(np.array([0, 3]))],
+)
+def test_classes_come_in_anything_that_lists_them(classifier: Model, classes: Any) -> None:
+    x = images()
+    np.testing.assert_array_equal(classifier.predict(x, classes=classes), classifier.predict(x, classes=[0, 3]))
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        itertools.repeat(0),
+        iter([0, 3]),
+        {0: "a", 3: "b"},
+        Table(np.array([[0, 3]])),
+        np.array([[0, 3]]),
+        np.array(0),
+        torch.tensor([[0, 3]]),
+        torch.zeros(2, dtype=torch.int64, device="meta"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_has_no_end_or_would_give_its_keys_lists_no_classes(classifier: Model, classes: Any) -> None:
+    with pytest.raises(BadInput, match=r"^classes is "):
+        classifier.predict(images(), classes=classes)
+
+
+def test_a_component_that_knows_none_of_the_classes_has_no_answer() -> None:
+    model, x = make("mixture"), images()
+    for verb in (model.predict, model.predict_proba):
+        with pytest.raises(BadInput, match=r"^component is 1, which knows \[2, 3\]; .* that compete, \[0, 1\]"):
+            verb(x, component=1, classes=[1, 0])
+    assert set(model.predict(x, component=1, classes=[0, 3])) == {3}
+    half = GrowingMixture("mlp", hidden=4, latent=2, epochs=1, gate="always", device="cpu")
+    for labels in ([0, 1] * 6, [-1] * 12):
+        half.learn((images(12), labels))
+    with pytest.raises(BadInput, match=r"^component is 1, which knows \[\]; .* that compete, \[0, 1\]"):
+        half.predict(x, component=1)
+    stream = from_arrays([(images(12), labels, images(12), [0, 1] * 6) for labels in ([0, 1] * 6, [-1] * 12)])
+    assert [row[-1] for row in evaluate(half, stream).task_aware or ()] == [None, None]  # no class, no answer
+
+
 @pytest.mark.parametrize("component", [-1, 2, "0", 0.5])
 def test_components_that_are_not_there_are_refused(component: Any) -> None:
     model, x = make("mixture"), images()
@@ -283,6 +344,52 @@ def test_samples_that_can_not_be_drawn_are_refused_and_the_stream_stays(argument
     assert torch.equal(model._draws.get_state(), state)
 
 
+@pytest.mark.parametrize("made", ["replay", "generate"])
+def test_a_sample_that_fails_leaves_the_model_as_it_was(
+    classifier: Model, made: str, state_hash: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, untouched = state_hash(classifier), copy.deepcopy(classifier)
+    real = getattr(model_module, made)
+
+    def fail(*arguments: Any, **named: Any) -> Any:
+        real(*arguments, **named)  # draws, and then there is no memory
+        raise MemoryError
+
+    monkeypatch.setattr(model_module, made, fail)
+    with pytest.raises(MemoryError):
+        classifier.sample(5, label=None if made == "replay" else 0)
+    monkeypatch.undo()
+    assert state_hash(classifier) == before
+    np.testing.assert_array_equal(classifier.sample(5)[0], untouched.sample(5)[0])
+
+
+SCORES: dict[str, Callable[[ComponentScores], Any]] = {
+    "none": lambda s: ComponentScores(None, None),  # type: ignore[arg-type]
+    "none of classes": lambda s: ComponentScores(s.bound, None),  # type: ignore[arg-type]
+    "numpy": lambda s: ComponentScores(s.bound.numpy(), s.class_log_proba),  # type: ignore[arg-type]
+    "whole": lambda s: ComponentScores(s.bound.long(), s.class_log_proba),
+    "double": lambda s: ComponentScores(s.bound.double(), s.class_log_proba),
+    "not a number": lambda s: ComponentScores(s.bound * torch.nan, s.class_log_proba),
+    "of classes not a number": lambda s: ComponentScores(s.bound, tuple(p * torch.nan for p in s.class_log_proba)),
+    "sparse": lambda s: ComponentScores(s.bound.to_sparse(), s.class_log_proba),
+    "one class too many": lambda s: ComponentScores(s.bound, tuple(torch.zeros(9, 3) for _ in s.class_log_proba)),
+    "one component too many": lambda s: ComponentScores(s.bound, (*s.class_log_proba, s.class_log_proba[0])),
+    "of other images": lambda s: ComponentScores(s.bound[:3], tuple(p[:3] for p in s.class_log_proba)),
+    "flat": lambda s: ComponentScores(s.bound[:, 0], s.class_log_proba),
+}
+
+
+@pytest.mark.parametrize("spoilt", SCORES.values(), ids=SCORES)
+def test_scores_that_are_not_those_of_the_images_are_refused(
+    classifier: Model, spoilt: Callable[[ComponentScores], Any]
+) -> None:
+    x = images()
+    scores = classifier.component_scores(x)
+    np.testing.assert_array_equal(classifier.score_samples(x, scores=scores), classifier.score_samples(x))
+    with pytest.raises(BadInput, match=r"^scores are not those of x"):
+        classifier.score_samples(x, scores=spoilt(scores))
+
+
 def test_labels_of_a_model_without_classes_can_not_be_asked_for() -> None:
     for kind in KINDS[2:]:
         model = make(kind)
@@ -322,6 +429,22 @@ def path_start(model: Model, image: np.ndarray) -> np.ndarray:
 def test_interpolation_takes_lists_like_every_verb() -> None:
     model, x = make("mixture"), images(2)
     np.testing.assert_array_equal(model.interpolate(x[0].tolist(), x[1].tolist()), model.interpolate(x[0], x[1]))
+
+
+def test_interpolation_takes_flat_rows_like_every_verb() -> None:
+    model, x = make("mixture"), images(2)
+    path = model.interpolate(x[0], x[1])
+    np.testing.assert_array_equal(model.interpolate(x[:1].reshape(1, 64), x[1].reshape(64)), path)
+    with pytest.raises(BadInput, match="a has 2 images"):
+        model.interpolate(x.reshape(2, 64), x[1])
+
+
+@pytest.mark.parametrize("component", [[0, 0], (0,), (0, 1, 1), (), (0, 2), (0, "1"), {0, 1}])
+def test_interpolation_is_in_one_component_or_between_two_as_a_tuple(component: Any) -> None:
+    model, x = make("mixture"), images(2)
+    said = f"component is {component!r}; allowed are 0 to 1, and a tuple of two of these"
+    with pytest.raises(BadInput, match=f"^{re.escape(said)}$"):
+        model.interpolate(x[0], x[1], component=component)
 
 
 @pytest.mark.parametrize("steps", [1, 0, -2, 2.5])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -115,6 +115,25 @@ def test_forward_transfer_of_guessing_is_zero_and_it_stays_within_its_bounds(
     assert forward_transfer(chance, chance) == 0
     gain = forward_transfer(before, chance)
     assert gain is not None and -1 <= gain <= 1
+
+
+@pytest.mark.parametrize("matrix", [None, 5, "ab", np.array(0.5), {0: [1.0]}])
+def test_what_is_no_matrix_is_refused(matrix: Any) -> None:
+    for figure in (average_accuracy, forgetting, backward_transfer):
+        with pytest.raises(BadInput, match=r"^matrix is .*; allowed is a list or an array"):
+            figure(matrix)
+        with pytest.raises(BadInput, match=r"^row 0 of the matrix is .*; allowed is a list or an array"):
+            figure([matrix])
+    with pytest.raises(BadInput, match=r"^before is .*; allowed is a list"):
+        forward_transfer(matrix, [0.5])
+
+
+@pytest.mark.parametrize("value", ["0.5", True, [0.5], 1j])
+def test_what_is_no_figure_is_refused(value: Any) -> None:
+    with pytest.raises(BadInput, match=r"^row 1 of the matrix has .*; allowed are numbers, and None"):
+        average_accuracy([[0.5], [0.5, value]])
+    with pytest.raises(BadInput, match=r"^chance has .*; allowed are numbers"):
+        forward_transfer([0.5], [value])
 
 
 def test_what_is_no_lower_triangle_is_refused() -> None:

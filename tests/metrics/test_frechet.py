@@ -52,6 +52,8 @@ def test_fewer_images_than_features_are_no_difficulty() -> None:
 def test_features_that_do_not_fit_are_refused(a: tuple[int, ...], b: tuple[int, ...]) -> None:
     with pytest.raises(BadInput, match="features have shapes"):
         frechet_distance(torch.rand(a), torch.rand(b))
+    with pytest.raises(BadInput, match="generated is None; allowed is a tensor"):
+        frechet_distance(torch.rand(4, 3), None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -119,6 +121,33 @@ def test_images_of_unlike_shape_are_refused() -> None:
         ssim(torch.zeros(1, 1, 8, 8), torch.zeros(1, 3, 8, 8))
     with pytest.raises(BadInput, match=r"\(n, channels, height, width\)"):
         squared_error(torch.zeros(8, 8), torch.zeros(8, 8))
+
+
+X = torch.full((2, 1, 8, 8), 0.5)
+NO_IMAGES = {
+    "bytes": ((X * 255).byte(), "is a tensor of torch.uint8; allowed is a tensor of floats"),
+    "numpy": (X.numpy(), "is a ndarray; allowed is a tensor of floats"),
+    "none": (None, "is a NoneType; allowed is a tensor of floats"),
+    "not divided": (X * 255, r"has pixels from 127.5 to 127.5; allowed is \[0, 1\]"),
+    "below": (X - 0.6, r"has pixels from -0.1 to -0.1; allowed is \[0, 1\]"),
+    "no pixel": (X[..., :0], r"has shape \(2, 1, 8, 0\)"),
+    "double": (X.double(), "torch.float32 and torch.float64|torch.float64 and torch.float32"),
+}
+
+
+@pytest.mark.parametrize("score", [squared_error, ssim, psnr, image_scores])
+@pytest.mark.parametrize(("given", "said"), NO_IMAGES.values(), ids=NO_IMAGES)
+def test_what_is_no_image_has_no_score(score: Callable[[Any, Any], Any], given: Any, said: str) -> None:
+    for name, pair in (("images", (given, X)), ("targets", (X, given))):
+        with pytest.raises(BadInput, match=said) as caught:
+            score(*pair)
+        assert name in str(caught.value)
+
+
+def test_an_image_that_is_not_a_number_has_a_score_that_is_none() -> None:
+    spoilt = X.clone()
+    spoilt[0, 0, 3, 3] = torch.nan
+    assert [values.isnan().tolist() for values in image_scores(spoilt, X)] == [[True, False]] * 3
 
 
 def test_no_images_have_no_scores() -> None:

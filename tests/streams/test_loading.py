@@ -149,6 +149,18 @@ def test_digits_are_scikit_learns_with_a_cut_that_no_seed_moves() -> None:
     assert back.round().sum() == digits.images.sum()
 
 
+def test_a_set_without_labels_has_no_classes_to_choose_from(
+    tmp_path: Path, make_table: Callable[..., pa.Table], encode_png: Callable[..., bytes]
+) -> None:
+    (tmp_path / "plain").mkdir()
+    images = [encode_png(np.full((4, 4), value, dtype=np.uint8), "L") for value in range(5)]
+    for part in ("train", "test"):
+        pq.write_table(make_table(images, [-1] * 5), tmp_path / "plain" / f"{part}.parquet")
+    assert load("domains", tasks="plain", data_root=tmp_path)[0].classes == ()
+    with pytest.raises(BadInput, match=r"^task 'plain/0': data set 'plain' has no labels$"):
+        load("domains", tasks="plain/0", data_root=tmp_path)
+
+
 def test_the_seed_orders_training_examples_and_leaves_images_with_their_labels(
     tmp_path: Path, write_set: Callable[..., dict[str, tuple[np.ndarray, np.ndarray]]]
 ) -> None:

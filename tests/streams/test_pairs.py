@@ -108,8 +108,12 @@ def test_a_repeated_pair_is_held_once_in_memory(made_root: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ({"tasks": "mnist@size20:mnist"}, "has training images of 20x20 and targets of 28x28; bring both to one size"),
-        ({"tasks": "facades.condition:facades@size32"}, "images of 64x64 and targets of 32x32"),
+        (
+            {"tasks": "mnist@size20:mnist"},
+            "'mnist@size20:mnist', training data: the pairs have sources and targets of unlike size (20x20, 28x28); "
+            "bring both to one size",
+        ),
+        ({"tasks": "facades.condition:facades@size32"}, "sources and targets of unlike size (64x64, 32x32)"),
         ({"tasks": "mnist:mnist,mnist"}, "has pairs (such as 'mnist:mnist') and others (such as 'mnist')"),
         ({"tasks": "mnist:mnist/3"}, "both sides of a pair must be the same classes of one data set"),
         ({"tasks": "mnist:mnist", "label_fraction": 0.5}, "label_fraction is 0.5, but the tasks are pairs"),

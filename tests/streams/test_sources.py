@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
+import struct
 import sys
 import types
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -293,6 +296,35 @@ def test_images_that_would_lose_something_are_refused(
     assert "sizes (4x4, 5x4)" in broken(make_table([good, encode_png(gray(1, 5), "L")], [0, 1]))
     assert "mode 'RGBA'" in broken(make_table([encode_png(gray(1), "RGBA")], [0]))
     assert "mode 'I;16'" in broken(make_table([encode_png(gray(1).astype(np.uint16), "I;16")], [0]))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "PNG", "WEBP"])
+def test_an_image_of_several_frames_is_not_its_first(
+    broken: Callable[[pa.Table], str], make_table: Callable[..., pa.Table], kind: str
+) -> None:
+    file = io.BytesIO()
+    first, *others = (Image.fromarray(np.full((4, 4, 3), value, np.uint8)) for value in (0, 100, 200))
+    first.save(file, format=kind, save_all=True, append_images=others)
+    assert "row 0 is an image of 3 frames or pages; allowed is one" in broken(make_table([file.getvalue()], [0]))
+
+
+def test_colours_of_16_bits_are_not_taken_for_8(
+    broken: Callable[[pa.Table], str], make_table: Callable[..., pa.Table]
+) -> None:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    header = struct.pack(">IIBBBBB", 4, 4, 16, 2, 0, 0, 0)  # width, height, bits, RGB
+    pixels = zlib.compress(4 * (b"\0" + bytes(range(24))))
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+    assert Image.open(io.BytesIO(png)).mode == "RGB"
+    assert "row 0 is an image of mode 'RGB' in 16 bits" in broken(make_table([png], [0]))
+
+
+def test_what_is_no_image_is_told_without_an_address(
+    broken: Callable[[pa.Table], str], make_table: Callable[..., pa.Table]
+) -> None:
+    assert broken(make_table([b"hello"], [0])).endswith("row 0 is not a readable image (of no format that is known)")
 
 
 @pytest.mark.parametrize("error", [RuntimeError, NotImplementedError, KeyError, MemoryError])

@@ -62,8 +62,12 @@ def test_a_second_array_of_images_is_what_the_first_is_translated_to() -> None:
     [
         (torch.zeros(4, 1, 8, 8), None, "has targets in one part only"),
         (None, torch.zeros(4, 1, 8, 8), "has targets in one part only"),
-        (torch.zeros(4, 1, 8, 8), torch.zeros(4, 1, 6, 8), "has test images of 8x8 and targets of 6x8"),
-        (torch.zeros(3, 1, 8, 8), torch.zeros(4, 1, 8, 8), "has 4 training images and 3 targets"),
+        (
+            torch.zeros(4, 1, 8, 8),
+            torch.zeros(4, 1, 6, 8),
+            "test data: the pairs have sources and targets of unlike size (8x8, 6x8)",
+        ),
+        (torch.zeros(3, 1, 8, 8), torch.zeros(4, 1, 8, 8), "training data: the pairs have 4 sources and 3 targets"),
     ],
 )
 def test_a_task_without_a_target_for_each_source_is_refused(
@@ -185,6 +189,17 @@ def test_names_of_classes_are_different_words(names: Any) -> None:
 
 
 DATA = TaskData(torch.zeros(4, 1, 8, 8))
+ZEROS = torch.zeros(4, dtype=torch.int64)
+
+
+WHOLE = torch.arange(250, 254)[:, None, None, None].expand(4, 1, 8, 8)
+
+
+@pytest.mark.parametrize(("given", "means"), [(DATA.x.double(), DATA.x), (DATA.x > 0.5, DATA.x), (WHOLE, WHOLE.byte())])
+def test_a_task_has_its_images_in_the_form_that_is_learnt(given: torch.Tensor, means: torch.Tensor) -> None:
+    task = Task("a", DATA, TaskData(given, [0, 1, -1, 0]), (0, 1))  # type: ignore[arg-type]
+    assert task.test.x.dtype == means.dtype and torch.equal(task.test.x, means)
+    assert task.test.y is not None and task.test.y.tolist() == [0, 1, -1, 0]
 
 
 @pytest.mark.parametrize(
@@ -196,6 +211,12 @@ DATA = TaskData(torch.zeros(4, 1, 8, 8))
         (("a", DATA, TaskData(torch.zeros(4, 8)), ()), "task 'a': test is TaskData"),
         (("a", DATA, DATA, 5), "task 'a': classes is 5"),
         (("a", DATA, DATA, (0.5,)), "task 'a': classes is (0.5,)"),
+        (("a", DATA, TaskData(DATA.x, ZEROS[:3]), (0,)), "task 'a', test data: y has shape (3,)"),
+        (("a", TaskData(DATA.x, ZEROS[:, None]), DATA, (0,)), "task 'a', training data: y has shape (4, 1)"),
+        (("a", DATA, TaskData(DATA.x, ZEROS - 7), (0,)), "task 'a', test data: y has the label -7"),
+        (("a", DATA, TaskData(DATA.x, ZEROS.double()), (0,)), "task 'a', test data: y is of type torch.float32"),
+        (("a", DATA, TaskData(DATA.x + 2, ZEROS), (0,)), "task 'a', test data: x has pixels from 2 to 2"),
+        (("a", DATA, TaskData(DATA.x, ZEROS + 5), (0, 1)), "task 'a': classes is (0, 1), but y has the labels [5]"),
     ],
 )
 def test_what_makes_no_task_is_refused(values: tuple[Any, ...], said: str) -> None:
@@ -211,6 +232,7 @@ def test_what_makes_no_task_is_refused(values: tuple[Any, ...], said: str) -> No
         (("mine", 5, ()), "tasks is 5; allowed is a list"),
         (("mine", [DATA], ()), "tasks is [TaskData"),
         (("mine", (), ()), "stream 'mine' has no task"),
+        (("mine", (Task("a", DATA, DATA, (0, 7)),), ("a", "b")), "class_names has 2 names, but y has the label 7"),
     ],
 )
 def test_what_makes_no_stream_is_refused(values: tuple[Any, ...], said: str) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from numbers import Real
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 
 Matrix: TypeAlias = Sequence[Sequence[float | None]] | NDArray[np.floating]
 Vector: TypeAlias = Sequence[float | None] | NDArray[np.floating]
@@ -133,10 +134,11 @@ def forward_transfer(before: Vector, chance: Vector) -> float | None:
     >>> forward_transfer([None, 0.75, 0.5], [None, 0.5, 0.25])
     0.25
     """
-    if len(before) != len(chance):
-        raise BadInput(f"before has {len(before)} tasks, but chance has {len(chance)}; one each is needed")
+    accuracies, guesses = _figures(before, "before"), _figures(chance, "chance")
+    if len(accuracies) != len(guesses):
+        raise BadInput(f"before has {len(accuracies)} tasks, but chance has {len(guesses)}; one each is needed")
     gains = []
-    for i, (accuracy, guess) in enumerate(zip(map(_known, before), map(_known, chance), strict=True)):
+    for i, (accuracy, guess) in enumerate(zip(accuracies, guesses, strict=True)):
         if (accuracy is None) != (guess is None):
             raise BadInput(f"task {i} has accuracy {accuracy} and chance {guess}; give both or neither")
         if accuracy is not None and guess is not None:
@@ -164,14 +166,30 @@ def _best(values: Sequence[float | None]) -> float | None:
 
 def _triangle(matrix: Matrix) -> list[list[float | None]]:
     rows = []
+    _require_listed(matrix, "matrix")
     for t, row in enumerate(matrix):
-        if len(row) <= t:
-            raise BadInput(f"row {t} of the matrix has {len(row)} entries; {t + 1} are needed, one a task")
-        rows.append([_known(value) for value in row[: t + 1]])
+        figures = _figures(row, f"row {t} of the matrix")
+        if len(figures) <= t:
+            raise BadInput(f"row {t} of the matrix has {len(figures)} entries; {t + 1} are needed, one a task")
+        rows.append(figures[: t + 1])
     return rows
 
 
-def _known(value: float | None) -> float | None:
+def _figures(values: Any, name: str) -> list[float | None]:
+    """Numbers, ``None`` for one that is not known."""
+    _require_listed(values, name)
+    return [_known(value, name) for value in values]
+
+
+def _require_listed(values: Any, name: str) -> None:
+    listed = values.ndim > 0 if isinstance(values, np.ndarray) else isinstance(values, (list, tuple))
+    if not listed:
+        raise BadInput(f"{name} is {shown(values)}; allowed is a list or an array")
+
+
+def _known(value: Any, name: str) -> float | None:
+    if value is not None and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
+        raise BadInput(f"{name} has {shown(value)}; allowed are numbers, and None for one that is not known")
     return None if value is None or math.isnan(value) else float(value)
 
 

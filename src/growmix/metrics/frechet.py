@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growmix.data import UNLABELLED, Shape, TaskData, as_float
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.settings import Settings
 from growmix.training import Budget, fit, make_fabric, seeded
 
@@ -55,6 +55,9 @@ def frechet_distance(real: Tensor, generated: Tensor) -> float:
     >>> round(frechet_distance(x, x + 3.0), 6)
     18.0
     """
+    for name, given in (("real", real), ("generated", generated)):
+        if not isinstance(given, Tensor):
+            raise BadInput(f"{name} is {shown(given)}; allowed is a tensor of features")
     shapes = tuple(real.shape), tuple(generated.shape)
     if real.ndim != 2 or generated.ndim != 2 or real.shape[1] != generated.shape[1]:
         raise BadInput(f"features have shapes {shapes}; both must be (n, d) with one d")

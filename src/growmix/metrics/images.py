@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -129,7 +129,7 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
     Parameters
     ----------
     images, targets
-        ``float`` in [0, 1], equal shapes ``(n, channels, height, width)``.
+        ``float`` in [0, 1], equal types and shapes ``(n, channels, height, width)``.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
     Raises
     ------
     BadInput
-        The two are of unlike shape, or no batches of images.
+        The two are of unlike type or shape, or no batches of images.
 
     References
     ----------
@@ -151,9 +151,9 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
     >>> ssim(x, x)
     tensor([1.])
     """
-    sigma = SSIM_SIGMA * ssim_window(*images.shape[-2:]) / SSIM_WINDOW if images.ndim == 4 else SSIM_SIGMA
 
     def of_batch(x: Tensor, y: Tensor) -> Tensor:
+        sigma = SSIM_SIGMA * ssim_window(*x.shape[-2:]) / SSIM_WINDOW
         # torchmetrics derives a Gaussian's window from its deviation alone: 2 int(3.5 sigma + 0.5) + 1
         return torch.as_tensor(structural_similarity_index_measure(x, y, sigma=sigma, data_range=1.0, reduction="none"))
 
@@ -173,12 +173,25 @@ def ssim_window(height: int, width: int) -> int:
 
 
 def _batched(score: Callable[[Tensor, Tensor], Tensor], images: Tensor, targets: Tensor) -> Tensor:
-    if images.ndim != 4 or images.shape != targets.shape:
+    _check_images("images", images)
+    _check_images("targets", targets)
+    if (images.shape, images.dtype) != (targets.shape, targets.dtype):
         raise BadInput(
-            f"images have shape {tuple(images.shape)} and targets {tuple(targets.shape)}; "
-            "both must be (n, channels, height, width)"
+            f"images have shape {tuple(images.shape)} and targets {tuple(targets.shape)}, of {images.dtype} and "
+            f"{targets.dtype}; both must be alike"
         )
     if len(images) == 0:
         return torch.empty(0)
     size = max(1, PIXELS // images[0].numel())
     return torch.cat([score(x, y) for x, y in zip(images.split(size), targets.split(size), strict=True)])
+
+
+def _check_images(name: str, images: Any) -> None:
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        given = f"a tensor of {images.dtype}" if isinstance(images, Tensor) else f"a {type(images).__name__}"
+        raise BadInput(f"{name} is {given}; allowed is a tensor of floats in [0, 1] (bytes divided by 255)")
+    if images.ndim != 4 or 0 in images.shape[1:]:
+        raise BadInput(f"{name} has shape {tuple(images.shape)}; allowed is (n, channels, height, width)")
+    # NaN is neither below nor above: what a model makes of an image may be NaN, and so are its scores then
+    if len(images) and (bool(images.min() < 0) or bool(images.max() > 1)):
+        raise BadInput(f"{name} has pixels from {float(images.min()):g} to {float(images.max()):g}; allowed is [0, 1]")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Literal, TypeAlias
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from growmix.component import Component
 from growmix.data import as_float
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.routing import Router, total_bound
+from growmix.settings import require_whole
 
 ROWS = 512
 """Images at a time; all of them are decoded once per draw and class."""
@@ -49,10 +51,11 @@ def bits_per_dim(nats: float, dims: int, support: Support) -> float:
     >>> bits_per_dim(0.0, 784, "density")  # uniform over [0, 1]
     8.0
     """
-    if dims < 1:
-        raise BadInput(f"dims is {dims}; allowed is a whole number of 1 or more")
-    if support not in ("discrete", "density"):
-        raise BadInput(f"support is {support!r}; allowed are 'discrete' and 'density'")
+    dims = require_whole(dims, "dims", 1)
+    if not isinstance(nats, Real) or isinstance(nats, bool):
+        raise BadInput(f"nats is {shown(nats)}; allowed is a number")
+    if not isinstance(support, str) or support not in ("discrete", "density"):
+        raise BadInput(f"support is {shown(support)}; allowed are 'discrete' and 'density'")
     levels = 256 if support == "density" else 1
     return (dims * math.log(levels) - nats) / (dims * math.log(2))
 
@@ -92,8 +95,7 @@ def log_likelihood(components: Sequence[Component], log_prior: Tensor, x: Tensor
     >>> log_likelihood(mixture.components, mixture.log_prior, torch.zeros(3, 1, 8, 8), draws=4, seed=0).shape
     torch.Size([3])
     """
-    if draws < 1:
-        raise BadInput(f"draws is {draws}; allowed is a whole number of 1 or more")
+    draws = require_whole(draws, "draws", 1)
     if not components:
         raise BadInput("components is empty; at least one is needed")
     noise = torch.randn(draws, 1, components[0].latent, generator=torch.Generator().manual_seed(seed))

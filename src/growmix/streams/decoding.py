@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from PIL import Image
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from growmix.data import UNLABELLED, Shape
 from growmix.errors import BadInput, shortened
@@ -98,7 +98,7 @@ def decode(table: Any, place: str, image: str | None = None) -> Decoded:
     ------
     BadInput
         A column is missing, there twice or of another type; there is no row; a label or an image is missing; an image
-        can't be read, is of a mode that would lose something (transparency, 16 bits), or differs in size from the
+        can't be read, would lose something (frames, transparency, 16 bits), or differs in size from the
         others; or there is too little memory for all.
     """
     image_column, label_column = columns_of(table.column_names, place, image)
@@ -159,19 +159,24 @@ def _shape_of_all(encoded: Any, place: str) -> Shape:
 def _pixels(encoded: Any, place: str, row: int) -> Bytes:
     """Bytes ``(1 or 3, height, width)``."""
     with _opened(encoded, place, row) as image:
+        frames = getattr(image, "n_frames", 1)
+        # Pillow's mode is RGB for 16 bits a channel too; how the file is read tells them apart.
+        deep = any(";16" in str(tile.args) for tile in image.tile)
         image.load()
         mode = image.mode
-        if mode in (*_GRAY, *_COLOUR) and "transparency" not in image.info:
+        if frames == 1 and not deep and mode in (*_GRAY, *_COLOUR) and "transparency" not in image.info:
             pixels = np.asarray(image.convert("L" if mode in _GRAY else "RGB"))
             return pixels[None] if mode in _GRAY else pixels.transpose(2, 0, 1)
+    if frames > 1:
+        raise BadInput(f"{place}, row {row} is an image of {frames} frames or pages; allowed is one")
     raise BadInput(
-        f"{place}, row {row} is an image of mode {mode!r} or with transparency; "
+        f"{place}, row {row} is an image of mode {mode!r}{' in 16 bits' * deep} or with transparency; "
         "allowed are opaque images of 8 bits a channel, gray or RGB"
     )
 
 
 @contextmanager
-def _opened(encoded: Any, place: str, row: int) -> Iterator[Image.Image]:
+def _opened(encoded: Any, place: str, row: int) -> Iterator[ImageFile.ImageFile]:
     """An image of which the header was read; what goes wrong within is a matter of that row."""
     content = encoded.as_py()
     if content is None:
@@ -179,5 +184,7 @@ def _opened(encoded: Any, place: str, row: int) -> Iterator[Image.Image]:
     try:
         with Image.open(io.BytesIO(content)) as image:
             yield image
+    except UnidentifiedImageError as error:  # which says where in memory the bytes are
+        raise BadInput(f"{place}, row {row} is not a readable image (of no format that is known)") from error
     except Exception as error:  # of any kind: each format of Pillow's answers damage with its own
         raise BadInput(f"{place}, row {row} is not a readable image ({shortened(str(error))})") from error

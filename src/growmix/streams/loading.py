@@ -55,7 +55,7 @@ def load(
         the stream says so.
     data_root
         Folder of ``<data_set>/{train,test}.parquet`` in the layout of Hugging Face ``datasets``. Without it,
-        the environment's ``GROWMIX_DATA``; without that, the Hub.
+        the environment's ``GROWMIX_DATA``; without that, the Hub. Not looked at for ``digits``, which is always there.
     seed
         Of the order in which a data set's training examples lie in memory (files are often sorted by class), and of
         what ``train_examples``, ``test_examples`` and ``label_fraction`` draw. Nothing else of a stream depends on it.
@@ -233,7 +233,8 @@ def _rows(spec: TaskSpec, data_set: DataSet, selection: Selection) -> tuple[Inte
         return rows[0], selection.test_part(rows[1])
     low, high = spec.source.classes
     if high >= data_set.classes:
-        raise BadInput(f"task {spec.name!r}: data set {data_set.name!r} has the classes 0 to {data_set.classes - 1}")
+        known = f"the classes 0 to {data_set.classes - 1}" if data_set.classes else "no labels"
+        raise BadInput(f"task {spec.name!r}: data set {data_set.name!r} has {known}")
     train, test = (
         each[(part.y[each] >= low) & (part.y[each] <= high)]
         for part, each in zip((data_set.train, data_set.test), rows, strict=True)

@@ -10,9 +10,8 @@ from typing import TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
-from growmix.data import MIN_EXAMPLES, UNLABELLED
 from growmix.errors import BadInput, shown
-from growmix.settings import is_whole, require_whole
+from growmix.settings import MIN_EXAMPLES, UNLABELLED, is_whole, require_whole
 
 Integers: TypeAlias = npt.NDArray[np.int64]
 

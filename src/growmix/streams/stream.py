@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, final, overload
 
@@ -36,7 +37,8 @@ class Task:
     Raises
     ------
     BadInput
-        If a part is no data, only one part has pairs, or sources and targets are unlike in number, height or width.
+        If a part is no data that :func:`growmix.data.check_data` takes, only one part has pairs, or a label is none of
+        ``classes``.
     """
 
     name: str
@@ -47,34 +49,29 @@ class Task:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise BadInput(f"name is {shown(self.name)}; the name of a task is text")
-        for part, data in (("train", self.train), ("test", self.test)):
+        for part, of in (("train", "training"), ("test", "test")):
+            data = getattr(self, part)
             if not isinstance(data, TaskData) or not isinstance(data.x, Tensor) or data.x.ndim != 4:
                 raise BadInput(
                     f"task {self.name!r}: {part} is {shown(data)}; allowed is a TaskData, as growmix.data.check_task "
                     "and streams.from_arrays make them"
                 )
+            with _told_of(f"{self.name!r}, {of} data"):
+                object.__setattr__(self, part, check_data(data))
+        if (self.train.target is None) != (self.test.target is None):
+            raise BadInput(f"task {self.name!r} has targets in one part only; training and test data both need them")
+        self._check_classes()
+
+    def _check_classes(self) -> None:
         if not isinstance(self.classes, (list, tuple)) or not all(is_whole(label, 0) for label in self.classes):
             raise BadInput(f"task {self.name!r}: classes is {shown(self.classes)}; allowed are whole numbers from 0 on")
         object.__setattr__(self, "classes", tuple(map(int, self.classes)))
-        self._check_pairs()
-
-    def _check_pairs(self) -> None:
-        if (self.train.target is None) != (self.test.target is None):
-            raise BadInput(f"task {self.name!r} has targets in one part only; training and test data both need them")
-        for part, data in (("training", self.train), ("test", self.test)):
-            if data.target is None:
-                continue
-            if len(data.target) != len(data):
-                raise BadInput(
-                    f"task {self.name!r} has {len(data)} {part} images and {len(data.target)} targets; "
-                    "one each is needed"
-                )
-            (height, width), (target_height, target_width) = data.x.shape[2:], data.target.shape[2:]
-            if (height, width) != (target_height, target_width):
-                raise BadInput(
-                    f"task {self.name!r} has {part} images of {height}x{width} and targets of "
-                    f"{target_height}x{target_width}; bring both to one size (stream transform 'size{height}')"
-                )
+        others = sorted({*self.train.classes(), *self.test.classes()}.difference(self.classes))
+        if others:
+            raise BadInput(
+                f"task {self.name!r}: classes is {shown(self.classes)}, but y has the labels {shown(others)} beside "
+                "them; all labels that occur must be there"
+            )
 
     def __repr__(self) -> str:
         return f"Task({self.name!r}, train={len(self.train)}, test={len(self.test)}, classes={self.classes})"
@@ -101,7 +98,7 @@ class Stream(Sequence[Task]):
     ------
     BadInput
         If there is no task, the tasks' images are unlike in shape, only some tasks have pairs, or names are not
-        different.
+        different or too few.
     """
 
     name: str
@@ -117,6 +114,11 @@ class Stream(Sequence[Task]):
         object.__setattr__(self, "tasks", tuple(self.tasks))
         object.__setattr__(self, "class_names", check_names(self.class_names, "class_names"))
         self._check_shapes()
+        highest = max((label for task in self.tasks for label in task.classes), default=-1)
+        if highest >= len(self.class_names):
+            raise BadInput(
+                f"class_names has {len(self.class_names)} names, but y has the label {highest}; name every label from 0"
+            )
 
     def _check_shapes(self) -> None:
         if not self.tasks:
@@ -220,10 +222,8 @@ def from_arrays(
     if highest >= MAX_CLASSES:
         raise BadInput(f"y has the label {highest}; number the classes of a stream 0, 1, 2, ... (below {MAX_CLASSES})")
     names = found or tuple(str(label) for label in range(highest + 1)) if class_names is None else class_names
-    if highest >= len(names):
-        if found:
-            raise BadInput(f"y has the label {found[len(names)]!r}; allowed are those of class_names: {names}")
-        raise BadInput(f"class_names has {len(names)} names, but y has the label {highest}; name every label from 0")
+    if found and highest >= len(names):
+        raise BadInput(f"y has the label {shown(found[len(names)])}; allowed are those of class_names: {shown(names)}")
     return Stream(name, made, names)
 
 
@@ -273,19 +273,28 @@ def _checked_task(name: str, arrays: Sequence[Any]) -> Task:
             "of data sets, or (source, target, source_test, target_test)"
         )
     given, test_given = arrays if len(arrays) == 2 else (tuple(arrays[:2]), tuple(arrays[2:]))
-    train = _checked(given, check_task, f"{name!r}, training data")
-    test = _checked(test_given, check_data, f"{name!r}, test data")
+    with _told_of(f"{name!r}, training data"):
+        train = check_task(_owned_parts(given))
+    with _told_of(f"{name!r}, test data"):
+        test = check_data(_owned_parts(test_given))
     return Task(name, train, test, tuple(sorted({*train.classes(), *test.classes()})))
 
 
-def _checked(given: Any, check: Callable[[Any], TaskData], where: str) -> TaskData:
+@contextmanager
+def _told_of(part: str) -> Iterator[None]:
+    """What is wrong within is wrong with that part of a task."""
     try:
-        pair = isinstance(given, tuple) and len(given) == 2
-        return check(tuple(map(_owned, given, "xy")) if pair else _owned(given, "x"))
+        yield
     except BadInput as error:
-        raise BadInput(f"task {where}: {error}") from error
+        raise BadInput(f"task {part}: {error}") from error
+
+
+def _owned_parts(given: Any) -> Any:
+    """Data or a pair, with a copy of each tensor: the caller's may change under us, or be filled for the next task."""
+    if isinstance(given, tuple) and len(given) == 2:
+        return tuple(map(_owned, given, "xy"))
+    return _owned(given, "x")
 
 
 def _owned(part: Any, name: str) -> Any:
-    """A copy of a tensor: the caller's may change under us, or be filled again for the next task."""
     return as_tensor(part, name, copy=True) if isinstance(part, Tensor) else part

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import final
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.studies.runs import Metrics, Outcome
 from growmix.studies.spread import Spread
 from growmix.studies.study import Findings, Request, Study, Variant, by_variant, lay_out, mean, seen, spread
@@ -132,11 +132,11 @@ def figures_of(outcomes: Sequence[Outcome]) -> dict[str, Spread]:
 
 def _check_names(names: Sequence[str], known: Sequence[str]) -> None:
     allowed = f"allowed are {ALL}, or names with commas between: {', '.join(known)}"
-    if not names:
-        raise BadInput(f"methods is empty; {allowed}")
+    if not names or "" in names:
+        raise BadInput(f"methods is empty, or one of its names is; {allowed}")
     for name in names:
         if name not in known:
-            raise BadInput(f"methods has {name!r}; {allowed}")
+            raise BadInput(f"methods has {shown(name)}; {allowed}")
         if list(names).count(name) > 1:
             raise BadInput(f"methods has {name!r} twice; name it once")
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from growmix.config import RunConfig
 from growmix.errors import BadInput
 from growmix.report.words import duration, number
+from growmix.settings import require_whole
 from growmix.studies.runs import Metrics, Outcome, Trial, check, in_folder, relative, run_trials
 from growmix.studies.spread import Spread
 from growmix.studies.tables import Table, as_document, show
@@ -25,6 +26,12 @@ TABLE = "table.md"
 
 OWN = ("stream", "seed", "out")
 """Keys that a study sets itself."""
+
+MOST_SEEDS = 1_000
+"""Of a study: every run is laid out before the first begins, and ten are what people publish."""
+
+MOST_JOBS = 1_000
+"""Processes at a time."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,7 @@ class Request:
     given: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seeds, int) or isinstance(self.seeds, bool) or self.seeds < 1:
-            raise BadInput(f"seeds is {self.seeds!r}; allowed is a whole number of 1 or more")
+        require_whole(self.seeds, "seeds", 1, MOST_SEEDS)
 
     @property
     def replaced(self) -> tuple[str, ...]:
@@ -204,11 +210,12 @@ def conduct(
     RunFailed
         A run failed; those that finished are kept.
     """
-    if jobs < 1:
-        raise BadInput(f"jobs is {jobs}; allowed is a whole number of 1 or more")
-    from growmix.experiment import RunFolder
+    require_whole(jobs, "jobs", 1, MOST_JOBS)
+    from growmix.experiment import CONFIG, RunFolder
 
     RunFolder(folder).check(overwrite=True)  # a study that trains in this process would find out too late
+    if (folder / CONFIG).exists():
+        raise BadInput(f"out is {str(folder)!r}, which holds a run of its own; choose another --out for the study")
     check(study.trials(()), overwrite=overwrite)
     done: list[Outcome] = []
     while wave := study.trials(done):
