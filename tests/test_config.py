@@ -133,7 +133,7 @@ def test_a_config_made_in_python_is_of_the_types_of_a_file() -> None:
     given: dict[str, Any] = {"tasks": ["mnist"], "data_root": "data", "test_examples": np.int64(7)}
     config = RunConfig(stream="domains", **given)
     assert config == RunConfig.of({"stream": "domains", **given})
-    assert (config.tasks, config.data_root, type(config.test_examples)) == (("mnist",), Path("data"), int)
+    assert (config.tasks, config.data_root, type(config.test_examples)) == (("mnist",), Path("data").absolute(), int)
 
 
 @pytest.mark.parametrize("values", [None, 5, "epochs: 3", [("epochs", 3)]])

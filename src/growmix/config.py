@@ -111,6 +111,8 @@ class RunConfig:
         kinds = value_kinds()
         for name in _own_names():
             object.__setattr__(self, name, _convert(name, getattr(self, name), kinds[name]))
+        if self.data_root is not None:  # whoever reads back what is written may be elsewhere
+            object.__setattr__(self, "data_root", self.data_root.absolute())
         if not isinstance(self.settings, Settings):
             raise BadInput(f"settings is {shown(self.settings)}; give a Settings")
         Selection(self.seed, self.train_examples, self.test_examples, self.label_fraction)  # has the ranges of these
@@ -183,8 +185,6 @@ class RunConfig:
     def write(self, file: Path) -> None:
         """Write YAML that ``growmix run --config`` runs again; not where to: that is a matter of the next run."""
         values = {name: value for name, value in self.to_dict().items() if name != "out"}
-        if self.data_root is not None:
-            values["data_root"] = str(self.data_root.absolute())  # whoever reads it may be elsewhere
         text = "# What this run was asked to do; growmix run --config with this file does it again.\n"
         write_whole(file, (text + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)).encode())
 
