@@ -114,6 +114,8 @@ LABELLED: dict[str, Callable[[], Any]] = {
     "generator-of-examples": lambda: zip(FLOATS, LABELS, strict=True),
     "dictionaries-of-targets": lambda: Named(("img", "targets"), FLOATS, LABELS),
     "own-iterable": lambda: OwnIterable(),
+    "images-in-pieces-and-labels": lambda: (DataLoader(Items(FLOATS), batch_size=4), LABELS),
+    "images-of-a-task-and-labels": lambda: (TaskData(torch.tensor(FLOATS)), LABELS),
     "list-of-batches": lambda: DataLoader(TensorDataset(torch.tensor(FLOATS), torch.tensor(LABELS)), batch_size=11),
 }
 
@@ -645,6 +647,14 @@ BAD_TASKS: dict[str, tuple[Any, str]] = {
     "list-of-pair": ([FLOATS, LABELS], "floats and whole numbers"),
     "labels-of-pieces-and-none": ((Items(FLOATS, LABELS), None), "labels of its own"),
     "labels-of-a-task-and-none": ((TaskData(torch.tensor(FLOATS), torch.tensor(LABELS)), None), "labels of its own"),
+    "labels-of-pieces-and-others": ((Items(FLOATS, LABELS), np.zeros(11, dtype=int)), "labels of its own"),
+    "labels-of-batches-and-others": ((DataLoader(Items(FLOATS, LABELS), batch_size=4), LABELS), "labels of its own"),
+    "labels-of-a-task-and-others": (
+        (TaskData(torch.tensor(FLOATS), torch.tensor(LABELS)), LABELS),
+        "labels of its own",
+    ),
+    "labels-of-pieces-and-targets": ((Items(FLOATS, LABELS), FLOATS), "labels of its own"),
+    "targets-of-pieces-and-labels": ((Items(FLOATS, FLOATS), LABELS), "targets of its own"),
     "a-batch-with-too-few-labels": (
         iter([(FLOATS[:5], [0] * 4), (FLOATS[5:], [1] * 7)]),
         "y has 4 labels in batch 0, but x has 5",

@@ -304,10 +304,14 @@ def _parts(data: Any, shape: Shape | None) -> tuple[Any, Any, Any, Names]:
         x, second = gather(data, "data", shape)
     elif isinstance(data, tuple) and len(data) == 2:
         x, second = data
-        if second is None and (is_pieces(x) or isinstance(x, TaskData)):
-            x, *others = _parts(x, shape)
-            if any(other is not None for other in others[:2]):
-                raise BadInput("data is a pair of x and None, but x has labels of its own; give x alone")
+        if is_pieces(x) or isinstance(x, TaskData):
+            x, *own, _ = _parts(x, shape)
+            if any(part is not None for part in own):
+                what = "labels" if own[1] is None else "targets"
+                beside = "None" if second is None else "y"
+                raise BadInput(
+                    f"data is a pair of x and {beside}, but x has {what} of its own; give x without, or alone"
+                )
     elif is_array(data):
         x, second = data, None
     else:

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from growmix import BadInput, GrowingMixture, GrowmixError, NotLearnt, Settings, Student, evaluate, memory
 from growmix.baselines import make_learner
-from growmix.data import TaskData
+from growmix.data import TaskData, check_task
 from growmix.evaluation import evaluate_student
 from growmix.model import Model, routing_noise
 from growmix.nets import OwnModules
@@ -633,7 +633,7 @@ def test_tasks_in_any_form_are_learnt(
 ) -> None:
     model = copy.deepcopy(model_of(name))
     known, tasks = set(model.classes_.tolist()), len(model.steps)
-    images = WRAPPINGS[wrapping](x)
+    images = x if wrapping == "labelled data set" else WRAPPINGS[wrapping](x)  # with labels twice it would be no task
     labels: list[Any] | None = None
     if name == "pairs":
         task: Any = (images, data.draw(st.sampled_from([x, 1 - x, (1 - x).tolist(), torch.from_numpy(x)])))
@@ -641,7 +641,7 @@ def test_tasks_in_any_form_are_learnt(
         labels = data.draw(name_lists)[: len(x)]
         task = (images, LABEL_WRAPPINGS[data.draw(st.sampled_from(sorted(LABEL_WRAPPINGS)))](labels))
     elif name == "images":
-        task = x if wrapping == "labelled data set" else images
+        task = images
     else:
         labels = data.draw(label_lists)[: len(x)]
         task = (images, NUMBER_WRAPPINGS[data.draw(st.sampled_from(sorted(NUMBER_WRAPPINGS)))](labels))
@@ -712,6 +712,10 @@ WRONG_TASKS: dict[str, Callable[[np.ndarray], Any]] = {
     "names that make up for each other": lambda x: iter([(x, ["a"] * (len(x) - 1)), (x, ["b"] * (len(x) + 1))]),
     "truth and numbers": lambda x: iter([(x, np.ones(len(x), dtype=bool)), (x, np.ones(len(x), dtype=int))]),
     "labels and none": lambda x: (Items(x, [0] * len(x)), None),
+    "labels twice": lambda x: (Items(x, [0] * len(x)), [1] * len(x)),
+    "labels of a loader and others": lambda x: (DataLoader(Items(x, [0] * len(x)), batch_size=3), [1] * len(x)),
+    "labels of a task and others": lambda x: (check_task((x, [0] * len(x))), np.ones(len(x), dtype=int)),
+    "labels and targets of pieces": lambda x: (Items(x, [0] * len(x)), x),
     "a name of its own for labels": lambda x: iter([{"image": x, "lable": [0] * len(x)}]),
     "one name twice": lambda x: TaskData(torch.from_numpy(x), torch.zeros(len(x), dtype=torch.int64), names=("a", "a")),
     "words": lambda x: ("images", "labels"),
