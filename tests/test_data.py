@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor
 from torch.masked import masked_tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
@@ -309,6 +310,98 @@ def test_labels_that_come_with_images_are_not_even_looked_at() -> None:
     junk = [object()] * 11
     assert torch.equal(check_images(Items(FLOATS, junk)), torch.tensor(FLOATS))
     assert torch.equal(check_images(TaskData(torch.tensor(FLOATS), None)), torch.tensor(FLOATS))
+
+
+ANSWERS = FLOATS[:, :, ::-1].copy()
+
+PAIRS: dict[str, Callable[[], Any]] = {
+    "tuples": lambda: Items(FLOATS, ANSWERS),
+    "dictionaries": lambda: Named(("x", "target"), FLOATS, ANSWERS),
+    "loader": lambda: DataLoader(Items(FLOATS, ANSWERS), batch_size=4),
+    "loader-of-tensors": lambda: DataLoader(TensorDataset(torch.tensor(FLOATS), torch.tensor(ANSWERS)), batch_size=2),
+    "loader-of-ready-batches": lambda: DataLoader(iter_of(*zip([FLOATS], [ANSWERS], strict=True)), batch_size=None),
+    "lists-of-batches": lambda: ([FLOATS[k : k + 4], ANSWERS[k : k + 4]] for k in range(0, 11, 4)),
+    "tuples-of-batches": lambda: ((FLOATS[k : k + 4], ANSWERS[k : k + 4].tolist()) for k in range(0, 11, 4)),
+}
+
+
+@pytest.mark.parametrize("make", PAIRS.values(), ids=PAIRS)
+def test_pairs_of_like_images_are_learnt_and_their_sources_alone_are_looked_at_elsewhere(
+    make: Callable[[], Any],
+) -> None:
+    task = check_task(make())
+    assert torch.equal(task.x, torch.tensor(FLOATS))
+    assert task.target is not None and torch.equal(task.target, torch.tensor(ANSWERS))
+    assert torch.equal(check_images(make(), (3, 5, 4)), torch.tensor(FLOATS))
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 5, 4)])
+def test_tuples_of_two_images_are_pairs_where_the_shape_is_known(shape: tuple[int, int, int]) -> None:
+    x, target = FLOATS[:, : shape[0]], ANSWERS[:, : shape[0]]
+    task = check_task(zip(x, target, strict=True), shape)
+    assert torch.equal(task.x, torch.tensor(x))
+    assert task.target is not None and torch.equal(task.target, torch.tensor(target))
+
+
+def two_by_two(x: Any) -> list[list[Any]]:
+    return [[x[k], x[k + 1]] for k in range(0, 10, 2)]
+
+
+LISTS_OF_IMAGES: dict[str, Callable[[], Any]] = {
+    "iterable": lambda: iter(two_by_two(FLOATS)),
+    "tensors": lambda: iter(two_by_two(torch.tensor(FLOATS))),
+    "nested-lists": lambda: iter(two_by_two(FLOATS.tolist())),
+    "pictures": lambda: iter(two_by_two([Image.fromarray(image[0]) for image in BYTES])),
+    "rows": lambda: Items(two_by_two(BYTES.reshape(11, -1))),
+    "unlike-images": lambda: Items([[FLOATS[0], FLOATS[1, :, 1:]]] * 5),
+    "data-set": lambda: Items(two_by_two(FLOATS)),
+    "gray-data-set": lambda: Items(two_by_two(FLOATS[:, 0])),
+    "loader-that-makes-no-batches": lambda: DataLoader(Items(two_by_two(torch.tensor(FLOATS))), batch_size=None),
+    "loader": lambda: DataLoader(Items(FLOATS), batch_size=2, collate_fn=list),
+    "loader-of-tuples": lambda: DataLoader(Items(FLOATS), batch_size=2, collate_fn=tuple),
+    "loader-of-threes": lambda: DataLoader(Items(FLOATS), batch_size=3, collate_fn=list),
+}
+
+
+@pytest.mark.parametrize("make", LISTS_OF_IMAGES.values(), ids=LISTS_OF_IMAGES)
+def test_a_list_of_images_is_no_pair(make: Callable[[], Any]) -> None:
+    for shape in (None, (3, 5, 4), (1, 5, 4)):
+        with pytest.raises(BadInput, match=r"is two images|one image or several|tuples of 3"):
+            check_images(make(), shape)
+        with pytest.raises(BadInput, match=r"is two images|one image or several|tuples of 3"):
+            check_task(make(), shape)
+
+
+def test_labels_that_are_not_looked_at_may_have_two_dimensions() -> None:
+    for x in (FLOATS.reshape(11, 60), FLOATS[:, 0], FLOATS):
+        loader = DataLoader(TensorDataset(torch.tensor(x), torch.eye(11)), batch_size=4)
+        assert len(check_images(loader, (3, 5, 4) if x.size == FLOATS.size else (1, 5, 4))) == 11
+
+
+def test_single_images_with_one_hot_labels_are_no_gray_batches() -> None:
+    one_hot = np.eye(3, dtype=int)[LABELS % 3]
+    with pytest.raises(BadInput, match=r"\(3, 5, 4\) and \(3,\), which may be one image or several"):
+        check_task(zip(FLOATS, one_hot, strict=True))
+    assert torch.equal(check_images(zip(FLOATS, one_hot, strict=True), (3, 5, 4)), torch.tensor(FLOATS))
+    with pytest.raises(BadInput, match=r"y has shape \(11, 3\)"):
+        check_task(zip(FLOATS, one_hot, strict=True), (3, 5, 4))
+    gray = ((FLOATS[i:j, 0], LABELS[i:j]) for i, j in ((0, 5), (5, 8), (8, 11)))
+    assert torch.equal(check_task(gray).x[:, 0], torch.tensor(FLOATS[:, 0]))
+    for shape in (None, (1, 5, 4)):
+        ones = ((FLOATS[i : i + 1, 0], LABELS[i : i + 1]) for i in range(11))
+        assert torch.equal(check_task(ones, shape).x[:, 0], torch.tensor(FLOATS[:, 0]))
+
+
+def test_a_loader_of_batches_of_one_may_leave_out_their_axis() -> None:
+    def loader(*columns: Any) -> DataLoader[Any]:
+        return DataLoader(Items(*columns), batch_size=1, collate_fn=lambda rows: rows[0])
+
+    task = check_task(loader(FLOATS, LABELS))
+    assert torch.equal(task.x, torch.tensor(FLOATS))
+    assert task.y is not None and task.y.tolist() == LABELS.tolist()
+    assert torch.equal(check_images(loader(FLOATS), (3, 5, 4)), torch.tensor(FLOATS))
+    with pytest.raises(BadInput, match="without labels, which may be one image or several"):
+        check_task(DataLoader(Items(FLOATS), batch_size=1, collate_fn=list))
 
 
 class Torn(Exception):

@@ -19,6 +19,9 @@ IMAGE_KEYS = ("x", "image", "images", "img", "pixel_values")
 SECOND_KEYS = ("y", "label", "labels", "target", "targets")
 """What images, and labels or targets, are called in items that are dictionaries."""
 
+MOST_CHANNELS = 4
+"""Of an image, where only its length can tell what an axis is."""
+
 _ABSENT: Final = object()
 _PIECE = 1_024
 """Bytes that a piece takes beside its numbers."""
@@ -51,13 +54,18 @@ def is_pieces(value: Any) -> bool:
     return hasattr(value, "__iter__")
 
 
-def dimensions(value: Any) -> int:
-    """How many dimensions an array has, or lists in lists, as far as it matters here: three are as good as more."""
-    depth = 0
-    while isinstance(value, (list, tuple)) and value and depth < 3:
-        value, depth = value[0], depth + 1
-    own = getattr(value, "ndim", 0)
-    return depth + (own if isinstance(own, int) else 0)
+def shape_of(value: Any) -> tuple[int, ...]:
+    """Shape of an array, or of lists in lists as the first items tell it, at most four deep; empty for all else."""
+    lengths: list[int] = []
+    while isinstance(value, (list, tuple)) and value and len(lengths) < 4:
+        lengths.append(len(value))
+        value = value[0]
+    if not _acts_as_array(value):
+        return tuple(lengths)
+    try:
+        return (*lengths, *np.shape(value))
+    except Exception:  # a foreign object's own code runs here, which may raise anything; whoever reads it will say so
+        return tuple(lengths)
 
 
 def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:
@@ -233,10 +241,10 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
         image = as_tensor(given, name, copy=True)
         if not images:
             batched = _is_batch(data, image, second, name, shape)
-        if batched and 2 <= image.ndim <= 3 and getattr(second, "shape", None) == image.shape:
+        if _are_two_images(image, second, batched=batched, listed=isinstance(item, list)):
             raise BadInput(
-                f"{name}: batch {place} is two images of shape {tuple(image.shape)}, not images and labels; give "
-                "batches as one array (n, channels, height, width)"
+                f"{name}: {piece} {place} is two images, {tuple(image.shape)} and {shape_of(second)}, no images and "
+                "labels; give batches as arrays (n, channels, height, width), or an image and its target as a tuple"
             )
         images.append(image)
         held += image.nbytes + _PIECE
@@ -279,19 +287,51 @@ def _pieces(data: Any, name: str) -> Iterable[Any]:
 
 
 def _is_batch(data: Any, image: Tensor, second: Any, name: str, shape: tuple[int, ...] | None) -> bool:
-    """Whether pieces are batches: data sets hand out examples, loaders make batches; else only a piece can tell."""
+    """Whether pieces are batches: data sets hand out examples, loaders make batches; else only a piece can tell.
+
+    By its pixels, where it is known how many an image has, unless it is one image either way; else by its label or list
+    of labels.
+    """
     if isinstance(data, Dataset):
         return False
-    if image.ndim >= 4 or (isinstance(data, DataLoader) and data.batch_sampler is not None):
+    if image.ndim >= 4 or _makes_batches(data, image):
         return True
-    if second is not _ABSENT and second is not None and dimensions(second) < 2:
-        return dimensions(second) == 1
-    if shape is not None and image.ndim > 0:
-        return math.prod(image.shape[1:]) == math.prod(shape)
+    pixels = None if shape is None else math.prod(shape)
+    one, several = image.numel() == pixels, image.ndim > 0 and math.prod(image.shape[1:]) == pixels
+    if one != several:
+        return several
+    given, labels = second is not _ABSENT and second is not None, shape_of(second)
+    if given and len(labels) < 2 and not (shape is None and _may_be_one_hot(labels, image)):
+        return len(labels) == 1
+    if shape is not None:
+        return one and len(labels) < 3
     raise BadInput(
-        f"{name} yields pieces of shape {tuple(image.shape)} without labels, which may be one image or several; "
-        "give batches of shape (n, channels, height, width)"
+        f"{name} yields pieces of shape {tuple(image.shape)} {f'and {labels}' if given else 'without labels'}, which "
+        "may be one image or several; give batches of shape (n, channels, height, width)"
     )
+
+
+def _makes_batches(data: Any, image: Tensor) -> bool:
+    """Whether a loader makes batches; where they are of one, its own way to join examples may leave out that axis."""
+    if not isinstance(data, DataLoader) or data.batch_sampler is None:
+        return False
+    return data.batch_size != 1 or image.shape[:1] == (1,)
+
+
+def _may_be_one_hot(labels: tuple[int, ...], image: Tensor) -> bool:
+    """Whether as many labels as gray images may be the one-hot label of one image with as many channels."""
+    return image.ndim == 3 and 1 < image.shape[0] <= MOST_CHANNELS and labels == image.shape[:1]
+
+
+def _are_two_images(image: Tensor, second: Any, *, batched: bool, listed: bool) -> bool:
+    """Whether what should be a pair is a list of two images, or may be.
+
+    A tuple of examples is a pair, but loaders make lists of pairs too. There both are batches, with four dimensions; of
+    fewer, images are of like shape, or have channels.
+    """
+    other = shape_of(second)
+    alike = other == image.shape and image.ndim > batched
+    return (batched or listed) and image.ndim <= 3 and (alike or len(other) == image.ndim == 3)
 
 
 def _pair_of(item: Any, name: str, *, seconds: bool) -> tuple[Any, Any]:

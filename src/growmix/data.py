@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.collecting import as_numpy, as_tensor, dimensions, gather, is_array, is_pieces
+from growmix.collecting import MOST_CHANNELS, as_numpy, as_tensor, gather, is_array, is_pieces, shape_of
 from growmix.errors import BadInput
 from growmix.labels import Names, all_none, as_names, check_names, number_names
 from growmix.memory import require_room
@@ -310,7 +310,7 @@ def _parts(data: Any, shape: Shape | None) -> tuple[Any, Any, Any, Names]:
                 what = "labels" if own[1] is None else "targets"
                 beside = "None" if second is None else "y"
                 raise BadInput(
-                    f"data is a pair of x and {beside}, but x has {what} of its own; give x without, or alone"
+                    f"data is a pair of x and {beside}, but x has {what} of its own; give x alone, or without them"
                 )
     elif is_array(data):
         x, second = data, None
@@ -319,7 +319,7 @@ def _parts(data: Any, shape: Shape | None) -> tuple[Any, Any, Any, Names]:
             f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset, a DataLoader and an "
             f"iterable of batches{'; give its train' if hasattr(data, 'train') else ''}"
         )
-    if dimensions(second) >= 3:
+    if len(shape_of(second)) >= 3:
         return x, None, second, ()
     return x, second, None, ()
 
@@ -332,7 +332,7 @@ def _image_shaped(x: Tensor, shape: Shape | None, name: str) -> Tensor:
         raise BadInput(f"{name} has images of shape {given[1:]}, without any pixel")
     if x.ndim == 4:
         _, channels, _, last = given
-        if (channels not in (1, 3) and last in (1, 3)) or last <= 4 < channels:
+        if (channels not in (1, 3) and last in (1, 3)) or last <= MOST_CHANNELS < channels:
             raise BadInput(
                 f"{name} has shape {given}, with the channels last; images are (n, channels, height, width): "
                 "permute the axes to (0, 3, 1, 2)"
