@@ -271,6 +271,59 @@ def test_what_a_table_calls_missing_is_no_label() -> None:
         check_task((FLOATS, TableWithGaps(numbers)))
 
 
+def column(values: Any) -> Table:
+    """A column of objects: pandas keeps what it has no type for, such as images, as it is."""
+    objects = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        objects[place] = value
+    return Table(objects)
+
+
+def test_a_column_of_images_is_read_like_a_list_of_them() -> None:
+    for images in (list(FLOATS), list(torch.tensor(FLOATS).requires_grad_()), FLOATS.tolist()):
+        assert torch.equal(check_images(column(images)), torch.tensor(FLOATS))
+    for images, says in (
+        ([*(BYTES[:5] > 9), *BYTES[5:]], "truth values and whole numbers"),
+        ([FLOATS[0], *(BYTES[1:] > 9).astype(np.uint8)], "floats and whole numbers"),
+        (list(np.ma.MaskedArray(FLOATS, FLOATS > 0.5)), "masked"),
+        ([*FLOATS[:-1], None], "numbers are needed"),
+    ):
+        with pytest.raises(BadInput, match=says):
+            check_images(column(images))
+
+
+class Thrifty(Table):
+    """As pyarrow's arrays: to_numpy gives only what need not be copied."""
+
+    def to_numpy(self) -> np.ndarray:
+        raise ValueError("zero_copy_only")
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        return self.values
+
+
+class Unwilling:
+    @property
+    def to_numpy(self) -> Any:
+        raise ZeroDivisionError("spite")
+
+
+def test_what_a_table_will_not_copy_is_copied_for_it() -> None:
+    assert check_task((FLOATS, Thrifty(np.array(NAMES, dtype=object)))).names == ("dog", "cat", "ant", "a b")
+    for check in (check_images, check_task):
+        with pytest.raises(BadInput, match="can't be read as one array: ZeroDivisionError"):
+            check(Unwilling())
+
+
+def test_arrays_of_pyarrow_are_taken() -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    for make in (pyarrow.array, lambda values: pyarrow.chunked_array([values[:4], values[4:]])):
+        assert check_task((FLOATS, make(NAMES))).names == ("dog", "cat", "ant", "a b")
+        assert check_task((FLOATS, make(LABELS.tolist()))).classes() == (0, 1, 2, 5)
+        with pytest.raises(BadInput, match="bool"):
+            check_task((FLOATS, make([True, False] * 5 + [True])))
+
+
 def test_tables_of_pandas_are_taken() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(BYTES.reshape(11, -1)[:, :16])
@@ -430,6 +483,7 @@ class TornFlow(IterableDataset[Any]):
     [
         (lambda: torn(2, Torn("the file is gone")), "batch 2"),
         (lambda: torn(0, StopAsyncIteration()), "batch 0"),
+        (lambda: torn(0, Torn("megabytes of it" * 100_000)), "batch 0"),
         (lambda: torn(1, RuntimeError("a tensor that is none")), "batch 1"),
         (lambda: TornItems(FLOATS, LABELS), "example 7"),
         (lambda: DataLoader(TornItems(FLOATS, LABELS), batch_size=4), "batch 1"),
@@ -444,6 +498,7 @@ def test_an_exception_of_the_users_own_data_is_the_cause_of_one_that_says_where(
         with pytest.raises(BadInput, match=f"{name} failed at {place}: ") as caught:
             check(make())
         assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 600
         assert isinstance(caught.value.__cause__, (Torn, StopAsyncIteration, RuntimeError))
 
 
@@ -560,6 +615,7 @@ BAD_IMAGES: dict[str, tuple[Any, str]] = {
     "a-list-of-masked": (list(np.ma.MaskedArray(FLOATS, FLOATS > 0.5)), "masked"),
     "a-tuple-of-masked": (tuple(np.ma.MaskedArray(FLOATS, FLOATS > 0.5)), "masked"),
     "endless-lists": (endless_list(), "recursion"),
+    "pictures-with-a-palette": ([Image.fromarray(image[0]).convert("P") for image in BYTES], "palette.*convert"),
     "four-channels-last": (np.zeros((6, 8, 8, 4), dtype=np.float32), "channels last"),
     "two-channels-last": (list(np.zeros((6, 8, 8, 2), dtype=np.uint8)), "channels last"),
     "nan": (with_pixel(np.nan), "NaN or infinite"),
@@ -695,6 +751,7 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "objects": (np.array([object()] * 11), "numbers are needed"),
     "ragged": ([[0], [0, 1]] + [[0]] * 9, "one array"),
     "complex": (torch.ones(11, dtype=torch.complex64), "complex"),
+    "beyond-64-bits-in-a-list": ([2**63, *[1] * 10], "too large"),
     "beyond-64-bits": (np.full(11, 2**64 - 1, dtype=np.uint64), "18446744073709551615|uint64|range"),
 }
 
@@ -712,6 +769,7 @@ def test_labels_may_be_of_any_integer_type() -> None:
         assert check_labels(np.arange(4, dtype=dtype), 4)[0].tolist() == [0, 1, 2, 3]
     for kind in (torch.uint8, torch.int16, torch.int32, torch.uint16, torch.uint64):
         assert check_labels(torch.arange(4).to(kind), 4)[0].dtype == torch.int64
+    assert check_labels([np.int8(-1), 2, np.uint64(3)], 3)[0].tolist() == [-1, 2, 3]  # numpy's one type is float64
 
 
 def test_truth_values_are_labels_or_not_whatever_they_come_in() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -36,13 +37,16 @@ _WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 
 def is_array(value: Any) -> bool:
     """Whether something is one array, not pieces of one: numpy, torch, lists, and tables such as those of pandas."""
-    if isinstance(value, type):
-        return False
-    return isinstance(value, list) or _acts_as_array(value)
+    return isinstance(value, list) or _acts_as_array(type(value))
 
 
-def _acts_as_array(value: Any) -> bool:
-    return any(hasattr(value, name) for name in ("to_numpy", "__array__", "__array_interface__"))
+def _acts_as_array(kind: type) -> bool:
+    return any(hasattr(kind, name) for name in ("to_numpy", "__array__", "__array_interface__"))
+
+
+def _has(value: Any, method: str) -> bool:
+    """Whether objects of its kind have a method; asked of the object itself, its own code would run."""
+    return hasattr(type(value), method)
 
 
 def is_pieces(value: Any) -> bool:
@@ -51,7 +55,7 @@ def is_pieces(value: Any) -> bool:
         return True
     if isinstance(value, (type, str, bytes, tuple, Mapping, set, frozenset)) or is_array(value):
         return False
-    return hasattr(value, "__iter__")
+    return _has(value, "__iter__")
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
@@ -60,7 +64,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
     while isinstance(value, (list, tuple)) and value and len(lengths) < 4:
         lengths.append(len(value))
         value = value[0]
-    if not _acts_as_array(value):
+    if not _acts_as_array(type(value)):
         return tuple(lengths)
     try:
         return (*lengths, *np.shape(value))
@@ -88,42 +92,59 @@ def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:
     """
     if isinstance(value, Tensor):
         return _from_tensor(value, name, copy)
-    if isinstance(value, (list, tuple)):
-        return _from_list(value, name)
-    return _from_array(as_numpy(value, name), name)
+    values = read(value, name)
+    return _from_array(values, name) if isinstance(values, np.ndarray) else _from_list(values, name)
 
 
-def as_numpy(value: Any, name: str) -> np.ndarray:
-    """What is no tensor as a numpy array, of whatever type; copied only where there is no other way.
+def read(value: Any, name: str) -> np.ndarray | list[Any] | tuple[Any, ...]:
+    """What is no tensor as a numpy array of whatever type, or as a list; copied only where there is no other way.
+
+    Lists stay as they are, and a table of objects is one of what they are: numbers, or images of their own.
 
     Raises
     ------
     BadInput
         It can't be read as one array, or has masked values.
     """
+    if isinstance(value, (list, tuple)):
+        return value
+    with _reading(name):
+        palette = _has(value, "getpalette") and value.getpalette()
+        values = _table_values(value) if _has(value, "to_numpy") else value
+        if not isinstance(values, (list, np.ma.MaskedArray)):
+            values = np.asarray(values)
+    if palette:
+        raise BadInput(
+            f"{name} has a picture with a palette, whose numbers are no pixels; convert('RGB') tells its pixels"
+        )
+    if np.ma.is_masked(values):
+        masked = int(np.ma.getmaskarray(values).sum())
+        raise BadInput(f"{name} has {masked} masked values; fill them, or leave them out")
+    return values if isinstance(values, list) else np.ma.getdata(values)
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """A foreign object's own code runs in here, which may raise anything; and lists may have no end."""
     try:
-        if callable(getattr(value, "to_numpy", None)) and not isinstance(value, type):
-            value = _table_values(value, name)
-        if not isinstance(value, np.ma.MaskedArray):
-            return np.asarray(value)
-    except BadInput:
-        raise
-    except Exception as error:  # a foreign object's own code runs here, which may raise anything
+        yield
+    except Exception as error:
         raise BadInput(f"{name} can't be read as one array: {one_line(error)}") from error
-    if np.ma.is_masked(value):
-        raise BadInput(f"{name} has {int(np.ma.getmaskarray(value).sum())} masked values; fill them, or leave them out")
-    return np.ma.getdata(value)
 
 
 def _from_list(values: Any, name: str) -> Tensor:
-    try:
+    with _reading(name):
         kinds = _leaves(values)
-    except RecursionError as error:
-        raise BadInput(f"{name} can't be read as one array: {one_line(error)}") from error
     if any(_acts_as_array(kind) and not issubclass(kind, np.generic) for kind in kinds):
         return _joined([as_tensor(part, name) for part in values], name, batched=False)
     _require_one_kind(kinds, name)
-    return _from_array(as_numpy(values, name), name)
+    with _reading(name):
+        array = np.asarray(values)
+        if array.dtype.kind in "fO" and all(issubclass(kind, (int, np.integer)) for kind in kinds):
+            array = np.array(
+                values, dtype=np.int64
+            )  # numpy's one type for signed and unsigned numbers may be of floats
+    return _from_array(array, name)
 
 
 def _leaves(values: Any) -> set[type]:
@@ -141,25 +162,24 @@ def _require_one_kind(kinds: set[type], name: str) -> None:
         raise BadInput(f"{name} has truth values among others; all must be of one kind")
 
 
-def _table_values(table: Any, name: str) -> Any:
-    """Values of a table; what it calls missing among objects is ``None``, and its own types of number are numpy's."""
-    values = table.to_numpy()
+def _table_values(table: Any) -> Any:
+    """Values of a table: an array, of objects where names are among them; a list of objects that are none.
+
+    What it calls missing among objects is ``None``.
+    """
+    try:
+        values = table.to_numpy()
+    except Exception:
+        if not _has(table, "__array__"):
+            raise
+        values = np.asarray(table)  # pyarrow's own method gives only what need not be copied
     if not isinstance(values, np.ndarray) or values.dtype.kind != "O":
         return values
-    missing = (
-        np.asarray(table.isna(), dtype=bool)
-        if hasattr(table, "isna")
-        else np.array([value is None for value in values.flat]).reshape(values.shape)
-    )
-    if missing.any():
+    if _has(table, "isna"):
         values = values.copy()
-        values[missing] = None
-        return values
-    kinds = set(map(type, values.flat))
-    if any(issubclass(kind, str) for kind in kinds):
-        return values
-    _require_one_kind(kinds, name)
-    return np.array(values.tolist())
+        values[np.asarray(table.isna(), dtype=bool)] = None
+    names = any(value is None or isinstance(value, str) for value in values.flat)
+    return values if names else values.tolist()
 
 
 def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
@@ -243,7 +263,7 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
             batched = _is_batch(data, image, second, name, shape)
         if _are_two_images(image, second, batched=batched, listed=isinstance(item, list)):
             raise BadInput(
-                f"{name}: {piece} {place} is two images, {tuple(image.shape)} and {shape_of(second)}, no images and "
+                f"{name}: {piece} {place} is two images, {tuple(image.shape)} and {shape_of(second)}, not images and "
                 "labels; give batches as arrays (n, channels, height, width), or an image and its target as a tuple"
             )
         images.append(image)
@@ -360,7 +380,7 @@ def _kept(second: Any, n: int | None, where: str) -> Any:
     """
     if second is None or isinstance(second, str):
         return second
-    values = second if isinstance(second, (Tensor, list, tuple)) else as_numpy(second, "y")
+    values = second if isinstance(second, Tensor) else read(second, "y")
     count = len(values) if isinstance(values, (list, tuple)) or values.ndim else 1
     if n is not None and count != n:
         raise BadInput(f"y has {count} labels in {where}, but x has {n} images there; one each is needed")

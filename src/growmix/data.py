@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.collecting import MOST_CHANNELS, as_numpy, as_tensor, gather, is_array, is_pieces, shape_of
+from growmix.collecting import MOST_CHANNELS, as_tensor, gather, is_array, is_pieces, read, shape_of
 from growmix.errors import BadInput
 from growmix.labels import Names, all_none, as_names, check_names, number_names
 from growmix.memory import require_room
@@ -263,8 +263,8 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     >>> check_labels([0, -1], 2), check_labels(["cat", None], 2)
     ((tensor([ 0, -1]), ()), (tensor([ 0, -1]), ('cat',)))
     """
-    if not isinstance(y, (list, tuple, Tensor)):
-        y = as_numpy(y, "y")
+    if not isinstance(y, Tensor):
+        y = read(y, "y")
     if isinstance(y, np.ndarray) and y.ndim == 1:
         _require_length(y, n)  # before all are looked at: there may be no end of them
     named = as_names(y)

@@ -197,12 +197,26 @@ class SpitefulTable:
         raise ZeroDivisionError("spite")
 
 
+class SpitefulProperty:
+    @property
+    def to_numpy(self) -> Any:
+        raise ZeroDivisionError("spite")
+
+
 class Table:
     def __init__(self, values: np.ndarray) -> None:
         self.values, self.ndim = values, values.ndim
 
     def to_numpy(self) -> np.ndarray:
         return self.values
+
+
+def column(values: list[Any]) -> Table:
+    """A table's column of objects, such as images."""
+    objects = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        objects[place] = value
+    return Table(objects)
 
 
 class Spiteful:
@@ -269,6 +283,8 @@ WRAPPINGS: dict[str, Callable[[np.ndarray], Any]] = {
     "transposed tensor": lambda x: torch.from_numpy(np.ascontiguousarray(x.swapaxes(2, 3))).transpose(2, 3),
     "negated view": lambda x: torch.complex(torch.from_numpy(x), torch.from_numpy(-x)).conj().imag,
     "table": lambda x: Table(x.reshape(len(x), -1)),
+    "column": lambda x: column(list(x)),
+    "column of tensors": lambda x: column(list(torch.from_numpy(x).requires_grad_())),
     "data set": Items,
     "tensor data set": lambda x: TensorDataset(torch.from_numpy(x)),
     "labelled data set": lambda x: Items(x, ["anything"] * len(x)),
@@ -362,6 +378,11 @@ WRONG_TYPES: dict[str, Callable[[np.ndarray], Any]] = {
     "spiteful": lambda x: Spiteful(),
     "spiteful list": lambda x: [Spiteful()] * 4,
     "spiteful table": lambda x: SpitefulTable(x),
+    "spiteful property": lambda x: SpitefulProperty(),
+    "column of truth and bytes": lambda x: column([x[0] > 0.5, *(x[1:] * 255).astype(np.uint8)]),
+    "column of floats and bytes": lambda x: column([x[0], *(x[1:] > 0.5).astype(np.uint8)]),
+    "column of masked": lambda x: column(list(np.ma.MaskedArray(x, x > np.median(x)))),
+    "column with none": lambda x: column([*x[1:], None]),
     "list of spiteful tables": lambda x: [SpitefulTable(x)] * 4,
     "list of masked": lambda x: list(np.ma.MaskedArray(x, x > np.median(x))),
     "tuple of masked": lambda x: tuple(np.ma.MaskedArray(x, x > np.median(x))),
