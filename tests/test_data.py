@@ -678,6 +678,63 @@ def test_pieces_are_told_from_examples_where_the_shape_is_known() -> None:
         assert torch.equal(check_images(pieces, (1, 5, 4)), torch.tensor(gray))
 
 
+@pytest.mark.parametrize(("value", "end"), [(1.00000001, "to 1.00000001;"), (-1e-50, "from -1e-50 ")])
+def test_floats_are_looked_at_before_they_are_rounded(value: float, end: str) -> None:
+    x = with_pixel(value)
+    for data in (
+        *(x, x.tolist(), list(x), torch.tensor(x), list(torch.tensor(x)), Table(x), iter([x]), Items(x)),
+        DataLoader(Items(x), batch_size=4),
+    ):
+        with pytest.raises(BadInput, match=rf"x has floats .*{end}.*floats must be in \[0, 1\]"):
+            check_images(data)
+    for data in (Items(FLOATS, x), (FLOATS, x)):
+        with pytest.raises(BadInput, match=rf"has floats .*{end}.*floats must be in \[0, 1\]"):
+            check_task(data)
+    with pytest.raises(BadInput, match=r"x has floats .*1\.0000000000000000001"):
+        check_images(x.astype(np.longdouble) * 0 + 1 + np.longdouble(10) ** -19)
+
+
+def test_messages_write_numbers_out() -> None:
+    for x, says in (
+        (np.where(FLOATS == 1, np.nextafter(np.float32(1), np.float32(2)), FLOATS), r"from 0\.0 to 1\.0000001;"),
+        (BYTES.astype(np.int64) * 10**15, "from 0 to 255000000000000000;"),
+    ):
+        with pytest.raises(BadInput, match=says):
+            check_images(x)
+
+
+def test_what_numpy_was_told_to_raise_changes_nothing() -> None:
+    with np.errstate(all="raise"):
+        assert float(check_images(with_pixel(1e-60))[3, 1, 2, 2]) == 0
+        for value, says in ((np.nan, "NaN or infinite"), (1e300, "NaN or infinite"), (-1e-60, "from -1e-60")):
+            with pytest.raises(BadInput, match=says):
+                check_images(with_pixel(value))
+
+
+class OwnTensor(Tensor):
+    """A class of the user's own."""
+
+
+class SpitefulTensor(Tensor):
+    @classmethod
+    def __torch_function__(cls, *_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("spite")
+
+
+@pytest.mark.parametrize("kind", [OwnTensor, SpitefulTensor])
+def test_tensors_of_a_class_of_the_users_own_become_plain_ones(kind: type[Tensor]) -> None:
+    x, y = torch.tensor(FLOATS).as_subclass(kind), torch.tensor(LABELS).as_subclass(kind)
+    wide = torch.tensor(FLOATS, dtype=torch.float64).as_subclass(kind)
+    pieces = iter([(x, y)])
+    for data in ((x, y), (wide, y), TaskData(x, y), pieces):
+        task = check_task(data)
+        assert task.y is not None and (type(task.x), type(task.y)) == (Tensor, Tensor)
+        assert torch.equal(task.x, torch.tensor(FLOATS)) and task.y.tolist() == LABELS.tolist()
+    for data in ((x, x), iter([(x, x)])):
+        task = check_task(data)
+        assert task.target is not None and type(task.target) is Tensor
+
+
 ODD_TENSORS: dict[str, tuple[Callable[[], Tensor], str]] = {
     "sparse": (lambda: torch.tensor(FLOATS).to_sparse(), r"sparse_coo.*to_dense"),
     "compressed": (lambda: torch.rand(4, 16).to_sparse_csr(), r"sparse_csr.*to_dense"),

@@ -67,7 +67,8 @@ def shape_of(value: Any) -> tuple[int, ...]:
     if not _acts_as_array(type(value)):
         return tuple(lengths)
     try:
-        return (*lengths, *np.shape(value))
+        with torch._C.DisableTorchFunctionSubclass():
+            return (*lengths, *np.shape(value))
     except Exception:  # a foreign object's own code runs here, which may raise anything; whoever reads it will say so
         return tuple(lengths)
 
@@ -91,7 +92,8 @@ def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:
         It is no array of numbers of one kind, or its copy does not fit into memory.
     """
     if isinstance(value, Tensor):
-        return _from_tensor(value, name, copy)
+        with torch._C.DisableTorchFunctionSubclass():  # what a class of the user's own makes of it is not asked
+            return _from_tensor(value, name, copy)
     values = read(value, name)
     return _from_array(values, name) if isinstance(values, np.ndarray) else _from_list(values, name)
 
@@ -193,7 +195,7 @@ def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
     # masked tensors, and all else that only acts as a tensor
     if type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__:
         raise BadInput(f"{name} is a {type(value).__name__}; give a plain tensor")
-    value = value.detach()
+    value = value.detach().as_subclass(Tensor)
     if value.dtype in _WIDE_UNSIGNED:
         return _from_array(value.cpu().numpy(), name)
     if value.dtype not in _TENSOR_TYPES + _INTEGER_TYPES:
@@ -201,6 +203,8 @@ def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
     wanted = torch.float32 if value.is_floating_point() else value.dtype
     if copy or value.dtype != wanted or not value.is_contiguous():
         require_room(value.numel() * wanted.itemsize, f"{name} of shape {tuple(value.shape)} as one tensor")
+    if value.dtype == torch.float64 and value.numel():
+        _require_same_side(float(value.min()), float(value.max()), name)
     return value.to("cpu", wanted, copy=copy).contiguous().resolve_neg()
 
 
@@ -214,9 +218,17 @@ def _from_array(array: np.ndarray, name: str) -> Tensor:
     if array.dtype == np.uint8:
         wanted = array.dtype
     require_room(array.size * wanted.itemsize, f"{name} of shape {array.shape} as {wanted}")
-    # copied: torch warns of read-only memory, and the caller's array may change under us
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and is refused as that
+    with np.errstate(all="ignore"):  # what does not fit becomes infinite, and is refused as that
+        if kind == "f" and array.dtype.itemsize > wanted.itemsize and array.size:
+            _require_same_side(array.min(), array.max(), name)
+        # copied: torch warns of read-only memory, and the caller's array may change under us
         return torch.from_numpy(np.array(array, dtype=wanted, order="C"))
+
+
+def _require_same_side(low: Any, high: Any, name: str) -> None:
+    """Refuse floats outside [0, 1] that single precision would round to 0 or 1: afterwards nobody can tell."""
+    if low < 0 == np.float32(low) or np.float32(high) == 1 < high:
+        raise BadInput(f"{name} has floats from {low!s} to {high!s}; floats must be in [0, 1]")
 
 
 def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, seconds: bool = True) -> tuple[Tensor, Any]:
@@ -380,7 +392,7 @@ def _kept(second: Any, n: int | None, where: str) -> Any:
     """
     if second is None or isinstance(second, str):
         return second
-    values = second if isinstance(second, Tensor) else read(second, "y")
+    values = as_tensor(second, "y", copy=True) if isinstance(second, Tensor) else read(second, "y")
     count = len(values) if isinstance(values, (list, tuple)) or values.ndim else 1
     if n is not None and count != n:
         raise BadInput(f"y has {count} labels in {where}, but x has {n} images there; one each is needed")
@@ -389,7 +401,7 @@ def _kept(second: Any, n: int | None, where: str) -> Any:
         names = [None] * count
     if names is not None and n is None:
         raise BadInput(f"y has {count} names in {where}; one is needed for one image")
-    return as_tensor(values, "y", copy=True) if names is None else names
+    return as_tensor(values, "y") if names is None else names
 
 
 def _bytes_of(second: Any) -> int:

@@ -358,18 +358,18 @@ def _in_range(x: Tensor, name: str) -> Tensor:
     if x.dtype == torch.bool:
         require_room(4 * x.numel(), f"{name} of shape {tuple(x.shape)} as floats")
         return x.float()
-    low, high = float(x.min()), float(x.max())
+    low, high = x.min().numpy(), x.max().numpy()  # numpy writes no more digits than their precision has
     if not x.is_floating_point():
         if low < 0 or high > 255:
-            raise BadInput(f"{name} has whole numbers from {low:g} to {high:g}; bytes in 0..255 are allowed")
+            raise BadInput(f"{name} has whole numbers from {low} to {high}; bytes in 0..255 are allowed")
         if high == 1:
             raise BadInput(f"{name} has the whole numbers 0 and 1; give floats in [0, 1], or bytes in 0..255 as uint8")
         return x.to(torch.uint8)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise BadInput(f"{name} has NaN or infinite pixels; all must be finite, in [0, 1]")
-    if low < 0.0 or high > 1.0:
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise BadInput(f"{name} has NaN or infinite pixels (in single precision); all must be finite, in [0, 1]")
+    if low < 0 or high > 1:
         raise BadInput(
-            f"{name} has pixels from {low:g} to {high:g}; floats must be in [0, 1] (or give bytes in 0..255)"
+            f"{name} has pixels from {low!s} to {high!s}; floats must be in [0, 1] (or give bytes in 0..255)"
         )
     return x
 

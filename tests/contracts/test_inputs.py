@@ -189,6 +189,16 @@ class Items(Dataset[Any]):
         return row if len(row) > 1 else row[0]
 
 
+class OwnTensor(Tensor):
+    pass
+
+
+class SpitefulTensor(Tensor):
+    @classmethod
+    def __torch_function__(cls, *_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("spite")
+
+
 class SpitefulTable:
     def __init__(self, x: np.ndarray) -> None:
         self.ndim = x.ndim
@@ -280,6 +290,8 @@ WRAPPINGS: dict[str, Callable[[np.ndarray], Any]] = {
     "16-bit unsigned": lambda x: torch.from_numpy((x * 255).astype(np.uint16)),
     "with gradient": lambda x: torch.from_numpy(x).requires_grad_(),
     "parameter": lambda x: torch.nn.Parameter(torch.from_numpy(x)),
+    "tensor of an own class": lambda x: torch.from_numpy(x).as_subclass(OwnTensor),
+    "tensor of a spiteful class": lambda x: torch.from_numpy(x).as_subclass(SpitefulTensor),
     "transposed tensor": lambda x: torch.from_numpy(np.ascontiguousarray(x.swapaxes(2, 3))).transpose(2, 3),
     "negated view": lambda x: torch.complex(torch.from_numpy(x), torch.from_numpy(-x)).conj().imag,
     "table": lambda x: Table(x.reshape(len(x), -1)),
@@ -309,7 +321,7 @@ def spoilt(x: np.ndarray, value: float, place: int) -> np.ndarray:
 
 def pixel_faults() -> st.SearchStrategy[Any]:
     values = st.one_of(
-        st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e-3, 1.5, 255.0]),
+        st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e-3, -1e-50, 1.00000001, 1.5, 255.0]),
         st.floats(max_value=-1e-3, allow_nan=False),
         st.floats(min_value=1.001, allow_nan=False),
     )
