@@ -219,6 +219,26 @@ def test_labels_that_are_all_missing_are_those_of_unlabelled_examples(y: Any) ->
     assert task.y is not None and task.y.tolist() == [-1] * 11 and task.names == ()
 
 
+LISTS_OF_NONE: dict[str, Callable[[], Any]] = {
+    "batches": lambda: ((FLOATS[k : k + 4], [None] * len(FLOATS[k : k + 4])) for k in range(0, 11, 4)),
+    "batches-of-a-table": lambda: iter([(FLOATS, Table(np.array([None] * 11)))]),
+    "dictionaries": lambda: iter([{"x": FLOATS, "y": (None,) * 11}]),
+    "images-in-pieces": lambda: (Items(FLOATS), [None] * 11),
+    "examples-without": lambda: (Items(FLOATS, [None] * 11), [None] * 11),
+}
+
+
+@pytest.mark.parametrize("make", LISTS_OF_NONE.values(), ids=LISTS_OF_NONE)
+def test_a_list_of_none_says_the_same_wherever_labels_come_as_a_list(make: Callable[[], Any]) -> None:
+    task = check_task(make())
+    assert task.y is not None and task.y.tolist() == [-1] * 11 and task.names == ()
+
+
+def test_none_in_place_of_labels_says_that_there_are_none() -> None:
+    for data in ((FLOATS, None), iter([(FLOATS, None)]), iter([{"x": FLOATS, "y": None}]), Items(FLOATS, [None] * 11)):
+        assert check_task(data).y is None
+
+
 @pytest.mark.parametrize(
     "given", [BYTES, torch.tensor(BYTES), BYTES.astype(np.int64), torch.tensor(BYTES).int(), BYTES.tolist()]
 )

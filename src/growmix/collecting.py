@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from growmix.errors import BadInput, one_line
-from growmix.labels import all_none, as_names
+from growmix.labels import as_names
 from growmix.memory import available, require_room
 
 IMAGE_KEYS = ("x", "image", "images", "img", "pixel_values")
@@ -397,8 +397,6 @@ def _kept(second: Any, n: int | None, where: str) -> Any:
     if n is not None and count != n:
         raise BadInput(f"y has {count} labels in {where}, but x has {n} images there; one each is needed")
     names = as_names(values)
-    if names is None and isinstance(values, (list, tuple, np.ndarray)) and all_none(values):
-        names = [None] * count
     if names is not None and n is None:
         raise BadInput(f"y has {count} names in {where}; one is needed for one image")
     return as_tensor(values, "y") if names is None else names
@@ -409,13 +407,15 @@ def _bytes_of(second: Any) -> int:
 
 
 def _joined_seconds(others: list[Any], batched: bool) -> Any:
-    """All labels or targets; ``None`` if there are none."""
-    if others and all(isinstance(second, Tensor) for second in others):
+    """All labels or targets; ``None`` if no piece has any."""
+    if all(second is None for second in others):
+        return None
+    if all(isinstance(second, Tensor) for second in others):
         return _joined(others, "y", batched)
     names = [name for second in others for name in (second if isinstance(second, list) else [second])]
     if any(isinstance(name, Tensor) for name in names):
         raise BadInput("y has names or None in some pieces and numbers in others; one kind is allowed")
-    return names if any(names) else None
+    return names
 
 
 def _joined(parts: list[Tensor], name: str, batched: bool) -> Tensor:

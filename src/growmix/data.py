@@ -13,7 +13,7 @@ from torch import Tensor
 
 from growmix.collecting import MOST_CHANNELS, as_tensor, gather, is_array, is_pieces, read, shape_of
 from growmix.errors import BadInput
-from growmix.labels import Names, all_none, as_names, check_names, number_names
+from growmix.labels import Names, as_names, check_names, number_names
 from growmix.memory import require_room
 
 MOST_PIXELS = 2**26
@@ -268,8 +268,6 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     if isinstance(y, np.ndarray) and y.ndim == 1:
         _require_length(y, n)  # before all are looked at: there may be no end of them
     named = as_names(y)
-    if named is None and isinstance(y, (list, tuple, np.ndarray)) and all_none(y):
-        named = [None] * len(y)
     if named is None:
         return _check_numbers(y, n), ()
     numbers, names = number_names(named)
