@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from growmix import collecting, memory
 from growmix.data import TaskData, as_float, check_images, check_labels, check_task, label_positions, like_given
 from growmix.errors import BadInput
+from growmix.streams import from_arrays
 
 BYTES = np.random.default_rng(0).integers(0, 256, (11, 3, 5, 4), dtype=np.uint8)
 FLOATS = BYTES.astype(np.float32) / np.float32(255)
@@ -671,7 +672,13 @@ BAD_IMAGES: dict[str, tuple[Any, str]] = {
     "gradients-in-a-ragged-list": ([torch.zeros(2, requires_grad=True), 1.0], "one array"),
     "an-iterator-of-nothing": (iter(()), "empty"),
     "a-class": (np.ndarray, "numbers are needed"),
-    "a-function": (len, "numbers are needed"),
+    "a-function": (len, "x can't be read from a builtin_function_or_method; real numbers are needed, in an array"),
+    "numbers-as-objects": (FLOATS.astype(object), r"x of shape \(11, 3, 5, 4\) has objects for values \(float\)"),
+    "records-of-many-fields": (
+        np.zeros(4, dtype=[(f"field {k}", "f4") for k in range(1_000)]),
+        r"\.\.\.; real numbers",
+    ),
+    "endless-objects": (np.broadcast_to(np.array(None), (2**40, 1, 4, 4)), "NoneType"),
     "none": (None, "numbers are needed"),
     "a-set": ({0.5}, "numbers are needed"),
 }
@@ -815,10 +822,18 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "one-number": (np.int64(3), r"\(\)"),
     "floats": (LABELS.astype(np.float32), "float32"),
     "halves": (torch.full((11,), 0.5), "float32"),
-    "nan": (np.full(11, np.nan), "float32, NaN among them"),
+    "nan": (np.full(11, np.nan), "float64, NaN among them.*labels are"),
     "below-minus-1": (LABELS - 1, "-2"),
     "too-few-names": (["cat"] * 10, r"\(10,\).*11 images"),
     "one-name": ("cat", r"\(\)"),
+    "a-column-of-a-table-of-names": (
+        Table(np.array([["cat"], [None]] * 11, dtype=object)),
+        r"names in shape \(22, 1\)",
+    ),
+    "none-and-numbers": ([None, *[1] * 10], r"y of shape \(11,\) has .*NoneType, int.*or strings, with None"),
+    "a-dictionary": (dict.fromkeys(range(11)), "from a dict; .*labels are integers, with -1 .*or strings, with None"),
+    "a-generator": ((k for k in range(11)), "from a generator; .*labels are integers"),
+    "doubles": ([0.5] * 11, "y has floats; labels are integers"),
     "a-column-of-names": (np.array([["cat"]] * 11), r"\(11, 1\)"),
     "names-and-numbers": ([*["cat"] * 10, 3], "names and 3"),
     "names-and-nan": (np.array([*["cat"] * 10, float("nan")], dtype=object), "names and nan.*None"),
@@ -839,6 +854,7 @@ def test_labels_that_are_none_are_refused_in_one_line_that_names_them(y: Any, sa
     with pytest.raises(BadInput, match=says) as caught:
         check_task((FLOATS, y))
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 def test_labels_may_be_of_any_integer_type() -> None:
@@ -862,6 +878,11 @@ def test_truth_values_are_labels_or_not_whatever_they_come_in() -> None:
 
 BAD_TASKS: dict[str, tuple[Any, str]] = {
     "none": (None, "NoneType"),
+    "tasks": (
+        from_arrays([(FLOATS, LABELS, FLOATS, LABELS)]),
+        "data can't be read from a Task; real numbers are needed",
+    ),
+    "many-keys": (Named(tuple(f"key {k}" for k in range(99)), *[FLOATS] * 99), r"'key 0'.*\.\.\.; one of x"),
     "text": ("mnist", "str"),
     "a-dictionary": ({"x": FLOATS}, "dict"),
     "three-things": ((FLOATS, LABELS, LABELS), "tuple"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from growmix.errors import BadInput, one_line
+from growmix.errors import BadInput, one_line, shortened, shown
 from growmix.labels import as_names
 from growmix.memory import available, require_room
 
@@ -22,6 +23,11 @@ SECOND_KEYS = ("y", "label", "labels", "target", "targets")
 
 MOST_CHANNELS = 4
 """Of an image, where only its length can tell what an axis is."""
+
+_NEEDED = "real numbers are needed, in an array, a tensor, lists or a table"
+
+_LOOKED_AT = 1_000
+"""Objects of an array, for a message that says of what kinds they are: there may be no end of them."""
 
 _ABSENT: Final = object()
 _PIECE = 1_024
@@ -91,15 +97,14 @@ def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:
     BadInput
         It is no array of numbers of one kind, or its copy does not fit into memory.
     """
-    if isinstance(value, Tensor):
-        with torch._C.DisableTorchFunctionSubclass():  # what a class of the user's own makes of it is not asked
-            return _from_tensor(value, name, copy)
     values = read(value, name)
+    if isinstance(values, Tensor):
+        return _from_tensor(values, name, copy)
     return _from_array(values, name) if isinstance(values, np.ndarray) else _from_list(values, name)
 
 
-def read(value: Any, name: str) -> np.ndarray | list[Any] | tuple[Any, ...]:
-    """What is no tensor as a numpy array of whatever type, or as a list; copied only where there is no other way.
+def read(value: Any, name: str) -> Tensor | np.ndarray | list[Any] | tuple[Any, ...]:
+    """What is given in its own type: a plain tensor, a numpy array, or a list; copied only where there is no other way.
 
     Lists stay as they are, and a table of objects is one of what they are: numbers, or images of their own.
 
@@ -110,6 +115,9 @@ def read(value: Any, name: str) -> np.ndarray | list[Any] | tuple[Any, ...]:
     """
     if isinstance(value, (list, tuple)):
         return value
+    if isinstance(value, Tensor):
+        with torch._C.DisableTorchFunctionSubclass():  # what a class of the user's own makes of it is not asked
+            return _plain(value, name)
     with _reading(name):
         palette = _has(value, "getpalette") and value.getpalette()
         values = _table_values(value) if _has(value, "to_numpy") else value
@@ -122,7 +130,12 @@ def read(value: Any, name: str) -> np.ndarray | list[Any] | tuple[Any, ...]:
     if np.ma.is_masked(values):
         masked = int(np.ma.getmaskarray(values).sum())
         raise BadInput(f"{name} has {masked} masked values; fill them, or leave them out")
-    return values if isinstance(values, list) else np.ma.getdata(values)
+    if isinstance(values, list):
+        return values
+    array: np.ndarray = np.ma.getdata(values)
+    if array.dtype.kind == "O" and not array.ndim:
+        raise BadInput(f"{name} can't be read from a {type(value).__name__}; {_NEEDED}")
+    return array
 
 
 @contextmanager
@@ -184,7 +197,7 @@ def _table_values(table: Any) -> Any:
     return values if names else values.tolist()
 
 
-def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
+def _plain(value: Tensor, name: str) -> Tensor:
     if value.is_nested or value.layout != torch.strided:
         kind = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
         raise BadInput(f"{name} is a {kind} tensor; give a dense one (to_dense or to_padded_tensor makes it)")
@@ -195,11 +208,14 @@ def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
     # masked tensors, and all else that only acts as a tensor
     if type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__:
         raise BadInput(f"{name} is a {type(value).__name__}; give a plain tensor")
-    value = value.detach().as_subclass(Tensor)
+    return value.detach().as_subclass(Tensor)
+
+
+def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
     if value.dtype in _WIDE_UNSIGNED:
         return _from_array(value.cpu().numpy(), name)
     if value.dtype not in _TENSOR_TYPES + _INTEGER_TYPES:
-        raise BadInput(f"{name} is of type {value.dtype}; numbers are needed: floats, or whole numbers")
+        raise BadInput(f"{name} of shape {tuple(value.shape)} is of type {value.dtype}; {_NEEDED}")
     wanted = torch.float32 if value.is_floating_point() else value.dtype
     if copy or value.dtype != wanted or not value.is_contiguous():
         require_room(value.numel() * wanted.itemsize, f"{name} of shape {tuple(value.shape)} as one tensor")
@@ -211,7 +227,9 @@ def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
 def _from_array(array: np.ndarray, name: str) -> Tensor:
     kind = array.dtype.kind
     if kind not in "fiub":
-        raise BadInput(f"{name} has the type {array.dtype}; numbers are needed")
+        objects = sorted({type(value).__name__ for value in islice(array.flat, _LOOKED_AT)}) if kind == "O" else []
+        what = f"has objects for values ({', '.join(objects)})" if objects else f"is of type {array.dtype}"
+        raise BadInput(f"{name} of shape {array.shape} {shortened(what)}; {_NEEDED}")
     if array.dtype.itemsize == 8 and kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise BadInput(f"{name} has the number {int(array.max())}, which is out of range")
     wanted = np.dtype(np.float32 if kind == "f" else np.bool_ if kind == "b" else np.int64)
@@ -374,8 +392,9 @@ def _pair_of(item: Any, name: str, *, seconds: bool) -> tuple[Any, Any]:
         # without labels, what else there is may be labels under a name of their own
         if len(image) != 1 or len(second) > 1 or (seconds and not second and len(item) > 1):
             raise BadInput(
-                f"{name} yields dictionaries with the keys {sorted(map(str, item))}; one of {', '.join(IMAGE_KEYS)} is "
-                f"needed, and at most one of {', '.join(SECOND_KEYS)}; without any of these no other key is allowed"
+                f"{name} yields dictionaries with the keys {shown(sorted(map(str, item)))}; one of "
+                f"{', '.join(IMAGE_KEYS)} is needed, and at most one of {', '.join(SECOND_KEYS)}; without any of these "
+                "no other key is allowed"
             )
         return image[0], second[0] if second else _ABSENT
     if not isinstance(item, (tuple, list)):
@@ -392,14 +411,14 @@ def _kept(second: Any, n: int | None, where: str) -> Any:
     """
     if second is None or isinstance(second, str):
         return second
-    values = as_tensor(second, "y", copy=True) if isinstance(second, Tensor) else read(second, "y")
+    values = read(second, "y")
     count = len(values) if isinstance(values, (list, tuple)) or values.ndim else 1
     if n is not None and count != n:
         raise BadInput(f"y has {count} labels in {where}, but x has {n} images there; one each is needed")
     names = as_names(values)
     if names is not None and n is None:
         raise BadInput(f"y has {count} names in {where}; one is needed for one image")
-    return as_tensor(values, "y") if names is None else names
+    return as_tensor(values, "y", copy=True) if names is None else names
 
 
 def _bytes_of(second: Any) -> int:
@@ -420,7 +439,7 @@ def _joined_seconds(others: list[Any], batched: bool) -> Any:
 
 def _joined(parts: list[Tensor], name: str, batched: bool) -> Tensor:
     """All parts as one tensor; of one kind, so that nothing is read as what it is not: a byte 1 as a white pixel."""
-    kinds = sorted({_kind(part) for part in parts})
+    kinds = sorted({kind_of(part) for part in parts})
     if len(kinds) > 1:
         raise BadInput(f"{name} has items of unlike type ({' and '.join(kinds)}); all must be alike")
     require_room(sum(part.nbytes for part in parts), f"{name} of {len(parts)} parts as one tensor")
@@ -435,7 +454,8 @@ def _few(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(str, shapes[:5])) + ", ..." * (len(shapes) > 5)
 
 
-def _kind(part: Tensor) -> str:
+def kind_of(part: Tensor) -> str:
+    """What messages call the numbers of a tensor."""
     if part.dtype == torch.bool:
         return "truth values"
     return "floats" if part.is_floating_point() else "whole numbers"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -11,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.collecting import MOST_CHANNELS, as_tensor, gather, is_array, is_pieces, read, shape_of
+from growmix.collecting import MOST_CHANNELS, as_tensor, gather, is_array, is_pieces, kind_of, read, shape_of
 from growmix.errors import BadInput
-from growmix.labels import Names, as_names, check_names, number_names
+from growmix.labels import LABELS, Names, as_names, check_names, number_names
 from growmix.memory import require_room
 
 MOST_PIXELS = 2**26
@@ -263,7 +264,7 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     >>> check_labels([0, -1], 2), check_labels(["cat", None], 2)
     ((tensor([ 0, -1]), ()), (tensor([ 0, -1]), ('cat',)))
     """
-    if not isinstance(y, Tensor):
+    with _reading_labels():
         y = read(y, "y")
     if isinstance(y, np.ndarray) and y.ndim == 1:
         _require_length(y, n)  # before all are looked at: there may be no end of them
@@ -274,13 +275,25 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     return _check_numbers(numbers, n), names
 
 
+@contextmanager
+def _reading_labels() -> Iterator[None]:
+    """What can't be read as numbers can't be read as labels: these are what is allowed."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{error}; {LABELS}") from error
+
+
 def _check_numbers(y: Any, n: int, most: int | None = None) -> Tensor:
     """Labels that are whole numbers; below ``most``, if that is known."""
-    labels = as_tensor(y, "y")
+    with _reading_labels():
+        y = read(y, "y")
+        labels = as_tensor(y, "y")
     _require_length(labels, n)
     if labels.is_floating_point() or labels.dtype == torch.bool:
         missing = ", NaN among them" if bool(labels.isnan().any()) else ""
-        raise BadInput(f"y is of type {labels.dtype}{missing}; labels are integers, with -1 for unlabelled")
+        what = f"is of type {y.dtype}" if isinstance(y, (Tensor, np.ndarray)) else f"has {kind_of(labels)}"
+        raise BadInput(f"y {what}{missing}; {LABELS}")
     labels = labels.to(torch.int64)
     if int(labels.min()) < UNLABELLED:
         raise BadInput(f"y has the label {int(labels.min())}; labels are 0 or above, or -1 for unlabelled")

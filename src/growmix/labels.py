@@ -14,6 +14,9 @@ from growmix.errors import BadInput, shown
 Names: TypeAlias = tuple[str, ...]
 """Name of the label 0, 1, 2, ...; empty where labels are numbers."""
 
+LABELS = "labels are integers, with -1 for unlabelled, or strings, with None"
+"""What messages allow."""
+
 
 def as_names(y: Any) -> list[str | None] | None:
     """Labels as a list of names, ``None`` for an example without one; ``None`` if they are no names at all.

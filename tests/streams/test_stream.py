@@ -119,7 +119,7 @@ def test_a_stream_is_a_sequence_and_a_slice_of_it_a_stream() -> None:
         ),
         ({"night": (X, COLOUR, X, Y)}, "'night' has targets in one part only"),
         ({"night": (X, Y, X, COLOUR)}, "'night' has targets in one part only"),
-        ({"night": (X, COLOUR, X, COLOUR[..., 0, 0, 0])}, "'night', test data: y is of type torch.float32"),
+        ({"night": (X, COLOUR, X, COLOUR[..., 0, 0, 0])}, "'night', test data: y is of type float32; labels"),
         (
             {"night": (labelled(Y), None, X, Y)},
             "'night', training data: data is a pair of x and None, but x has labels",
