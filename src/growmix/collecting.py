@@ -204,7 +204,7 @@ def _plain(value: Tensor, name: str) -> Tensor:
     if value.is_quantized:
         raise BadInput(f"{name} is a quantised tensor; dequantize() makes it one of floats")
     if value.device.type == "meta":
-        raise BadInput(f"{name} is a tensor on the device 'meta', which holds no values")
+        raise BadInput(f"{name} is a tensor on the device 'meta', which holds no values; give one that does")
     # masked tensors, and all else that only acts as a tensor
     if type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__:
         raise BadInput(f"{name} is a {type(value).__name__}; give a plain tensor")

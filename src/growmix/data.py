@@ -103,9 +103,11 @@ class TaskData:
         """
         if not self.names or self.y is None:
             return self
-        names = (*known, *(self.names[k] for k in self.classes() if self.names[k] not in known))
-        numbers = [names.index(name) if name in names else UNLABELLED for name in self.names]
-        return replace(self, y=torch.tensor([*numbers, UNLABELLED])[self.y], names=names)
+        place = {name: number for number, name in enumerate(known)}
+        for label in self.classes():
+            place.setdefault(self.names[label], len(place))
+        numbers = [place.get(name, UNLABELLED) for name in self.names]
+        return replace(self, y=torch.tensor([*numbers, UNLABELLED])[self.y], names=tuple(place))
 
 
 def as_float(x: Tensor) -> Tensor:
@@ -340,7 +342,7 @@ def _image_shaped(x: Tensor, shape: Shape | None, name: str) -> Tensor:
     if given and not given[0]:
         raise BadInput(f"{name} is empty (shape {given}); at least one image is needed")
     if 0 in given:
-        raise BadInput(f"{name} has images of shape {given[1:]}, without any pixel")
+        raise BadInput(f"{name} has images of shape {given[1:]}, without any pixel; one at least is needed")
     if x.ndim == 4:
         _, channels, _, last = given
         if (channels not in (1, 3) and last in (1, 3)) or last <= MOST_CHANNELS < channels:

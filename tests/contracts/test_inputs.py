@@ -60,11 +60,16 @@ CASES = {
 }
 """Generated cases of each test."""
 
+PLANS_CARRIED_OUT: list[str] = []
+"""Of which of them there is a test."""
+
 Verb = Callable[[Any, Any], Any]
 
 
 def cases(what: str, **strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A test of generated cases, so many of which must have gone through it to its end."""
+
+    PLANS_CARRIED_OUT.append(what)
 
     def decorate(check: Callable[..., None]) -> Callable[..., None]:
         def test(state_hash: Callable[..., str]) -> None:
@@ -458,13 +463,15 @@ bad_images = st.one_of(wrong_types, wrong_types, pixel_faults(), wrong_shapes())
 
 
 def refuses(act: Callable[[], Any], begins: str) -> None:
-    """Input is what is wrong, and the message says in one short line which."""
+    """Input is what is wrong, and the message says in one short line which, and what is allowed or to be done."""
     with pytest.raises(BadInput) as caught:
         act()
     message = str(caught.value)
     assert re.match(rf"{begins}(?!\w)", message), message
     assert "\n" not in message
     assert len(message) < 500
+    said = message.split(" data: ", 1)[-1]  # which task of a stream it is of comes before
+    assert re.search(r"\S(; |, but |: )\S", said), said
 
 
 # Images ----------------------------------------------------------------------------------------------------------
@@ -986,5 +993,6 @@ def test_checkpoints_from_before_names_are_read_and_those_with_wrong_names_are_n
                 load(folder)
 
 
-def test_there_are_at_least_a_thousand_cases() -> None:
-    assert sum(CASES.values()) >= 1_000
+def test_a_thousand_cases_are_planned_and_each_plan_has_its_test() -> None:
+    assert sum(CASES.values()) >= 1_000  # each test says itself whether it went through all of its own
+    assert sorted(PLANS_CARRIED_OUT) == sorted(CASES)
