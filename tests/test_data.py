@@ -343,6 +343,12 @@ class Unwilling:
         raise ZeroDivisionError("spite")
 
 
+class UnwillingToTrain:
+    @property
+    def train(self) -> Any:
+        raise ZeroDivisionError("spite")
+
+
 def test_what_a_table_will_not_copy_is_copied_for_it() -> None:
     assert check_task((FLOATS, Thrifty(np.array(NAMES, dtype=object)))).names == ("dog", "cat", "ant", "a b")
     for check in (check_images, check_task):
@@ -508,6 +514,13 @@ class TornItems(Items):
         return super().__getitem__(i)
 
 
+class TornRow(dict[str, Any]):
+    """As rows that are decoded when they are asked for."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise Torn(f"no {key}")
+
+
 class TornFlow(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         raise Torn("no file at all")
@@ -524,6 +537,7 @@ class TornFlow(IterableDataset[Any]):
         (lambda: DataLoader(TornItems(FLOATS, LABELS), batch_size=4), "batch 1"),
         (lambda: DataLoader(TornItems(FLOATS, LABELS), batch_size=4, num_workers=1), "batch 1"),
         (TornFlow, "example 0"),
+        (lambda: iter([{"x": FLOATS, "y": LABELS}, TornRow(x=FLOATS, y=LABELS)]), "batch 1"),
     ],
 )
 def test_an_exception_of_the_users_own_data_is_the_cause_of_one_that_says_where(
@@ -888,6 +902,8 @@ def test_truth_values_are_no_labels_whatever_they_come_in() -> None:
 
 BAD_TASKS: dict[str, tuple[Any, str]] = {
     "none": (None, "NoneType"),
+    "a-property-that-raises": (UnwillingToTrain(), "data is a UnwillingToTrain; allowed are"),
+    "a-task": (from_arrays([(FLOATS, LABELS, FLOATS, LABELS)])[0], "data is a Task; .*give its train"),
     "tasks": (
         from_arrays([(FLOATS, LABELS, FLOATS, LABELS)]),
         "data can't be read from a Task; real numbers are needed",

@@ -259,7 +259,8 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
     data
         A ``Dataset`` or ``IterableDataset`` of examples, a ``DataLoader``, or an iterable of batches. A piece is images
         alone, or images and labels (or target images) as a pair, or a dictionary with the keys ``x``, ``image``,
-        ``images``, ``img`` or ``pixel_values``, and ``y``, ``label``, ``labels``, ``target`` or ``targets``.
+        ``images``, ``img`` or ``pixel_values``, and ``y``, ``label``, ``labels``, ``target`` or ``targets``. A list of
+        two images is no pair, unless both are batches of four dimensions.
     name
         What messages call it.
     shape
@@ -286,8 +287,7 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
     held = 0
     batched = False
     piece = "example" if isinstance(data, Dataset) else "batch"
-    for place, item in enumerate(_items(data, name, piece)):
-        given, second = _pair_of(item, name, seconds=seconds)
+    for place, (item, (given, second)) in enumerate(_items(data, name, piece, seconds)):
         image = as_tensor(given, name, copy=True)
         if not images:
             batched = _is_batch(data, image, second, name, shape)
@@ -313,12 +313,12 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
     return _joined(images, name, batched), _joined_seconds(others, batched)
 
 
-def _items(data: Any, name: str, piece: str) -> Iterator[Any]:
-    """The pieces, one after another; an exception of the data's own says at which."""
+def _items(data: Any, name: str, piece: str, seconds: bool) -> Iterator[tuple[Any, tuple[Any, Any]]]:
+    """The pieces, one after another, each with its two parts; an exception of the data's own says at which."""
     place = 0
     try:
         for item in _pieces(data, name):
-            yield item
+            yield item, _pair_of(item, name, seconds)
             place += 1
     except BadInput:
         raise
@@ -384,7 +384,7 @@ def _are_two_images(image: Tensor, second: Any, *, batched: bool, listed: bool) 
     return (batched or listed) and image.ndim <= 3 and (alike or len(other) == image.ndim == 3)
 
 
-def _pair_of(item: Any, name: str, *, seconds: bool) -> tuple[Any, Any]:
+def _pair_of(item: Any, name: str, seconds: bool) -> tuple[Any, Any]:
     """Images of a piece, and its labels or targets."""
     if isinstance(item, Mapping):
         image = [item[key] for key in IMAGE_KEYS if key in item]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from inspect import getattr_static
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -252,7 +253,7 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     Parameters
     ----------
     y
-        Whole numbers, -1 for unlabelled; or strings, ``None`` for unlabelled.
+        Whole numbers, -1 for unlabelled; or strings, ``None`` for unlabelled, which all may be.
     n
         How many there must be.
 
@@ -330,7 +331,7 @@ def _parts(data: Any, shape: Shape | None) -> tuple[Any, Any, Any, Names]:
     else:
         raise BadInput(
             f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset, a DataLoader and an "
-            f"iterable of batches{'; give its train' if hasattr(data, 'train') else ''}"
+            f"iterable of batches{'; give its train' if getattr_static(data, 'train', None) else ''}"
         )
     if len(shape_of(second)) >= 3:
         return x, None, second, ()
