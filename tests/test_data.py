@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor
 from torch.masked import masked_tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
@@ -20,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 from growmix import collecting, memory
 from growmix.data import TaskData, as_float, check_images, check_labels, check_task, label_positions, like_given
 from growmix.errors import BadInput
+from growmix.streams import from_arrays
 
 BYTES = np.random.default_rng(0).integers(0, 256, (11, 3, 5, 4), dtype=np.uint8)
 FLOATS = BYTES.astype(np.float32) / np.float32(255)
@@ -114,6 +117,8 @@ LABELLED: dict[str, Callable[[], Any]] = {
     "generator-of-examples": lambda: zip(FLOATS, LABELS, strict=True),
     "dictionaries-of-targets": lambda: Named(("img", "targets"), FLOATS, LABELS),
     "own-iterable": lambda: OwnIterable(),
+    "images-in-pieces-and-labels": lambda: (DataLoader(Items(FLOATS), batch_size=4), LABELS),
+    "images-of-a-task-and-labels": lambda: (TaskData(torch.tensor(FLOATS)), LABELS),
     "list-of-batches": lambda: DataLoader(TensorDataset(torch.tensor(FLOATS), torch.tensor(LABELS)), batch_size=11),
 }
 
@@ -188,6 +193,19 @@ def test_names_keep_the_numbers_that_they_have(given: list[str | None], known: l
     assert [None if k < 0 else task.names[k] for k in task.y.tolist()] == given
 
 
+def test_tens_of_thousands_of_names_are_numbered_at_once() -> None:
+    known = tuple(f"{k}" for k in range(20_000))
+    task = check_task((np.random.default_rng(0).random((40_000, 1, 1)), [f"{k}" for k in range(39_999, -1, -1)]))
+    began = time.process_time()
+    again = task.numbered_after(known)
+    assert time.process_time() - began < 2  # looked for one by one, each among all, they take a minute
+    assert again.y is not None and (again.y[-20_000:].tolist(), again.names[:20_000]) == (
+        [*range(19_999, -1, -1)],
+        known,
+    )
+    assert [again.names[k] for k in again.y.tolist()] == [task.names[k] for k in range(40_000)]
+
+
 @pytest.mark.parametrize("make", LABELLED.values(), ids=LABELLED)
 def test_every_kind_of_labelled_data_is_the_same_task(make: Callable[[], Any]) -> None:
     task = check_task(make(), (3, 5, 4))
@@ -214,6 +232,26 @@ def test_every_kind_of_unlabelled_data_is_the_same_task(make: Callable[[], Any])
 def test_labels_that_are_all_missing_are_those_of_unlabelled_examples(y: Any) -> None:
     task = check_task((FLOATS, y))
     assert task.y is not None and task.y.tolist() == [-1] * 11 and task.names == ()
+
+
+LISTS_OF_NONE: dict[str, Callable[[], Any]] = {
+    "batches": lambda: ((FLOATS[k : k + 4], [None] * len(FLOATS[k : k + 4])) for k in range(0, 11, 4)),
+    "batches-of-a-table": lambda: iter([(FLOATS, Table(np.array([None] * 11)))]),
+    "dictionaries": lambda: iter([{"x": FLOATS, "y": (None,) * 11}]),
+    "images-in-pieces": lambda: (Items(FLOATS), [None] * 11),
+    "examples-without": lambda: (Items(FLOATS, [None] * 11), [None] * 11),
+}
+
+
+@pytest.mark.parametrize("make", LISTS_OF_NONE.values(), ids=LISTS_OF_NONE)
+def test_a_list_of_none_says_the_same_wherever_labels_come_as_a_list(make: Callable[[], Any]) -> None:
+    task = check_task(make())
+    assert task.y is not None and task.y.tolist() == [-1] * 11 and task.names == ()
+
+
+def test_none_in_place_of_labels_says_that_there_are_none() -> None:
+    for data in ((FLOATS, None), iter([(FLOATS, None)]), iter([{"x": FLOATS, "y": None}]), Items(FLOATS, [None] * 11)):
+        assert check_task(data).y is None
 
 
 @pytest.mark.parametrize(
@@ -268,6 +306,65 @@ def test_what_a_table_calls_missing_is_no_label() -> None:
         check_task((FLOATS, TableWithGaps(numbers)))
 
 
+def column(values: Any) -> Table:
+    """A column of objects: pandas keeps what it has no type for, such as images, as it is."""
+    objects = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        objects[place] = value
+    return Table(objects)
+
+
+def test_a_column_of_images_is_read_like_a_list_of_them() -> None:
+    for images in (list(FLOATS), list(torch.tensor(FLOATS).requires_grad_()), FLOATS.tolist()):
+        assert torch.equal(check_images(column(images)), torch.tensor(FLOATS))
+    for images, says in (
+        ([*(BYTES[:5] > 9), *BYTES[5:]], "truth values and whole numbers"),
+        ([FLOATS[0], *(BYTES[1:] > 9).astype(np.uint8)], "floats and whole numbers"),
+        (list(np.ma.MaskedArray(FLOATS, FLOATS > 0.5)), "masked"),
+        ([*FLOATS[:-1], None], "numbers are needed"),
+    ):
+        with pytest.raises(BadInput, match=says):
+            check_images(column(images))
+
+
+class Thrifty(Table):
+    """As pyarrow's arrays: to_numpy gives only what need not be copied."""
+
+    def to_numpy(self) -> np.ndarray:
+        raise ValueError("zero_copy_only")
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        return self.values
+
+
+class Unwilling:
+    @property
+    def to_numpy(self) -> Any:
+        raise ZeroDivisionError("spite")
+
+
+class UnwillingToTrain:
+    @property
+    def train(self) -> Any:
+        raise ZeroDivisionError("spite")
+
+
+def test_what_a_table_will_not_copy_is_copied_for_it() -> None:
+    assert check_task((FLOATS, Thrifty(np.array(NAMES, dtype=object)))).names == ("dog", "cat", "ant", "a b")
+    for check in (check_images, check_task):
+        with pytest.raises(BadInput, match="can't be read as one array: ZeroDivisionError"):
+            check(Unwilling())
+
+
+def test_arrays_of_pyarrow_are_taken() -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    for make in (pyarrow.array, lambda values: pyarrow.chunked_array([values[:4], values[4:]])):
+        assert check_task((FLOATS, make(NAMES))).names == ("dog", "cat", "ant", "a b")
+        assert check_task((FLOATS, make(LABELS.tolist()))).classes() == (0, 1, 2, 5)
+        with pytest.raises(BadInput, match="bool"):
+            check_task((FLOATS, make([True, False] * 5 + [True])))
+
+
 def test_tables_of_pandas_are_taken() -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(BYTES.reshape(11, -1)[:, :16])
@@ -309,6 +406,98 @@ def test_labels_that_come_with_images_are_not_even_looked_at() -> None:
     assert torch.equal(check_images(TaskData(torch.tensor(FLOATS), None)), torch.tensor(FLOATS))
 
 
+ANSWERS = FLOATS[:, :, ::-1].copy()
+
+PAIRS: dict[str, Callable[[], Any]] = {
+    "tuples": lambda: Items(FLOATS, ANSWERS),
+    "dictionaries": lambda: Named(("x", "target"), FLOATS, ANSWERS),
+    "loader": lambda: DataLoader(Items(FLOATS, ANSWERS), batch_size=4),
+    "loader-of-tensors": lambda: DataLoader(TensorDataset(torch.tensor(FLOATS), torch.tensor(ANSWERS)), batch_size=2),
+    "loader-of-ready-batches": lambda: DataLoader(iter_of(*zip([FLOATS], [ANSWERS], strict=True)), batch_size=None),
+    "lists-of-batches": lambda: ([FLOATS[k : k + 4], ANSWERS[k : k + 4]] for k in range(0, 11, 4)),
+    "tuples-of-batches": lambda: ((FLOATS[k : k + 4], ANSWERS[k : k + 4].tolist()) for k in range(0, 11, 4)),
+}
+
+
+@pytest.mark.parametrize("make", PAIRS.values(), ids=PAIRS)
+def test_pairs_of_like_images_are_learnt_and_their_sources_alone_are_looked_at_elsewhere(
+    make: Callable[[], Any],
+) -> None:
+    task = check_task(make())
+    assert torch.equal(task.x, torch.tensor(FLOATS))
+    assert task.target is not None and torch.equal(task.target, torch.tensor(ANSWERS))
+    assert torch.equal(check_images(make(), (3, 5, 4)), torch.tensor(FLOATS))
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 4), (1, 5, 4)])
+def test_tuples_of_two_images_are_pairs_where_the_shape_is_known(shape: tuple[int, int, int]) -> None:
+    x, target = FLOATS[:, : shape[0]], ANSWERS[:, : shape[0]]
+    task = check_task(zip(x, target, strict=True), shape)
+    assert torch.equal(task.x, torch.tensor(x))
+    assert task.target is not None and torch.equal(task.target, torch.tensor(target))
+
+
+def two_by_two(x: Any) -> list[list[Any]]:
+    return [[x[k], x[k + 1]] for k in range(0, 10, 2)]
+
+
+LISTS_OF_IMAGES: dict[str, Callable[[], Any]] = {
+    "iterable": lambda: iter(two_by_two(FLOATS)),
+    "tensors": lambda: iter(two_by_two(torch.tensor(FLOATS))),
+    "nested-lists": lambda: iter(two_by_two(FLOATS.tolist())),
+    "pictures": lambda: iter(two_by_two([Image.fromarray(image[0]) for image in BYTES])),
+    "rows": lambda: Items(two_by_two(BYTES.reshape(11, -1))),
+    "unlike-images": lambda: Items([[FLOATS[0], FLOATS[1, :, 1:]]] * 5),
+    "data-set": lambda: Items(two_by_two(FLOATS)),
+    "gray-data-set": lambda: Items(two_by_two(FLOATS[:, 0])),
+    "loader-that-makes-no-batches": lambda: DataLoader(Items(two_by_two(torch.tensor(FLOATS))), batch_size=None),
+    "loader": lambda: DataLoader(Items(FLOATS), batch_size=2, collate_fn=list),
+    "loader-of-tuples": lambda: DataLoader(Items(FLOATS), batch_size=2, collate_fn=tuple),
+    "loader-of-threes": lambda: DataLoader(Items(FLOATS), batch_size=3, collate_fn=list),
+}
+
+
+@pytest.mark.parametrize("make", LISTS_OF_IMAGES.values(), ids=LISTS_OF_IMAGES)
+def test_a_list_of_images_is_no_pair(make: Callable[[], Any]) -> None:
+    for shape in (None, (3, 5, 4), (1, 5, 4)):
+        with pytest.raises(BadInput, match=r"is two images|one image or several|tuples of 3"):
+            check_images(make(), shape)
+        with pytest.raises(BadInput, match=r"is two images|one image or several|tuples of 3"):
+            check_task(make(), shape)
+
+
+def test_labels_that_are_not_looked_at_may_have_two_dimensions() -> None:
+    for x in (FLOATS.reshape(11, 60), FLOATS[:, 0], FLOATS):
+        loader = DataLoader(TensorDataset(torch.tensor(x), torch.eye(11)), batch_size=4)
+        assert len(check_images(loader, (3, 5, 4) if x.size == FLOATS.size else (1, 5, 4))) == 11
+
+
+def test_single_images_with_one_hot_labels_are_no_gray_batches() -> None:
+    one_hot = np.eye(3, dtype=int)[LABELS % 3]
+    with pytest.raises(BadInput, match=r"\(3, 5, 4\) and \(3,\), which may be one image or several"):
+        check_task(zip(FLOATS, one_hot, strict=True))
+    assert torch.equal(check_images(zip(FLOATS, one_hot, strict=True), (3, 5, 4)), torch.tensor(FLOATS))
+    with pytest.raises(BadInput, match=r"y has shape \(11, 3\)"):
+        check_task(zip(FLOATS, one_hot, strict=True), (3, 5, 4))
+    gray = ((FLOATS[i:j, 0], LABELS[i:j]) for i, j in ((0, 5), (5, 8), (8, 11)))
+    assert torch.equal(check_task(gray).x[:, 0], torch.tensor(FLOATS[:, 0]))
+    for shape in (None, (1, 5, 4)):
+        ones = ((FLOATS[i : i + 1, 0], LABELS[i : i + 1]) for i in range(11))
+        assert torch.equal(check_task(ones, shape).x[:, 0], torch.tensor(FLOATS[:, 0]))
+
+
+def test_a_loader_of_batches_of_one_may_leave_out_their_axis() -> None:
+    def loader(*columns: Any) -> DataLoader[Any]:
+        return DataLoader(Items(*columns), batch_size=1, collate_fn=lambda rows: rows[0])
+
+    task = check_task(loader(FLOATS, LABELS))
+    assert torch.equal(task.x, torch.tensor(FLOATS))
+    assert task.y is not None and task.y.tolist() == LABELS.tolist()
+    assert torch.equal(check_images(loader(FLOATS), (3, 5, 4)), torch.tensor(FLOATS))
+    with pytest.raises(BadInput, match="without labels, which may be one image or several"):
+        check_task(DataLoader(Items(FLOATS), batch_size=1, collate_fn=list))
+
+
 class Torn(Exception):
     """The user's own."""
 
@@ -325,6 +514,13 @@ class TornItems(Items):
         return super().__getitem__(i)
 
 
+class TornRow(dict[str, Any]):
+    """As rows that are decoded when they are asked for."""
+
+    def __getitem__(self, key: str) -> Any:
+        raise Torn(f"no {key}")
+
+
 class TornFlow(IterableDataset[Any]):
     def __iter__(self) -> Iterator[Any]:
         raise Torn("no file at all")
@@ -335,11 +531,13 @@ class TornFlow(IterableDataset[Any]):
     [
         (lambda: torn(2, Torn("the file is gone")), "batch 2"),
         (lambda: torn(0, StopAsyncIteration()), "batch 0"),
+        (lambda: torn(0, Torn("megabytes of it" * 100_000)), "batch 0"),
         (lambda: torn(1, RuntimeError("a tensor that is none")), "batch 1"),
         (lambda: TornItems(FLOATS, LABELS), "example 7"),
         (lambda: DataLoader(TornItems(FLOATS, LABELS), batch_size=4), "batch 1"),
         (lambda: DataLoader(TornItems(FLOATS, LABELS), batch_size=4, num_workers=1), "batch 1"),
         (TornFlow, "example 0"),
+        (lambda: iter([{"x": FLOATS, "y": LABELS}, TornRow(x=FLOATS, y=LABELS)]), "batch 1"),
     ],
 )
 def test_an_exception_of_the_users_own_data_is_the_cause_of_one_that_says_where(
@@ -349,6 +547,7 @@ def test_an_exception_of_the_users_own_data_is_the_cause_of_one_that_says_where(
         with pytest.raises(BadInput, match=f"{name} failed at {place}: ") as caught:
             check(make())
         assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 600
         assert isinstance(caught.value.__cause__, (Torn, StopAsyncIteration, RuntimeError))
 
 
@@ -475,6 +674,7 @@ BAD_IMAGES: dict[str, tuple[Any, str]] = {
     "a-list-of-masked": (list(np.ma.MaskedArray(FLOATS, FLOATS > 0.5)), "masked"),
     "a-tuple-of-masked": (tuple(np.ma.MaskedArray(FLOATS, FLOATS > 0.5)), "masked"),
     "endless-lists": (endless_list(), "recursion"),
+    "pictures-with-a-palette": ([Image.fromarray(image[0]).convert("P") for image in BYTES], "palette.*convert"),
     "four-channels-last": (np.zeros((6, 8, 8, 4), dtype=np.float32), "channels last"),
     "two-channels-last": (list(np.zeros((6, 8, 8, 2), dtype=np.uint8)), "channels last"),
     "nan": (with_pixel(np.nan), "NaN or infinite"),
@@ -510,7 +710,13 @@ BAD_IMAGES: dict[str, tuple[Any, str]] = {
     "gradients-in-a-ragged-list": ([torch.zeros(2, requires_grad=True), 1.0], "one array"),
     "an-iterator-of-nothing": (iter(()), "empty"),
     "a-class": (np.ndarray, "numbers are needed"),
-    "a-function": (len, "numbers are needed"),
+    "a-function": (len, "x can't be read from a builtin_function_or_method; real numbers are needed, in an array"),
+    "numbers-as-objects": (FLOATS.astype(object), r"x of shape \(11, 3, 5, 4\) has objects for values \(float\)"),
+    "records-of-many-fields": (
+        np.zeros(4, dtype=[(f"field {k}", "f4") for k in range(1_000)]),
+        r"\.\.\.; real numbers",
+    ),
+    "endless-objects": (np.broadcast_to(np.array(None), (2**40, 1, 4, 4)), "NoneType"),
     "none": (None, "numbers are needed"),
     "a-set": ({0.5}, "numbers are needed"),
 }
@@ -535,6 +741,63 @@ def test_pieces_are_told_from_examples_where_the_shape_is_known() -> None:
         assert torch.equal(check_images(pieces, (3, 5, 4)), torch.tensor(FLOATS))
     for pieces in (iter(gray), iter(gray[:, 0]), iter([gray[:5, 0], gray[5:, 0]]), iter([gray.reshape(11, 20)])):
         assert torch.equal(check_images(pieces, (1, 5, 4)), torch.tensor(gray))
+
+
+@pytest.mark.parametrize(("value", "end"), [(1.00000001, "to 1.00000001;"), (-1e-50, "from -1e-50 ")])
+def test_floats_are_looked_at_before_they_are_rounded(value: float, end: str) -> None:
+    x = with_pixel(value)
+    for data in (
+        *(x, x.tolist(), list(x), torch.tensor(x), list(torch.tensor(x)), Table(x), iter([x]), Items(x)),
+        DataLoader(Items(x), batch_size=4),
+    ):
+        with pytest.raises(BadInput, match=rf"x has floats .*{end}.*floats must be in \[0, 1\]"):
+            check_images(data)
+    for data in (Items(FLOATS, x), (FLOATS, x)):
+        with pytest.raises(BadInput, match=rf"has floats .*{end}.*floats must be in \[0, 1\]"):
+            check_task(data)
+    with pytest.raises(BadInput, match=r"x has floats .*1\.0000000000000000001"):
+        check_images(x.astype(np.longdouble) * 0 + 1 + np.longdouble(10) ** -19)
+
+
+def test_messages_write_numbers_out() -> None:
+    for x, says in (
+        (np.where(FLOATS == 1, np.nextafter(np.float32(1), np.float32(2)), FLOATS), r"from 0\.0 to 1\.0000001;"),
+        (BYTES.astype(np.int64) * 10**15, "from 0 to 255000000000000000;"),
+    ):
+        with pytest.raises(BadInput, match=says):
+            check_images(x)
+
+
+def test_what_numpy_was_told_to_raise_changes_nothing() -> None:
+    with np.errstate(all="raise"):
+        assert float(check_images(with_pixel(1e-60))[3, 1, 2, 2]) == 0
+        for value, says in ((np.nan, "NaN or infinite"), (1e300, "NaN or infinite"), (-1e-60, "from -1e-60")):
+            with pytest.raises(BadInput, match=says):
+                check_images(with_pixel(value))
+
+
+class OwnTensor(Tensor):
+    """A class of the user's own."""
+
+
+class SpitefulTensor(Tensor):
+    @classmethod
+    def __torch_function__(cls, *_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("spite")
+
+
+@pytest.mark.parametrize("kind", [OwnTensor, SpitefulTensor])
+def test_tensors_of_a_class_of_the_users_own_become_plain_ones(kind: type[Tensor]) -> None:
+    x, y = torch.tensor(FLOATS).as_subclass(kind), torch.tensor(LABELS).as_subclass(kind)
+    wide = torch.tensor(FLOATS, dtype=torch.float64).as_subclass(kind)
+    pieces = iter([(x, y)])
+    for data in ((x, y), (wide, y), TaskData(x, y), pieces):
+        task = check_task(data)
+        assert task.y is not None and (type(task.x), type(task.y)) == (Tensor, Tensor)
+        assert torch.equal(task.x, torch.tensor(FLOATS)) and task.y.tolist() == LABELS.tolist()
+    for data in ((x, x), iter([(x, x)])):
+        task = check_task(data)
+        assert task.target is not None and type(task.target) is Tensor
 
 
 ODD_TENSORS: dict[str, tuple[Callable[[], Tensor], str]] = {
@@ -597,10 +860,18 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "one-number": (np.int64(3), r"\(\)"),
     "floats": (LABELS.astype(np.float32), "float32"),
     "halves": (torch.full((11,), 0.5), "float32"),
-    "nan": (np.full(11, np.nan), "float32, NaN among them"),
+    "nan": (np.full(11, np.nan), "float64, NaN among them.*labels are"),
     "below-minus-1": (LABELS - 1, "-2"),
     "too-few-names": (["cat"] * 10, r"\(10,\).*11 images"),
     "one-name": ("cat", r"\(\)"),
+    "a-column-of-a-table-of-names": (
+        Table(np.array([["cat"], [None]] * 11, dtype=object)),
+        r"names in shape \(22, 1\)",
+    ),
+    "none-and-numbers": ([None, *[1] * 10], r"y of shape \(11,\) has .*NoneType, int.*or strings, with None"),
+    "a-dictionary": (dict.fromkeys(range(11)), "from a dict; .*labels are integers, with -1 .*or strings, with None"),
+    "a-generator": ((k for k in range(11)), "from a generator; .*labels are integers"),
+    "doubles": ([0.5] * 11, "y has floats; labels are integers"),
     "a-column-of-names": (np.array([["cat"]] * 11), r"\(11, 1\)"),
     "names-and-numbers": ([*["cat"] * 10, 3], "names and 3"),
     "names-and-nan": (np.array([*["cat"] * 10, float("nan")], dtype=object), "names and nan.*None"),
@@ -610,6 +881,7 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "objects": (np.array([object()] * 11), "numbers are needed"),
     "ragged": ([[0], [0, 1]] + [[0]] * 9, "one array"),
     "complex": (torch.ones(11, dtype=torch.complex64), "complex"),
+    "beyond-64-bits-in-a-list": ([2**63, *[1] * 10], "too large"),
     "beyond-64-bits": (np.full(11, 2**64 - 1, dtype=np.uint64), "18446744073709551615|uint64|range"),
 }
 
@@ -620,6 +892,7 @@ def test_labels_that_are_none_are_refused_in_one_line_that_names_them(y: Any, sa
     with pytest.raises(BadInput, match=says) as caught:
         check_task((FLOATS, y))
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 def test_labels_may_be_of_any_integer_type() -> None:
@@ -627,21 +900,25 @@ def test_labels_may_be_of_any_integer_type() -> None:
         assert check_labels(np.arange(4, dtype=dtype), 4)[0].tolist() == [0, 1, 2, 3]
     for kind in (torch.uint8, torch.int16, torch.int32, torch.uint16, torch.uint64):
         assert check_labels(torch.arange(4).to(kind), 4)[0].dtype == torch.int64
+    assert check_labels([np.int8(-1), 2, np.uint64(3)], 3)[0].tolist() == [-1, 2, 3]  # numpy's one type is float64
 
 
-def test_truth_values_are_labels_or_not_whatever_they_come_in() -> None:
+def test_truth_values_are_no_labels_whatever_they_come_in() -> None:
     truth = np.array([True, False, True])
-    outcomes = []
-    for labels in (truth, torch.tensor(truth)):
-        try:
-            outcomes.append(check_labels(labels, 3)[0].tolist())
-        except BadInput:
-            outcomes.append(["refused"])
-    assert outcomes[0] == outcomes[1]
+    for labels in (truth, torch.tensor(truth), truth.tolist(), list(truth), list(torch.tensor(truth)), Table(truth)):
+        with pytest.raises(BadInput, match=r"y (is of type (torch\.)?bool|has truth values); labels are integers"):
+            check_labels(labels, 3)
 
 
 BAD_TASKS: dict[str, tuple[Any, str]] = {
     "none": (None, "NoneType"),
+    "a-property-that-raises": (UnwillingToTrain(), "data is a UnwillingToTrain; allowed are"),
+    "a-task": (from_arrays([(FLOATS, LABELS, FLOATS, LABELS)])[0], "data is a Task; .*give its train"),
+    "tasks": (
+        from_arrays([(FLOATS, LABELS, FLOATS, LABELS)]),
+        "data can't be read from a Task; real numbers are needed",
+    ),
+    "many-keys": (Named(tuple(f"key {k}" for k in range(99)), *[FLOATS] * 99), r"'key 0'.*\.\.\.; one of x"),
     "text": ("mnist", "str"),
     "a-dictionary": ({"x": FLOATS}, "dict"),
     "three-things": ((FLOATS, LABELS, LABELS), "tuple"),
@@ -655,6 +932,14 @@ BAD_TASKS: dict[str, tuple[Any, str]] = {
     "list-of-pair": ([FLOATS, LABELS], "floats and whole numbers"),
     "labels-of-pieces-and-none": ((Items(FLOATS, LABELS), None), "labels of its own"),
     "labels-of-a-task-and-none": ((TaskData(torch.tensor(FLOATS), torch.tensor(LABELS)), None), "labels of its own"),
+    "labels-of-pieces-and-others": ((Items(FLOATS, LABELS), np.zeros(11, dtype=int)), "labels of its own"),
+    "labels-of-batches-and-others": ((DataLoader(Items(FLOATS, LABELS), batch_size=4), LABELS), "labels of its own"),
+    "labels-of-a-task-and-others": (
+        (TaskData(torch.tensor(FLOATS), torch.tensor(LABELS)), LABELS),
+        "labels of its own",
+    ),
+    "labels-of-pieces-and-targets": ((Items(FLOATS, LABELS), FLOATS), "labels of its own"),
+    "targets-of-pieces-and-labels": ((Items(FLOATS, FLOATS), LABELS), "targets of its own"),
     "a-batch-with-too-few-labels": (
         iter([(FLOATS[:5], [0] * 4), (FLOATS[5:], [1] * 7)]),
         "y has 4 labels in batch 0, but x has 5",

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from inspect import getattr_static
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.collecting import as_numpy, as_tensor, dimensions, gather, is_array, is_pieces
+from growmix.collecting import MOST_CHANNELS, as_tensor, gather, is_array, is_pieces, kind_of, read, shape_of
 from growmix.errors import BadInput
-from growmix.labels import Names, all_none, as_names, check_names, number_names
+from growmix.labels import LABELS, Names, as_names, check_names, number_names
 from growmix.memory import require_room
 from growmix.settings import MIN_EXAMPLES
 from growmix.settings import UNLABELLED as UNLABELLED  # where it belongs for all that compute
@@ -98,9 +100,11 @@ class TaskData:
         """
         if not self.names or self.y is None:
             return self
-        names = (*known, *(self.names[k] for k in self.classes() if self.names[k] not in known))
-        numbers = [names.index(name) if name in names else UNLABELLED for name in self.names]
-        return replace(self, y=torch.tensor([*numbers, UNLABELLED])[self.y], names=names)
+        place = {name: number for number, name in enumerate(known)}
+        for label in self.classes():
+            place.setdefault(self.names[label], len(place))
+        numbers = [place.get(name, UNLABELLED) for name in self.names]
+        return replace(self, y=torch.tensor([*numbers, UNLABELLED])[self.y], names=tuple(place))
 
 
 def as_float(x: Tensor) -> Tensor:
@@ -245,7 +249,7 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     Parameters
     ----------
     y
-        Whole numbers, -1 for unlabelled; or strings, ``None`` for unlabelled.
+        Whole numbers, -1 for unlabelled; or strings, ``None`` for unlabelled, which all may be.
     n
         How many there must be.
 
@@ -259,26 +263,36 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     >>> check_labels([0, -1], 2), check_labels(["cat", None], 2)
     ((tensor([ 0, -1]), ()), (tensor([ 0, -1]), ('cat',)))
     """
-    if not isinstance(y, (list, tuple, Tensor)):
-        y = as_numpy(y, "y")
+    with _reading_labels():
+        y = read(y, "y")
     if isinstance(y, np.ndarray) and y.ndim == 1:
         _require_length(y, n)  # before all are looked at: there may be no end of them
     named = as_names(y)
-    if named is None and isinstance(y, (list, tuple, np.ndarray)) and all_none(y):
-        named = [None] * len(y)
     if named is None:
         return _check_numbers(y, n), ()
     numbers, names = number_names(named)
     return _check_numbers(numbers, n), names
 
 
+@contextmanager
+def _reading_labels() -> Iterator[None]:
+    """What can't be read as numbers can't be read as labels: these are what is allowed."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{error}; {LABELS}") from error
+
+
 def _check_numbers(y: Any, n: int, most: int | None = None) -> Tensor:
     """Labels that are whole numbers; below ``most``, if that is known."""
-    labels = as_tensor(y, "y")
+    with _reading_labels():
+        y = read(y, "y")
+        labels = as_tensor(y, "y")
     _require_length(labels, n)
     if labels.is_floating_point() or labels.dtype == torch.bool:
         missing = ", NaN among them" if bool(labels.isnan().any()) else ""
-        raise BadInput(f"y is of type {labels.dtype}{missing}; labels are integers, with -1 for unlabelled")
+        what = f"is of type {y.dtype}" if isinstance(y, (Tensor, np.ndarray)) else f"has {kind_of(labels)}"
+        raise BadInput(f"y {what}{missing}; {LABELS}")
     labels = labels.to(torch.int64)
     if int(labels.min()) < UNLABELLED:
         raise BadInput(f"y has the label {int(labels.min())}; labels are 0 or above, or -1 for unlabelled")
@@ -300,18 +314,22 @@ def _parts(data: Any, shape: Shape | None) -> tuple[Any, Any, Any, Names]:
         x, second = gather(data, "data", shape)
     elif isinstance(data, tuple) and len(data) == 2:
         x, second = data
-        if second is None and (is_pieces(x) or isinstance(x, TaskData)):
-            x, *others = _parts(x, shape)
-            if any(other is not None for other in others[:2]):
-                raise BadInput("data is a pair of x and None, but x has labels of its own; give x alone")
+        if is_pieces(x) or isinstance(x, TaskData):
+            x, *own, _ = _parts(x, shape)
+            if any(part is not None for part in own):
+                what = "labels" if own[1] is None else "targets"
+                beside = "None" if second is None else "y"
+                raise BadInput(
+                    f"data is a pair of x and {beside}, but x has {what} of its own; give x alone, or without them"
+                )
     elif is_array(data):
         x, second = data, None
     else:
         raise BadInput(
             f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset, a DataLoader and an "
-            f"iterable of batches{'; give its train' if hasattr(data, 'train') else ''}"
+            f"iterable of batches{'; give its train' if getattr_static(data, 'train', None) else ''}"
         )
-    if dimensions(second) >= 3:
+    if len(shape_of(second)) >= 3:
         return x, None, second, ()
     return x, second, None, ()
 
@@ -321,10 +339,10 @@ def _image_shaped(x: Tensor, shape: Shape | None, name: str) -> Tensor:
     if given and not given[0]:
         raise BadInput(f"{name} is empty (shape {given}); at least one image is needed")
     if 0 in given:
-        raise BadInput(f"{name} has images of shape {given[1:]}, without any pixel")
+        raise BadInput(f"{name} has images of shape {given[1:]}, without any pixel; one at least is needed")
     if x.ndim == 4:
         _, channels, _, last = given
-        if (channels not in (1, 3) and last in (1, 3)) or last <= 4 < channels:
+        if (channels not in (1, 3) and last in (1, 3)) or last <= MOST_CHANNELS < channels:
             raise BadInput(
                 f"{name} has shape {given}, with the channels last; images are (n, channels, height, width): "
                 "permute the axes to (0, 3, 1, 2)"
@@ -350,18 +368,18 @@ def _in_range(x: Tensor, name: str) -> Tensor:
     if x.dtype == torch.bool:
         require_room(4 * x.numel(), f"{name} of shape {tuple(x.shape)} as floats")
         return x.float()
-    low, high = float(x.min()), float(x.max())
+    low, high = x.min().numpy(), x.max().numpy()  # numpy writes no more digits than their precision has
     if not x.is_floating_point():
         if low < 0 or high > 255:
-            raise BadInput(f"{name} has whole numbers from {low:g} to {high:g}; bytes in 0..255 are allowed")
+            raise BadInput(f"{name} has whole numbers from {low} to {high}; bytes in 0..255 are allowed")
         if high == 1:
             raise BadInput(f"{name} has the whole numbers 0 and 1; give floats in [0, 1], or bytes in 0..255 as uint8")
         return x.to(torch.uint8)
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise BadInput(f"{name} has NaN or infinite pixels; all must be finite, in [0, 1]")
-    if low < 0.0 or high > 1.0:
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise BadInput(f"{name} has NaN or infinite pixels (in single precision); all must be finite, in [0, 1]")
+    if low < 0 or high > 1:
         raise BadInput(
-            f"{name} has pixels from {low:g} to {high:g}; floats must be in [0, 1] (or give bytes in 0..255)"
+            f"{name} has pixels from {low!s} to {high!s}; floats must be in [0, 1] (or give bytes in 0..255)"
         )
     return x
 

@@ -34,8 +34,8 @@ class BadCheckpoint(GrowmixError, ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """Type and message of an exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    """Type and message of an exception in one line, cut where it is long: it may be a stranger's."""
+    return shortened(f"{type(error).__name__}: {error}", LONGEST_REASON)
 
 
 def shown(value: object, longest: int = _LONGEST) -> str:

@@ -14,12 +14,15 @@ from growmix.errors import BadInput, shown
 Names: TypeAlias = tuple[str, ...]
 """Name of the label 0, 1, 2, ...; empty where labels are numbers."""
 
+LABELS = "labels are integers, with -1 for unlabelled, or strings, with None"
+"""What messages allow."""
+
 
 def as_names(y: Any) -> list[str | None] | None:
     """Labels as a list of names, ``None`` for an example without one; ``None`` if they are no names at all.
 
     Only ``None`` says that an example has no label: neither the empty string nor NaN does. (What a table calls missing
-    is ``None`` when it comes here.)
+    is ``None`` when it comes here.) A list of nothing but ``None`` is of examples without one, too.
 
     Parameters
     ----------
@@ -33,18 +36,21 @@ def as_names(y: Any) -> list[str | None] | None:
 
     Examples
     --------
-    >>> as_names(["cat", None, "dog"]), as_names([0, 1])
-    (['cat', None, 'dog'], None)
+    >>> as_names(["cat", None, "dog"]), as_names([None, None]), as_names([0, 1])
+    (['cat', None, 'dog'], [None, None], None)
     """
     if isinstance(y, np.ndarray):
         if y.dtype.kind not in "UTO":
             return None
         if y.ndim != 1:
-            if y.dtype.kind == "O":
+            if y.dtype.kind == "O" and not any(isinstance(name, str) for name in y.flat):
                 return None
             raise BadInput(f"y has names in shape {y.shape}; one name for each image is needed")
         y = y.tolist()
-    if not isinstance(y, (list, tuple)) or not any(isinstance(name, str) for name in y):
+    if not isinstance(y, (list, tuple)):
+        return None
+    kinds = set(map(type, y))
+    if kinds != {type(None)} and not any(issubclass(kind, str) for kind in kinds):
         return None
     for name in y:
         if name is not None and not isinstance(name, str):
@@ -58,12 +64,6 @@ def as_names(y: Any) -> list[str | None] | None:
             raise BadInput(f"y has the name {shown(name)}; names are without the character NUL")
     # of a member of an enumeration its value, which is what it equals
     return [None if name is None else str.__str__(name) for name in y]
-
-
-def all_none(values: Any) -> bool:
-    """Whether there are values, in one dimension, and none says anything."""
-    flat = values.ndim == 1 if isinstance(values, np.ndarray) else isinstance(values, (list, tuple))
-    return flat and len(values) > 0 and all(value is None for value in values)
 
 
 def number_names(names: Sequence[str | None]) -> tuple[Tensor, Names]:

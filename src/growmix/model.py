@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.collecting import as_numpy, as_tensor, is_array
+from growmix.collecting import is_array, read
 from growmix.component import Component, most_likely
 from growmix.data import UNLABELLED, Shape, as_float, check_images, like_given, read_images
 from growmix.density import LatentDensity, no_labels
@@ -437,11 +437,12 @@ def _listed(values: Any, name: str) -> list[Any]:
     listed: Any = None
     if isinstance(values, (list, tuple, range, set, frozenset)):
         listed = list(values)
-    elif isinstance(values, Tensor):
-        listed = as_tensor(values, name).tolist() if values.ndim == 1 else None
     elif is_array(values):
-        array = as_numpy(values, name)
-        listed = array.tolist() if array.ndim == 1 else None
+        given = read(values, name)
+        if isinstance(given, (list, tuple)):
+            listed = list(given)
+        elif given.ndim == 1:
+            listed = given.tolist()
     if not listed:
         raise BadInput(f"{name} is {shown(values)}; allowed is a list of one or more")
     return list(listed)

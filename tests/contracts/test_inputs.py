@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from growmix import BadInput, GrowingMixture, GrowmixError, NotLearnt, Settings, Student, evaluate, memory
 from growmix.baselines import make_learner
-from growmix.data import TaskData
+from growmix.data import TaskData, check_task
 from growmix.evaluation import evaluate_student
 from growmix.model import Model, routing_noise
 from growmix.nets import OwnModules
@@ -60,11 +60,16 @@ CASES = {
 }
 """Generated cases of each test."""
 
+PLANS_CARRIED_OUT: list[str] = []
+"""Of which of them there is a test."""
+
 Verb = Callable[[Any, Any], Any]
 
 
 def cases(what: str, **strategies: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A test of generated cases, so many of which must have gone through it to its end."""
+
+    PLANS_CARRIED_OUT.append(what)
 
     def decorate(check: Callable[..., None]) -> Callable[..., None]:
         def test(state_hash: Callable[..., str]) -> None:
@@ -189,11 +194,27 @@ class Items(Dataset[Any]):
         return row if len(row) > 1 else row[0]
 
 
+class OwnTensor(Tensor):
+    pass
+
+
+class SpitefulTensor(Tensor):
+    @classmethod
+    def __torch_function__(cls, *_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("spite")
+
+
 class SpitefulTable:
     def __init__(self, x: np.ndarray) -> None:
         self.ndim = x.ndim
 
     def to_numpy(self) -> np.ndarray:
+        raise ZeroDivisionError("spite")
+
+
+class SpitefulProperty:
+    @property
+    def to_numpy(self) -> Any:
         raise ZeroDivisionError("spite")
 
 
@@ -203,6 +224,14 @@ class Table:
 
     def to_numpy(self) -> np.ndarray:
         return self.values
+
+
+def column(values: list[Any]) -> Table:
+    """A table's column of objects, such as images."""
+    objects = np.empty(len(values), dtype=object)
+    for place, value in enumerate(values):
+        objects[place] = value
+    return Table(objects)
 
 
 class Spiteful:
@@ -266,9 +295,13 @@ WRAPPINGS: dict[str, Callable[[np.ndarray], Any]] = {
     "16-bit unsigned": lambda x: torch.from_numpy((x * 255).astype(np.uint16)),
     "with gradient": lambda x: torch.from_numpy(x).requires_grad_(),
     "parameter": lambda x: torch.nn.Parameter(torch.from_numpy(x)),
+    "tensor of an own class": lambda x: torch.from_numpy(x).as_subclass(OwnTensor),
+    "tensor of a spiteful class": lambda x: torch.from_numpy(x).as_subclass(SpitefulTensor),
     "transposed tensor": lambda x: torch.from_numpy(np.ascontiguousarray(x.swapaxes(2, 3))).transpose(2, 3),
     "negated view": lambda x: torch.complex(torch.from_numpy(x), torch.from_numpy(-x)).conj().imag,
     "table": lambda x: Table(x.reshape(len(x), -1)),
+    "column": lambda x: column(list(x)),
+    "column of tensors": lambda x: column(list(torch.from_numpy(x).requires_grad_())),
     "data set": Items,
     "tensor data set": lambda x: TensorDataset(torch.from_numpy(x)),
     "labelled data set": lambda x: Items(x, ["anything"] * len(x)),
@@ -293,7 +326,7 @@ def spoilt(x: np.ndarray, value: float, place: int) -> np.ndarray:
 
 def pixel_faults() -> st.SearchStrategy[Any]:
     values = st.one_of(
-        st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e-3, 1.5, 255.0]),
+        st.sampled_from([np.nan, np.inf, -np.inf, 1e300, -1e-3, -1e-50, 1.00000001, 1.5, 255.0]),
         st.floats(max_value=-1e-3, allow_nan=False),
         st.floats(min_value=1.001, allow_nan=False),
     )
@@ -362,6 +395,11 @@ WRONG_TYPES: dict[str, Callable[[np.ndarray], Any]] = {
     "spiteful": lambda x: Spiteful(),
     "spiteful list": lambda x: [Spiteful()] * 4,
     "spiteful table": lambda x: SpitefulTable(x),
+    "spiteful property": lambda x: SpitefulProperty(),
+    "column of truth and bytes": lambda x: column([x[0] > 0.5, *(x[1:] * 255).astype(np.uint8)]),
+    "column of floats and bytes": lambda x: column([x[0], *(x[1:] > 0.5).astype(np.uint8)]),
+    "column of masked": lambda x: column(list(np.ma.MaskedArray(x, x > np.median(x)))),
+    "column with none": lambda x: column([*x[1:], None]),
     "list of spiteful tables": lambda x: [SpitefulTable(x)] * 4,
     "list of masked": lambda x: list(np.ma.MaskedArray(x, x > np.median(x))),
     "tuple of masked": lambda x: tuple(np.ma.MaskedArray(x, x > np.median(x))),
@@ -372,6 +410,12 @@ WRONG_TYPES: dict[str, Callable[[np.ndarray], Any]] = {
     "truth in nested lists": lambda x: [[[True, 2], [0, 1]]] * 4,
     "channels last": lambda x: np.zeros((4, 8, 8, 4), dtype=np.float32),
     "loader of lists": lambda x: DataLoader(Items(torch.from_numpy(x)), batch_size=2, collate_fn=list),
+    "lists of two images": lambda x: iter([[x[0], x[1]], [x[2], x[3]]]),
+    "lists of two gray images": lambda x: Items([[x[0, 0], x[1, 0]], [x[2, 0], x[3, 0]]]),
+    "lists of two rows": lambda x: Items([[x[0].ravel(), x[1].ravel()]] * 4),
+    "data set of lists of images": lambda x: Items([[x[0], x[1]], [x[2], x[3]]] * 2),
+    "loader of lists alone": lambda x: DataLoader(Items([[*torch.from_numpy(x[:2])]] * 4), batch_size=None),
+    "nested lists of two images": lambda x: iter([x[:2].tolist(), x[2:4].tolist()]),
     "data set of none": lambda x: Items([None] * 4),
     "data set without length": lambda x: Dataset(),
     "data set that lies": lambda x: Lying(),
@@ -419,13 +463,15 @@ bad_images = st.one_of(wrong_types, wrong_types, pixel_faults(), wrong_shapes())
 
 
 def refuses(act: Callable[[], Any], begins: str) -> None:
-    """Input is what is wrong, and the message says in one short line which."""
+    """Input is what is wrong, and the message says in one short line which, and what is allowed or to be done."""
     with pytest.raises(BadInput) as caught:
         act()
     message = str(caught.value)
     assert re.match(rf"{begins}(?!\w)", message), message
     assert "\n" not in message
     assert len(message) < 500
+    said = message.split(" data: ", 1)[-1]  # which task of a stream it is of comes before
+    assert re.search(r"\S(; |, but |: )\S", said), said
 
 
 # Images ----------------------------------------------------------------------------------------------------------
@@ -633,7 +679,7 @@ def test_tasks_in_any_form_are_learnt(
 ) -> None:
     model = copy.deepcopy(model_of(name))
     known, tasks = set(model.classes_.tolist()), len(model.steps)
-    images = WRAPPINGS[wrapping](x)
+    images = x if wrapping == "labelled data set" else WRAPPINGS[wrapping](x)  # with labels twice it would be no task
     labels: list[Any] | None = None
     if name == "pairs":
         task: Any = (images, data.draw(st.sampled_from([x, 1 - x, (1 - x).tolist(), torch.from_numpy(x)])))
@@ -641,7 +687,7 @@ def test_tasks_in_any_form_are_learnt(
         labels = data.draw(name_lists)[: len(x)]
         task = (images, LABEL_WRAPPINGS[data.draw(st.sampled_from(sorted(LABEL_WRAPPINGS)))](labels))
     elif name == "images":
-        task = x if wrapping == "labelled data set" else images
+        task = images
     else:
         labels = data.draw(label_lists)[: len(x)]
         task = (images, NUMBER_WRAPPINGS[data.draw(st.sampled_from(sorted(NUMBER_WRAPPINGS)))](labels))
@@ -712,6 +758,10 @@ WRONG_TASKS: dict[str, Callable[[np.ndarray], Any]] = {
     "names that make up for each other": lambda x: iter([(x, ["a"] * (len(x) - 1)), (x, ["b"] * (len(x) + 1))]),
     "truth and numbers": lambda x: iter([(x, np.ones(len(x), dtype=bool)), (x, np.ones(len(x), dtype=int))]),
     "labels and none": lambda x: (Items(x, [0] * len(x)), None),
+    "labels twice": lambda x: (Items(x, [0] * len(x)), [1] * len(x)),
+    "labels of a loader and others": lambda x: (DataLoader(Items(x, [0] * len(x)), batch_size=3), [1] * len(x)),
+    "labels of a task and others": lambda x: (check_task((x, [0] * len(x))), np.ones(len(x), dtype=int)),
+    "labels and targets of pieces": lambda x: (Items(x, [0] * len(x)), x),
     "a name of its own for labels": lambda x: iter([{"image": x, "lable": [0] * len(x)}]),
     "one name twice": lambda x: TaskData(torch.from_numpy(x), torch.zeros(len(x), dtype=torch.int64), names=("a", "a")),
     "words": lambda x: ("images", "labels"),
@@ -943,5 +993,6 @@ def test_checkpoints_from_before_names_are_read_and_those_with_wrong_names_are_n
                 load(folder)
 
 
-def test_there_are_at_least_a_thousand_cases() -> None:
-    assert sum(CASES.values()) >= 1_000
+def test_a_thousand_cases_are_planned_and_each_plan_has_its_test() -> None:
+    assert sum(CASES.values()) >= 1_000  # each test says itself whether it went through all of its own
+    assert sorted(PLANS_CARRIED_OUT) == sorted(CASES)

@@ -123,7 +123,7 @@ def test_a_stream_is_a_sequence_and_a_slice_of_it_a_stream() -> None:
         ),
         ({"night": (X, COLOUR, X, Y)}, "'night' has targets in one part only"),
         ({"night": (X, Y, X, COLOUR)}, "'night' has targets in one part only"),
-        ({"night": (X, COLOUR, X, COLOUR[..., 0, 0, 0])}, "'night', test data: y is of type torch.float32"),
+        ({"night": (X, COLOUR, X, COLOUR[..., 0, 0, 0])}, "'night', test data: y is of type float32; labels"),
         (
             {"night": (labelled(Y), None, X, Y)},
             "'night', training data: data is a pair of x and None, but x has labels",
@@ -214,8 +214,8 @@ def test_a_task_has_its_images_in_the_form_that_is_learnt(given: torch.Tensor, m
         (("a", DATA, TaskData(DATA.x, ZEROS[:3]), (0,)), "task 'a', test data: y has shape (3,)"),
         (("a", TaskData(DATA.x, ZEROS[:, None]), DATA, (0,)), "task 'a', training data: y has shape (4, 1)"),
         (("a", DATA, TaskData(DATA.x, ZEROS - 7), (0,)), "task 'a', test data: y has the label -7"),
-        (("a", DATA, TaskData(DATA.x, ZEROS.double()), (0,)), "task 'a', test data: y is of type torch.float32"),
-        (("a", DATA, TaskData(DATA.x + 2, ZEROS), (0,)), "task 'a', test data: x has pixels from 2 to 2"),
+        (("a", DATA, TaskData(DATA.x, ZEROS.double()), (0,)), "task 'a', test data: y is of type torch.float64"),
+        (("a", DATA, TaskData(DATA.x + 2, ZEROS), (0,)), "task 'a', test data: x has pixels from 2.0 to 2.0"),
         (("a", DATA, TaskData(DATA.x, ZEROS + 5), (0, 1)), "task 'a': classes is (0, 1), but y has the labels [5]"),
     ],
 )
