@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.collecting import MOST_CHANNELS, as_tensor, gather, is_array, is_pieces, kind_of, read, shape_of
+from growmix.arrays import MOST_CHANNELS, as_tensor, is_array, kind_of, read, shape_of
+from growmix.collecting import gather, is_pieces
 from growmix.errors import BadInput
 from growmix.labels import LABELS, Names, as_names, check_names, number_names
 from growmix.memory import require_room

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.collecting import is_array, read
+from growmix.arrays import is_array, read
 from growmix.component import Component, most_likely
 from growmix.data import UNLABELLED, Shape, as_float, check_images, like_given, read_images
 from growmix.density import LatentDensity, no_labels

@@ -9,7 +9,7 @@ from typing import Any, final, overload
 
 from torch import Tensor
 
-from growmix.collecting import as_tensor
+from growmix.arrays import as_tensor
 from growmix.data import Shape, TaskData, check_data, check_task
 from growmix.errors import BadInput, one_line, shown
 from growmix.labels import Names, check_names
