@@ -21,6 +21,9 @@ SamplingName = Literal["ex-post", "prior"]
 ScheduleName = Literal["one-cycle", "constant"]
 SharingName = Literal["none", "trunk", "adapter", "rank-one"]
 
+DEVICES = ("auto", "cpu", "cuda", "gpu", "mps")
+"""Of a name that is none of these, Lightning Fabric would list its own, each time in another order."""
+
 MOST_UNITS = 65_536
 """Of anything that is a size of a network: beyond it a slip of the finger is likelier than a wish."""
 
@@ -168,11 +171,11 @@ class Settings:
     si_strength
         Weight of the penalty of the baseline ``si``.
     device
-        ``auto``, ``cpu``, ``cuda``, ``mps``.
+        ``auto``, ``cpu``, ``cuda`` (or ``gpu``), ``mps``.
     devices
-        Number of devices.
+        Number of devices, each with a process of its own.
     strategy
-        Lightning Fabric's, such as ``ddp``.
+        Lightning Fabric's, such as ``ddp``; none that starts its processes from a function, such as ``ddp_spawn``.
     precision
         ``auto`` (bf16-mixed where the processor has it, else 32-true), ``32-true``, ``bf16-mixed``, ``16-mixed``;
         scores are always computed in single precision.

@@ -22,7 +22,7 @@ from growmix.data import as_float
 from growmix.digests import digest_of
 from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, NonFiniteLoss, shortened, shown
 from growmix.random_state import check_state, set_state
-from growmix.settings import ScheduleName, Settings
+from growmix.settings import DEVICES, ScheduleName, Settings
 from growmix.typed import MOST_SECONDS, check_outline, check_range, record_from
 
 DEFAULT_EPOCHS = 40
@@ -248,6 +248,8 @@ def make_fabric(settings: Settings) -> Fabric:
     BadInput
         A device, strategy or precision that is not there.
     """
+    if settings.device not in DEVICES:
+        raise BadInput(f"device {shown(settings.device)} can't be used here; allowed are {', '.join(DEVICES)}")
     accelerator = "gpu" if settings.device == "cuda" else settings.device
     precision: Any = native_precision(settings.device) if settings.precision == "auto" else settings.precision
     # Fabric announces the precision that it was asked for on every call
@@ -258,8 +260,8 @@ def make_fabric(settings: Settings) -> Fabric:
             kind = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
             how = {"plugins": [_MixedOperations(precision, kind)]}
         fabric = Fabric(accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, **how)
-        if settings.devices > 1:
-            fabric.launch()  # starts the other processes, each of which runs the same program
+        if fabric.strategy.launcher is not None:  # one of several processes, even where these are one
+            fabric.launch()  # starts the others, each of which runs the same program
         return fabric
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         given = f"device {shown(settings.device)}, devices {settings.devices}, strategy {shown(settings.strategy)}"
