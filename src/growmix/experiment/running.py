@@ -72,7 +72,8 @@ def _run(config: RunConfig, overwrite: bool, reporters: Sequence[Reporter], inte
     learner = baselines.make_learner(config.method, config.settings)
     stream = load_stream(config)
     check_method(config, stream)
-    check_blueprint(learner.blueprint, config.settings.latent, stream.shape)  # networks that can't be had show here
+    # networks that can't be had show here
+    check_blueprint(learner.blueprint, config.settings.latent, stream.shape, stream.target_shape)
     with folder.held() as notice:
         folder.check(overwrite)  # again: nobody else can have begun a run since
         folder.open(config)
