@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -22,9 +24,9 @@ from growmix.density import no_labels
 from growmix.errors import BadInput, shown
 from growmix.gating import Decision
 from growmix.labels import Names, check_names_of
-from growmix.memory import require_room
+from growmix.memory import require_room, require_training
 from growmix.model import Model
-from growmix.nets import MLP, Blueprint, Conv
+from growmix.nets import Blueprint, is_ours
 from growmix.objectives import TaskObjective
 from growmix.paths import check_path
 from growmix.random_state import set_state, state_from
@@ -237,6 +239,25 @@ class Learner(Model, Generic[Memory]):
         Components and steps were read before; raises ``ValueError`` where it does not fit them.
         """
 
+    def _successor(self, teacher: Component | None, task: TaskData, classes: Sequence[int]) -> Component:
+        """What learns a task: a new component, or a copy of its teacher; with room for the task's classes.
+
+        ``classes`` are those of the whole task, some of which may be held out of ``task``.
+        """
+        new = partial(self._new_component, task.shape, supervised=task.y is not None, target_shape=task.target_shape)
+        if teacher is not None:
+            require_training((teacher.get_parameter(name) for name in teacher.trained), task.shape)
+            component = copy.deepcopy(teacher)
+            component.thaw()
+        else:
+            if is_ours(self.blueprint):
+                # seeded: what stands on a foundation draws weights for its own part even so
+                with seeded(0), torch.device("meta"):
+                    require_training(new().parameters(), task.shape)
+            component = new()
+        count_task(component, task, classes)
+        return component.to(self._fabric.device)
+
     def _check_task(self, data: Any) -> TaskData:
         task = self._numbered(check_task(data, self.shape if self._components else None))
         known = self._components[0].target_shape if self._components else task.target_shape
@@ -412,7 +433,7 @@ def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], dev
 
     def look(outline: persistence.Checkpoint) -> None:
         learner = empty(outline.document)
-        if isinstance(learner.blueprint, (MLP, Conv)):  # a user's own modules may not know how to be without memory
+        if is_ours(learner.blueprint):
             with persistence.without_memory(path):
                 learner._rebuild(outline)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,6 @@ from growmix.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdG
 from growmix.learner import (
     Learner,
     Learnt,
-    count_task,
     load_learner,
     task_positions,
     train_component,
@@ -238,17 +236,11 @@ class GrowingMixture(Learner[MixtureMemory]):
     ) -> tuple[Component, TaskData | None]:
         """The component to train (new, or a copy), and what the old one replays for it."""
         if decision.action == "grow":
-            component = self._new_component(task.shape, supervised=task.y is not None, target_shape=task.target_shape)
-            replayed = None
-        else:
-            teacher = self._components[decision.component]
-            component = copy.deepcopy(teacher)
-            component.thaw()
-            size = replay_size(len(task), self.records[decision.component].examples, self.settings.replay_ratio)
-            replayed = replay(teacher, size, stream, from_prior=self.settings.from_prior) if size else None
-        count_task(component, task, classes)
-        component.to(self._fabric.device)
-        return component, replayed
+            return self._successor(None, task, classes), None
+        teacher = self._components[decision.component]
+        component = self._successor(teacher, task, classes)
+        size = replay_size(len(task), self.records[decision.component].examples, self.settings.replay_ratio)
+        return component, replay(teacher, size, stream, from_prior=self.settings.from_prior) if size else None
 
     def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
         component = whole_component(
