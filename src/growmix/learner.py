@@ -204,7 +204,8 @@ class Learner(Model, Generic[Memory]):
         Raises
         ------
         BadInput
-            Something is wrong with ``data`` or ``callbacks``, or there is too little memory.
+            Something is wrong with ``data`` or ``callbacks``, or there is too little memory; or another task was
+            learnt meanwhile, by a callback or another thread.
         NonFiniteLoss
             Training failed.
 
@@ -213,11 +214,12 @@ class Learner(Model, Generic[Memory]):
         Whatever is raised, the model stays as it was: work is done on new components or on copies.
         """
         check_callbacks(callbacks)
+        known = self._steps
         task = self._check_task(data)
         require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
         with seeded(self._seed(len(self._steps))) as stream:
             learnt = self._learn(task, stream, callbacks)
-        self._commit(learnt, task.names or self._names)
+        self._commit(learnt, task.names or self._names, known)
         return learnt.decision
 
     @abstractmethod
@@ -281,13 +283,19 @@ class Learner(Model, Generic[Memory]):
     def _numbered(self, task: TaskData) -> TaskData:
         """The task with the numbers that its labels have here, where they are names."""
         if task.names and self._labels and not self._names:
-            raise BadInput(f"y has names such as {task.names[0]!r}, but the labels learnt are numbers: {self._labels}")
+            raise BadInput(
+                f"y has names such as {shown(task.names[0])}, but the labels learnt are numbers: {shown(self._labels)}"
+            )
         if task.classes() and self._names and not task.names:
-            raise BadInput(f"y has numbers such as {task.classes()[0]}, but the labels learnt are names: {self._names}")
+            raise BadInput(
+                f"y has numbers such as {task.classes()[0]}, but the labels learnt are names: {shown(self._names)}"
+            )
         return task.numbered_after(self._names)
 
-    def _commit(self, learnt: Learnt[Memory], names: Names) -> None:
-        """The only place where a learner changes."""
+    def _commit(self, learnt: Learnt[Memory], names: Names, known: list[Step]) -> None:
+        """The only place where a learner changes; ``known`` is what it had learnt when the task came."""
+        if self._steps is not known:
+            raise BadInput("another task was learnt while data was; this call changed nothing: learn one at a time")
         versions = dict(enumerate(self.versions))
         components = list(self._components)
         for k in sorted(learnt.components):
