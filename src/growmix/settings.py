@@ -283,6 +283,9 @@ class Settings:
         self._require("adam_beta1", 0 <= self._number("adam_beta1") < 1, "a number from 0 to below 1")
         self._require("holdout", 0 < self._number("holdout") <= 0.5, "a share above 0 and at most 0.5")
         self._require("supervised", self.supervised is None or type(self.supervised) is bool, "true, false, or nothing")
+        for field in fields(self):  # torch takes no whole number beyond 64 bits where a fraction may be
+            if str(field.type).startswith("float") and getattr(self, field.name) is not None:
+                object.__setattr__(self, field.name, float(getattr(self, field.name)))
 
     @property
     def from_prior(self) -> bool:
