@@ -17,6 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from growmix import persistence
+from growmix.ambient import torch_as_it_comes
 from growmix.component import Component
 from growmix.construction import make_blueprint
 from growmix.data import Shape, TaskData, check_task, label_positions, like_given
@@ -164,6 +165,7 @@ class Learner(Model, Generic[Memory]):
         """Log share of every component among the examples learnt."""
         return self.log_prior_at(len(self._steps))
 
+    @torch_as_it_comes()
     def log_prior_at(self, tasks: int) -> Tensor:
         """The log-prior as it was after so many tasks, over the components that there were."""
         self._learnt()
@@ -215,10 +217,11 @@ class Learner(Model, Generic[Memory]):
         """
         check_callbacks(callbacks)
         known = self._steps
-        task = self._check_task(data)
-        require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
-        with seeded(self._seed(len(self._steps))) as stream:
-            learnt = self._learn(task, stream, callbacks)
+        with torch_as_it_comes():
+            task = self._check_task(data)
+            require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
+            with seeded(self._seed(len(self._steps))) as stream:
+                learnt = self._learn(task, stream, callbacks)
         self._commit(learnt, task.names or self._names, known)
         return learnt.decision
 
@@ -310,6 +313,7 @@ class Learner(Model, Generic[Memory]):
 
     # Answers ---------------------------------------------------------------------------------------------------
 
+    @torch_as_it_comes()
     def route(self, x: Any, *, per: str = "example") -> Any:
         """Component that answers: the largest bound plus log-prior.
 
@@ -408,6 +412,7 @@ class Learner(Model, Generic[Memory]):
 L = TypeVar("L", bound=Learner[Any])
 
 
+@torch_as_it_comes()
 def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], device: str | None) -> L:
     """Read back what :meth:`Learner.save` wrote.
 

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import Tensor
 
+from growmix.ambient import torch_as_it_comes
 from growmix.component import Component
 from growmix.construction import whole_component
 from growmix.data import UNLABELLED, Shape, TaskData, check_task
@@ -150,6 +151,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         foundation = self._memory.foundation
         return 0 if foundation is None else sum(part.numel() for part in foundation.parameters())
 
+    @torch_as_it_comes()
     def novelty(self, data: Any) -> tuple[float, ...]:
         """Novelty of data to every component, in the unit of the measure; the mixture is not changed.
 
@@ -162,6 +164,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         with seeded(self._seed(len(self._steps))) as stream:
             return self._novelty(task, stream)[0]
 
+    @torch_as_it_comes()
     def distill(self, *, callbacks: Sequence[Callback] = ()) -> Student:
         """Teach one compact network all that the mixture knows, from generated data alone.
 

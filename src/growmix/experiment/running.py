@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from growmix import baselines, locking, persistence
+from growmix.ambient import torch_as_it_comes
 from growmix.config import RunConfig
 from growmix.errors import BadInput
 from growmix.experiment.course import Course, settings_but_device
@@ -22,6 +23,7 @@ from growmix.report.reporter import Reporter
 from growmix.training import make_fabric
 
 
+@torch_as_it_comes()
 def run(
     config: RunConfig,
     *,
@@ -82,6 +84,7 @@ def _run(config: RunConfig, overwrite: bool, reporters: Sequence[Reporter], inte
         return course.go(None, [notice])
 
 
+@torch_as_it_comes()
 def resume(
     folder: Path,
     *,
