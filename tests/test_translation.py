@@ -206,8 +206,8 @@ def pairs(seed: int = 0, *, upright: bool = False, n: int = 120) -> tuple[Tensor
 @pytest.fixture(scope="module")
 def mixture() -> GrowingMixture:
     made = GrowingMixture(
-        "mlp", hidden=32, latent=4, epochs=150, learning_rate=5e-3, student_hidden=32, student_epochs=40,
-        student_examples=400, precision="32-true", device="cpu",
+        "mlp", hidden=32, latent=4, epochs=60, learning_rate=1e-2, student_hidden=32, student_epochs=20,
+        student_examples=200, precision="32-true", device="cpu",
     )  # fmt: skip
     made.learn(pairs())
     made.learn(pairs(1, upright=True))
