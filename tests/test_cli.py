@@ -237,7 +237,10 @@ BAD = {
     "unknown data set": (["run", "domains", "--tasks", "mnits", "--data-root", "."], ["mnits", "train.parquet"]),
     "domains without tasks": (["run", "domains"], ["tasks", "mnist,fashion_mnist@invert"]),
     "tasks of another stream": (["run", "split-digits", "--tasks", "digits"], ["tasks", "domains"]),
-    "data root without the set": (["run", "split-mnist", "--data-root", "."], ["mnist", "train.parquet", "'.'"]),
+    "data root without the set": (
+        ["run", "split-mnist", "--data-root", "."],
+        ["mnist", "train.parquet", "data_root is '/"],
+    ),
     "no data root": (["run", "split-mnist", "--data-root", "nowhere"], ["mnist", "nowhere"]),
     "no config file": (["run", "--config", "nowhere.yaml"], ["nowhere.yaml", "YAML"]),
     "config with unknown key": (["run", "--config", "key.yaml"], ["key.yaml", "epoch", "epochs"]),

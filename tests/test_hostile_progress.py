@@ -31,6 +31,9 @@ TINY = Settings(
     student_hidden=16, student_epochs=2, student_examples=20, device="cpu",
 )  # fmt: skip
 
+SCALED = TINY.but(precision="16-mixed")
+"""With a scaler of gradients."""
+
 X = np.random.default_rng(0).random((40, 1, 8, 8)).astype(np.float32)
 
 Document = dict[str, Any]
@@ -81,9 +84,9 @@ class Stop(Callback):
 @pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("begun")
-    for method in ("mixture", "si"):
+    for name, method, settings in (("mixture", "mixture", TINY), ("si", "si", TINY), ("scaled", "mixture", SCALED)):
         with pytest.raises(KeyboardInterrupt):
-            make_learner(method, TINY).learn(X, callbacks=[Snapshots(folder / method, steps=1), Stop()])
+            make_learner(method, settings).learn(X, callbacks=[Snapshots(folder / name, steps=1), Stop()])
     return folder
 
 
@@ -154,14 +157,15 @@ def assert_begins_anew(begun: Path, folder: Path, method: str, change: Callable[
     """Refused where nobody is told; else told of, removed, and the training done as if there had been none."""
     shutil.copytree(begun / method, folder)
     change(folder / "0")
-    learner = make_learner(method, TINY)
+    method, settings = ("mixture", SCALED) if method == "scaled" else (method, TINY)
+    learner = make_learner(method, settings)
     with pytest.raises(BadCheckpoint, match=f"{folder.name}.0"):
         learner.learn(X, callbacks=[Snapshots(folder, steps=100)])
     assert learner.decisions == ()
     notices: list[str] = []
     learner.learn(X, callbacks=[Snapshots(folder, steps=100, anew=notices.append)])
     assert len(notices) == 1 and "begins anew" in notices[0]
-    untouched = make_learner(method, TINY)
+    untouched = make_learner(method, settings)
     untouched.learn(X)
     ours, theirs = (each.components[0].state_dict() for each in (learner, untouched))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -175,6 +179,59 @@ def test_a_state_that_does_not_fit_its_training_is_not_gone_on_from(begun: Path,
 @pytest.mark.parametrize("change", UNFIT_TENSORS)
 def test_tensors_that_do_not_fit_a_training_are_not_gone_on_from(begun: Path, tmp_path: Path, change: str) -> None:
     assert_begins_anew(begun, tmp_path / "it", "mixture", lambda it: change_tensors(it, UNFIT_TENSORS[change]))
+
+
+def _scaler(**changes: Any) -> Callable[[Document], Any]:
+    return lambda document: document["state"]["precision"].update(changes)
+
+
+UNFIT_SCALERS: dict[str, Callable[[Document], Any]] = {
+    "held-long": _scaler(_growth_tracker=10**30),
+    "held-longer": _scaler(_growth_tracker=2_001),
+    "held-negative": _scaler(_growth_tracker=-1),
+    "scale-huge": _scaler(scale=1e308),
+    "scale-negative": _scaler(scale=-5.0),
+    "scale-none": _scaler(scale=0.0),
+    "interval": _scaler(growth_interval=0),
+    "backoff": _scaler(backoff_factor=-1.0),
+    "growth": _scaler(growth_factor=1.5),
+    "words": _scaler(**{"x" * 10_000: 1}),
+}
+
+
+@pytest.mark.parametrize("change", UNFIT_SCALERS)
+def test_a_scaler_that_no_training_has_is_not_gone_on_from(begun: Path, tmp_path: Path, change: str) -> None:
+    assert_begins_anew(begun, tmp_path / "it", "scaled", lambda it: change_document(it, UNFIT_SCALERS[change]))
+
+
+def test_what_does_not_fit_is_told_in_a_short_line(begun: Path, tmp_path: Path) -> None:
+    shutil.copytree(begun / "scaled", tmp_path / "it")
+    change_document(tmp_path / "it" / "0", UNFIT_SCALERS["words"])
+    with pytest.raises(BadCheckpoint) as refused:
+        make_learner("mixture", SCALED).learn(X, callbacks=[Snapshots(tmp_path / "it")])
+    assert len(str(refused.value)) < 700
+
+
+def test_a_scaler_that_moved_is_gone_on_from(begun: Path, tmp_path: Path) -> None:
+    """Its scale is that of a longer training, which halved or doubled it."""
+    shutil.copytree(begun / "scaled", tmp_path / "it")
+    change_document(tmp_path / "it" / "0", _scaler(scale=2.0**10, _growth_tracker=1_999))
+    learner = make_learner("mixture", SCALED)
+    learner.learn(X, callbacks=[Snapshots(tmp_path / "it", steps=100)])
+    assert len(learner.decisions) == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no such device")
+@pytest.mark.parametrize("stream", ["random.cuda", "loop.noise"])
+def test_streams_of_a_gpu_that_can_not_be_drawn_from_are_not_gone_on_from(tmp_path: Path, stream: str) -> None:
+    settings = TINY.but(device="cuda")
+    with pytest.raises(KeyboardInterrupt):
+        make_learner("mixture", settings).learn(X, callbacks=[Snapshots(tmp_path / "it", steps=1), Stop()])
+    change_tensors(tmp_path / "it" / "0", put(**{stream: torch.full((16,), 255, dtype=torch.uint8)}))
+    notices: list[str] = []
+    learner = make_learner("mixture", settings)
+    learner.learn(X, callbacks=[Snapshots(tmp_path / "it", steps=100, anew=notices.append)])
+    assert len(notices) == 1 and "begins anew" in notices[0]
 
 
 @pytest.mark.parametrize("change", [Tensor.double, lambda sums: sums[:1], lambda sums: sums[None]])

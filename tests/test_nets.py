@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from growmix.data import Shape
 from growmix.errors import BadInput
@@ -72,12 +73,41 @@ def unflat(inputs: int, shape: Shape) -> nn.Module:
     return nn.Sequential(nn.Linear(inputs, 16), nn.Unflatten(1, shape))
 
 
+class Gives(nn.Module):
+    """Whatever a function gives."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(x)
+
+
 WRONG: dict[str, tuple[Callable[[Shape], nn.Module], Callable[[int, Shape], nn.Module], str]] = {
     "encoder-of-other-images": (lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(17, 5)), unflat, "fails on images"),
     "encoder-not-flat": (lambda shape: nn.Conv2d(1, 2, 3), unflat, "encoder gives"),
     "decoder-of-other-codes": (flat, lambda inputs, shape: unflat(inputs + 1, shape), "fails on images"),
     "decoder-not-an-image": (flat, lambda inputs, shape: nn.Linear(inputs, 16), "decoder gives"),
     "decoder-of-other-images": (flat, lambda inputs, shape: unflat(inputs, (2, 2, 4)), "decoder gives"),
+    "encoder-of-two": (lambda shape: Gives(lambda x: (x, x)), unflat, "encoder gives a tuple"),
+    "encoder-of-nothing": (lambda shape: Gives(lambda x: None), unflat, "encoder gives a NoneType"),
+    "encoder-of-a-mean": (lambda shape: Gives(lambda x: x.mean(0).flatten()), unflat, r"encoder gives \(16,\)"),
+    "encoder-of-one": (lambda shape: Gives(lambda x: x[:1].flatten(1)), unflat, r"encoder gives \(1, 16\)"),
+    "encoder-of-doubles": (lambda shape: Gives(lambda x: x.flatten(1).double()), unflat, "encoder .*float64.*float32"),
+    "encoder-of-no-copy": (lambda shape: Gives(part for part in ()), unflat, "fails on images .*: TypeError"),
+    "encoder-no-module": (lambda shape: torch.flatten, unflat, "fails on images .*: AttributeError"),
+    "decoder-of-nothing": (flat, lambda inputs, shape: Gives(lambda z: None), "decoder gives a NoneType"),
+    "decoder-of-one": (
+        flat,
+        lambda inputs, shape: Gives(lambda z: torch.zeros(1, *shape)),
+        r"decoder gives \(1, 1, 4, 4\)",
+    ),
+    "decoder-of-doubles": (
+        flat,
+        lambda inputs, shape: Gives(lambda z: torch.zeros(len(z), *shape).double()),
+        "decoder .*float64.*float32",
+    ),
 }
 
 
@@ -114,3 +144,19 @@ def test_whatever_a_users_maker_raises_is_told_in_one_line(error: Exception) -> 
     with pytest.raises(BadInput, match=f"'own' fails on images .* {type(error).__name__}") as caught:
         check_blueprint(OwnModules(torn, lambda inputs, shape: nn.Identity()), 3, (1, 4, 4))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [KeyError((3, 4, 4)), RuntimeError("of\nmine")])
+def test_a_decoder_of_targets_is_tried_like_the_others(error: Exception) -> None:
+    def sources_only(inputs: int, shape: Shape) -> nn.Module:
+        if shape != (1, 4, 4):
+            raise error
+        return unflat(inputs, shape)
+
+    assert check_blueprint(OwnModules(flat, sources_only), 3, (1, 4, 4)) == 5
+    with pytest.raises(BadInput, match=f"'own' fails to decode targets of shape .*: {type(error).__name__}") as caught:
+        check_blueprint(OwnModules(flat, sources_only), 3, (1, 4, 4), (3, 4, 4))
+    assert "\n" not in str(caught.value)
+    nothing = OwnModules(flat, lambda inputs, shape: unflat(inputs, shape) if shape[0] == 1 else Gives(lambda z: None))
+    with pytest.raises(BadInput, match=r"targets of shape \(3, 4, 4\): decoder gives a NoneType, needed"):
+        check_blueprint(nothing, 3, (1, 4, 4), (3, 4, 4))

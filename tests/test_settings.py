@@ -28,6 +28,9 @@ PENALTIES = ("ewc_strength", "si_strength")
 NAMES = ("blueprint", "likelihood", "novelty", "gate", "sampling", "schedule", "sharing")
 FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
 
+BEYOND = ("beta", "student_beta", "student_temperature")
+"""Numbers that torch multiplies with, larger than it takes as a whole number."""
+
 NO_NUMBERS: tuple[Any, ...] = ("3", True, math.nan, math.inf, -math.inf, [1])
 
 BAD = [
@@ -94,6 +97,19 @@ def test_what_numpy_calls_a_number_is_one_of_pythons(name: str, value: Any, kept
     settings = Settings(**{name: value})
     assert type(getattr(settings, name)) is type(kept)
     assert json.loads(json.dumps(settings.to_dict()))[name] == kept
+
+
+def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
+    whole, same = Settings(beta=2**64, threshold=1), Settings(beta=2.0**64, threshold=1.0)
+    assert (whole, hash(whole)) == (same, hash(same))
+    for field in fields(Settings):
+        if field.type in ("float", "float | None"):
+            edge = 0.5 if field.name in ("adam_beta1", "holdout") else 1
+            assert type(getattr(Settings(**{field.name: edge}), field.name)) is float, field.name
+    mixture = GrowingMixture(hidden=4, latent=2, epochs=1, device="cpu", **{name: 2**64 for name in BEYOND})
+    images = np.random.default_rng(0).random((12, 1, 4, 4))
+    mixture.learn((images, np.arange(12) % 3))
+    assert np.isfinite(mixture.distill().score_samples(images)).all()
 
 
 def test_every_setting_has_a_rule_and_a_line_in_the_documentation() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,8 @@ from hypothesis import strategies as st
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from growmix import GrowingMixture
+from growmix import GrowingMixture, experiment
+from growmix.config import RunConfig
 from growmix.errors import BadInput, NonFiniteLoss
 from growmix.settings import Settings
 from growmix.training import (
@@ -302,6 +306,39 @@ def test_hardware_that_is_not_there_is_refused_in_one_line_that_names_it(name: s
     with pytest.raises(BadInput, match=repr(value)) as caught:
         make_fabric(Settings(**{name: value}))  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+def test_a_device_that_is_not_known_is_met_with_those_that_are() -> None:
+    with pytest.raises(BadInput, match=r"^device 'abacus' can't be used here; allowed are auto, cpu, cuda, gpu, mps$"):
+        make_fabric(Settings(device="abacus"))
+
+
+ONE_DEVICE = """
+import numpy as np
+from growmix import GrowingMixture
+x, y = np.random.default_rng(0).random((12, 1, 4, 4)), np.arange(12) % 3
+for strategy in ("auto", "ddp"):
+    mixture = GrowingMixture("mlp", hidden=4, latent=2, max_steps=3, device="cpu", strategy=strategy)
+    mixture.learn((x, y))
+    print(mixture.score_samples(x).tolist())
+"""
+
+
+def test_a_strategy_of_several_processes_learns_with_one_device_too() -> None:
+    """In a process of its own, which the strategy makes one of several for good."""
+    done = subprocess.run([sys.executable, "-c", ONE_DEVICE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    alone, launched = done.stdout.splitlines()
+    assert alone == launched
+
+
+def test_a_strategy_that_starts_processes_from_a_function_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    asked = RunConfig(
+        stream="split-digits", out=tmp_path / "run", settings=Settings(device="cpu", strategy="ddp_spawn")
+    )
+    with pytest.raises(BadInput, match="devices 1, strategy 'ddp_spawn'"):
+        experiment.run(asked)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is such a device")

@@ -41,19 +41,22 @@ def has(value: Any, method: str) -> bool:
     return hasattr(type(value), method)
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
-    """Shape of an array, or of lists in lists as the first items tell it, at most four deep; empty for all else."""
+def shape_of(value: Any, name: str) -> tuple[int, ...]:
+    """Shape of an array, or of lists in lists as the first items tell it, at most four deep; empty for all else.
+
+    Raises
+    ------
+    BadInput
+        It is an array that does not tell its shape.
+    """
     lengths: list[int] = []
     while isinstance(value, (list, tuple)) and value and len(lengths) < 4:
         lengths.append(len(value))
         value = value[0]
     if not _acts_as_array(type(value)):
         return tuple(lengths)
-    try:
-        with torch._C.DisableTorchFunctionSubclass():
-            return (*lengths, *np.shape(value))
-    except Exception:  # a foreign object's own code runs here, which may raise anything; whoever reads it will say so
-        return tuple(lengths)
+    with _reading(name), torch._C.DisableTorchFunctionSubclass():
+        return (*lengths, *np.shape(value))
 
 
 def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:

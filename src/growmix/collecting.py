@@ -79,8 +79,8 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
             batched = _is_batch(data, image, second, name, shape)
         if _are_two_images(image, second, batched=batched, listed=isinstance(item, list)):
             raise BadInput(
-                f"{name}: {piece} {place} is two images, {tuple(image.shape)} and {shape_of(second)}, not images and "
-                "labels; give batches as arrays (n, channels, height, width), or an image and its target as a tuple"
+                f"{name}: {piece} {place} is two images, {tuple(image.shape)} and {shape_of(second, 'y')}, not images "
+                "and labels; give batches as arrays (n, channels, height, width), or an image and its target as a tuple"
             )
         images.append(image)
         held += image.nbytes + _PIECE
@@ -136,7 +136,7 @@ def _is_batch(data: Any, image: Tensor, second: Any, name: str, shape: tuple[int
     one, several = image.numel() == pixels, image.ndim > 0 and math.prod(image.shape[1:]) == pixels
     if one != several:
         return several
-    given, labels = second is not _ABSENT and second is not None, shape_of(second)
+    given, labels = second is not _ABSENT and second is not None, shape_of(second, "y")
     if given and len(labels) < 2 and not (shape is None and _may_be_one_hot(labels, image)):
         return len(labels) == 1
     if shape is not None:
@@ -167,7 +167,7 @@ def _are_two_images(image: Tensor, second: Any, *, batched: bool, listed: bool) 
     """
     if image.ndim > 3 or not (batched or listed):
         return False
-    other = shape_of(second)
+    other = shape_of(second, "y")
     return (other == image.shape and image.ndim > batched) or len(other) == image.ndim == 3
 
 

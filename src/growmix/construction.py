@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import torch
-
 from growmix.component import LABEL_CODE, VAE, Component
 from growmix.data import Shape
 from growmix.density import MOST_GAUSSIANS
 from growmix.importing import imported
 from growmix.likelihoods import make_likelihood
 from growmix.memory import require_room
-from growmix.nets import MLP, Blueprint, Conv, check_blueprint
+from growmix.nets import MLP, Blueprint, Conv, check_blueprint, is_ours
 from growmix.settings import Settings, is_import_path
 from growmix.translation import Translation
-
-_TRAINED = 4
-"""Numbers that training holds for a weight: itself, its gradient, and two moments."""
 
 
 def make_blueprint(settings: Settings) -> Blueprint:
@@ -43,10 +38,12 @@ def whole_component(
 ) -> Component:
     """A new component with networks of its own: a VAE, or a translation for pairs."""
     inputs = settings.latent + (LABEL_CODE if supervised else 0)
-    _require_room(blueprint, inputs, shape)
     density = 8 * settings.latent**2 * min(settings.density_components, MOST_GAUSSIANS)
     require_room(density, f"the density of codes of length {settings.latent}")
-    features = check_blueprint(blueprint, inputs, shape)
+    features = check_blueprint(blueprint, inputs, shape, target_shape)
+    if is_ours(blueprint):  # made and dropped: a component's first weights have always been drawn behind these
+        blueprint.encoder(shape)
+        blueprint.decoder(inputs, shape)
     likelihood = make_likelihood(settings.likelihood, settings.variance, shape)
     vae = VAE(blueprint, shape, features, settings.latent, likelihood, supervised=supervised)
     if target_shape is None:
@@ -54,13 +51,3 @@ def whole_component(
     return Translation(
         vae, blueprint, target_shape, make_likelihood(settings.likelihood, settings.variance, target_shape)
     )
-
-
-def _require_room(blueprint: Blueprint, inputs: int, shape: Shape) -> None:
-    """Refuse networks that can't be trained in the memory there is; a user's own are not made just to be counted."""
-    if not isinstance(blueprint, (MLP, Conv)):
-        return
-    with torch.device("meta"):
-        networks = (blueprint.encoder(shape), blueprint.decoder(inputs, shape))
-    numbers = sum(weight.numel() for network in networks for weight in network.parameters())
-    require_room(_TRAINED * 4 * numbers, f"training {numbers:,} weights for images of shape {shape}")

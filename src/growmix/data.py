@@ -330,7 +330,7 @@ def _parts(data: Any, shape: Shape | None) -> tuple[Any, Any, Any, Names]:
             f"data is a {type(data).__name__}; allowed are x, a pair (x, y), a torch Dataset, a DataLoader and an "
             f"iterable of batches{'; give its train' if getattr_static(data, 'train', None) else ''}"
         )
-    if len(shape_of(second)) >= 3:
+    if len(shape_of(second, "y")) >= 3:
         return x, None, second, ()
     return x, second, None, ()
 

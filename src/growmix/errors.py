@@ -34,8 +34,16 @@ class BadCheckpoint(GrowmixError, ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """Type and message of an exception in one line, cut where it is long: it may be a stranger's."""
-    return shortened(f"{type(error).__name__}: {error}", LONGEST_REASON)
+    r"""Type and message of an exception in one line; a long one without its middle: a worker's ends with what it is.
+
+    Examples
+    --------
+    >>> one_line(OSError("no\n  disk")), len(one_line(OSError("x" * 9_999)))
+    ('OSError: no disk', 500)
+    """
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    half = (LONGEST_REASON - 5) // 2
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 5 - half]} ... {line[-half:]}"
 
 
 def shown(value: object, longest: int = _LONGEST) -> str:

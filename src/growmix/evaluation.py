@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, final
 import torch
 from torch import Tensor
 
+from growmix.ambient import torch_as_it_comes
 from growmix.data import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput, NotLearnt, shortened, shown
 from growmix.labels import Names
@@ -222,6 +223,7 @@ def evaluate(mixture: Learner[Any], stream: Sequence[Task]) -> Scores:
     return evaluator.scores()
 
 
+@torch_as_it_comes()
 def evaluate_student(student: Student, stream: Sequence[Task], *, tasks: int | None = None) -> StudentScores:
     """Measure a student on the test sets of the stream that its teacher learnt.
 
@@ -316,6 +318,7 @@ class Evaluator:
         self._reconstructed = _Pictures(_reconstruct)
         self._translated = _Pictures(_translate)
 
+    @torch_as_it_comes()
     def after_task(self, learner: Learner[Any]) -> None:
         """Measure the learner as it is now; rows of earlier tasks are filled too where they can still be had.
 
@@ -335,6 +338,7 @@ class Evaluator:
             self._look(learner, t)
         self._rows.update(rows)  # at the end: whoever is interrupted before does all of it again
 
+    @torch_as_it_comes()
     def scores(self) -> Scores:
         """All figures up to the last task that was followed.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -15,6 +17,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from growmix import persistence
+from growmix.ambient import torch_as_it_comes
 from growmix.component import Component
 from growmix.construction import make_blueprint
 from growmix.data import Shape, TaskData, check_task, label_positions, like_given
@@ -22,9 +25,9 @@ from growmix.density import no_labels
 from growmix.errors import BadInput, shown
 from growmix.gating import Decision
 from growmix.labels import Names, check_names_of
-from growmix.memory import require_room
+from growmix.memory import require_room, require_training
 from growmix.model import Model
-from growmix.nets import MLP, Blueprint, Conv
+from growmix.nets import Blueprint, is_ours
 from growmix.objectives import TaskObjective
 from growmix.paths import check_path
 from growmix.random_state import set_state, state_from
@@ -162,6 +165,7 @@ class Learner(Model, Generic[Memory]):
         """Log share of every component among the examples learnt."""
         return self.log_prior_at(len(self._steps))
 
+    @torch_as_it_comes()
     def log_prior_at(self, tasks: int) -> Tensor:
         """The log-prior as it was after so many tasks, over the components that there were."""
         self._learnt()
@@ -202,7 +206,8 @@ class Learner(Model, Generic[Memory]):
         Raises
         ------
         BadInput
-            Something is wrong with ``data`` or ``callbacks``, or there is too little memory.
+            Something is wrong with ``data`` or ``callbacks``, or there is too little memory; or another task was
+            learnt meanwhile, by a callback or another thread.
         NonFiniteLoss
             Training failed.
 
@@ -211,11 +216,13 @@ class Learner(Model, Generic[Memory]):
         Whatever is raised, the model stays as it was: work is done on new components or on copies.
         """
         check_callbacks(callbacks)
-        task = self._check_task(data)
-        require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
-        with seeded(self._seed(len(self._steps))) as stream:
-            learnt = self._learn(task, stream, callbacks)
-        self._commit(learnt, task.names or self._names)
+        known = self._steps
+        with torch_as_it_comes():
+            task = self._check_task(data)
+            require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
+            with seeded(self._seed(len(self._steps))) as stream:
+                learnt = self._learn(task, stream, callbacks)
+        self._commit(learnt, task.names or self._names, known)
         return learnt.decision
 
     @abstractmethod
@@ -236,6 +243,25 @@ class Learner(Model, Generic[Memory]):
 
         Components and steps were read before; raises ``ValueError`` where it does not fit them.
         """
+
+    def _successor(self, teacher: Component | None, task: TaskData, classes: Sequence[int]) -> Component:
+        """What learns a task: a new component, or a copy of its teacher; with room for the task's classes.
+
+        ``classes`` are those of the whole task, some of which may be held out of ``task``.
+        """
+        new = partial(self._new_component, task.shape, supervised=task.y is not None, target_shape=task.target_shape)
+        if teacher is not None:
+            require_training((teacher.get_parameter(name) for name in teacher.trained), task.shape)
+            component = copy.deepcopy(teacher)
+            component.thaw()
+        else:
+            if is_ours(self.blueprint):
+                # seeded: what stands on a foundation draws weights for its own part even so
+                with seeded(0), torch.device("meta"):
+                    require_training(new().parameters(), task.shape)
+            component = new()
+        count_task(component, task, classes)
+        return component.to(self._fabric.device)
 
     def _check_task(self, data: Any) -> TaskData:
         task = self._numbered(check_task(data, self.shape if self._components else None))
@@ -260,13 +286,19 @@ class Learner(Model, Generic[Memory]):
     def _numbered(self, task: TaskData) -> TaskData:
         """The task with the numbers that its labels have here, where they are names."""
         if task.names and self._labels and not self._names:
-            raise BadInput(f"y has names such as {task.names[0]!r}, but the labels learnt are numbers: {self._labels}")
+            raise BadInput(
+                f"y has names such as {shown(task.names[0])}, but the labels learnt are numbers: {shown(self._labels)}"
+            )
         if task.classes() and self._names and not task.names:
-            raise BadInput(f"y has numbers such as {task.classes()[0]}, but the labels learnt are names: {self._names}")
+            raise BadInput(
+                f"y has numbers such as {task.classes()[0]}, but the labels learnt are names: {shown(self._names)}"
+            )
         return task.numbered_after(self._names)
 
-    def _commit(self, learnt: Learnt[Memory], names: Names) -> None:
-        """The only place where a learner changes."""
+    def _commit(self, learnt: Learnt[Memory], names: Names, known: list[Step]) -> None:
+        """The only place where a learner changes; ``known`` is what it had learnt when the task came."""
+        if self._steps is not known:
+            raise BadInput("another task was learnt while data was; this call changed nothing: learn one at a time")
         versions = dict(enumerate(self.versions))
         components = list(self._components)
         for k in sorted(learnt.components):
@@ -281,6 +313,7 @@ class Learner(Model, Generic[Memory]):
 
     # Answers ---------------------------------------------------------------------------------------------------
 
+    @torch_as_it_comes()
     def route(self, x: Any, *, per: str = "example") -> Any:
         """Component that answers: the largest bound plus log-prior.
 
@@ -379,6 +412,7 @@ class Learner(Model, Generic[Memory]):
 L = TypeVar("L", bound=Learner[Any])
 
 
+@torch_as_it_comes()
 def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], device: str | None) -> L:
     """Read back what :meth:`Learner.save` wrote.
 
@@ -412,7 +446,7 @@ def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], dev
 
     def look(outline: persistence.Checkpoint) -> None:
         learner = empty(outline.document)
-        if isinstance(learner.blueprint, (MLP, Conv)):  # a user's own modules may not know how to be without memory
+        if is_ours(learner.blueprint):
             with persistence.without_memory(path):
                 learner._rebuild(outline)
 

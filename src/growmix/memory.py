@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+from torch import Tensor
 
 from growmix.errors import BadInput
 
 SMALL = 16 * 2**20
 """Bytes up to which nobody needs to ask: the asking would cost more than the memory."""
+
+TRAINED = 4
+"""Numbers that training holds for a weight: itself, its gradient, and two moments."""
 
 _MEMINFO = Path("/proc/meminfo")
 _CONTROL_GROUP = Path("/sys/fs/cgroup")
@@ -89,6 +95,26 @@ def require_room(needed: int, what: str, room: int | None = None) -> None:
             f"{what} needs about {_readable(needed)} of memory, but {_readable(room)} are available; "
             "give less at a time, or smaller images"
         )
+
+
+def require_training(weights: Iterable[Tensor], shape: tuple[int, ...]) -> None:
+    """Refuse to train what can't fit.
+
+    Parameters
+    ----------
+    weights
+        To be trained, or copied and then trained; those of networks that are still to be made are on ``meta``.
+    shape
+        Of the images that they are for.
+
+    Raises
+    ------
+    BadInput
+        More is needed than there is.
+    """
+    weights = list(weights)
+    numbers, size = sum(weight.numel() for weight in weights), sum(weight.nbytes for weight in weights)
+    require_room(TRAINED * size, f"training {numbers:,} weights for images of shape {shape}")
 
 
 def _readable(size: float) -> str:

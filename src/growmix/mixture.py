@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import Tensor
 
+from growmix.ambient import torch_as_it_comes
 from growmix.component import Component
 from growmix.construction import whole_component
 from growmix.data import UNLABELLED, Shape, TaskData, check_task
@@ -21,7 +21,6 @@ from growmix.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdG
 from growmix.learner import (
     Learner,
     Learnt,
-    count_task,
     load_learner,
     task_positions,
     train_component,
@@ -152,6 +151,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         foundation = self._memory.foundation
         return 0 if foundation is None else sum(part.numel() for part in foundation.parameters())
 
+    @torch_as_it_comes()
     def novelty(self, data: Any) -> tuple[float, ...]:
         """Novelty of data to every component, in the unit of the measure; the mixture is not changed.
 
@@ -168,6 +168,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         with seeded(self._seed(len(self._steps))) as stream:
             return self._novelty(task, stream)[0]
 
+    @torch_as_it_comes()
     def distill(self, *, callbacks: Sequence[Callback] = ()) -> Student:
         """Teach one compact network all that the mixture knows, from generated data alone.
 
@@ -242,17 +243,11 @@ class GrowingMixture(Learner[MixtureMemory]):
     ) -> tuple[Component, TaskData | None]:
         """The component to train (new, or a copy), and what the old one replays for it."""
         if decision.action == "grow":
-            component = self._new_component(task.shape, supervised=task.y is not None, target_shape=task.target_shape)
-            replayed = None
-        else:
-            teacher = self._components[decision.component]
-            component = copy.deepcopy(teacher)
-            component.thaw()
-            size = replay_size(len(task), self.records[decision.component].examples, self.settings.replay_ratio)
-            replayed = replay(teacher, size, stream, from_prior=self.settings.from_prior) if size else None
-        count_task(component, task, classes)
-        component.to(self._fabric.device)
-        return component, replayed
+            return self._successor(None, task, classes), None
+        teacher = self._components[decision.component]
+        component = self._successor(teacher, task, classes)
+        size = replay_size(len(task), self.records[decision.component].examples, self.settings.replay_ratio)
+        return component, replay(teacher, size, stream, from_prior=self.settings.from_prior) if size else None
 
     def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
         component = whole_component(

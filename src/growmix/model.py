@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from growmix.ambient import torch_as_it_comes
 from growmix.arrays import is_array, read
 from growmix.component import Component, most_likely
 from growmix.data import UNLABELLED, Shape, as_float, check_images, like_given, read_images
@@ -71,6 +72,7 @@ class Model(ABC):
         return self._learnt()[0].shape
 
     @property
+    @torch_as_it_comes()
     def classes_(self) -> np.ndarray:
         """All labels learnt; empty when there were none.
 
@@ -84,6 +86,7 @@ class Model(ABC):
         """Numbers of all labels learnt, ascending."""
         return sorted({label for component in self.components for label in component.classes})
 
+    @torch_as_it_comes()
     def component_scores(self, x: Any, components: Sequence[int] | None = None) -> ComponentScores:
         """Bounds and class log-probabilities under every component, or under some.
 
@@ -99,6 +102,7 @@ class Model(ABC):
         chosen = [self.components[self._index(k, "components has")] for k in _listed(components, "components")]
         return Router(chosen).scores(images, self._routing_noise())
 
+    @torch_as_it_comes()
     def predict_proba(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
         """Class probabilities, summed over components by p(k|x).
 
@@ -123,6 +127,7 @@ class Model(ABC):
         """
         return like_given(self._proba(x, component, self._competing(classes)), x)
 
+    @torch_as_it_comes()
     def predict(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
         """Most probable label of each image, shape ``(n,)``; parameters as :meth:`predict_proba`.
 
@@ -137,6 +142,7 @@ class Model(ABC):
         chosen = torch.tensor(competing, dtype=torch.int64)[self._proba(x, component, competing).argmax(1)]
         return names_of(chosen, self._names) if self._names else like_given(chosen, x)
 
+    @torch_as_it_comes()
     def score_samples(self, x: Any, *, scores: ComponentScores | None = None) -> Any:
         """Lower bound of log p(x) under the whole model, nats per example, shape ``(n,)``; estimated by draws.
 
@@ -168,6 +174,7 @@ class Model(ABC):
 
         return like_given(total_bound(scores.bound, self.log_prior, tight), x)
 
+    @torch_as_it_comes()
     def reconstruct(self, x: Any, *, component: int | None = None) -> Any:
         """Images decoded from their posterior mean by the component that answers for each, in [0, 1].
 
@@ -183,6 +190,7 @@ class Model(ABC):
             output[rows] = in_pieces(self.components[k], "reconstruct", images[rows])
         return like_given(output.clamp_(0.0, 1.0), x)
 
+    @torch_as_it_comes()
     def encode(self, x: Any, *, component: int | None = None) -> Any:
         """Posterior mean of the code under the component that answers for each image, shape ``(n, latent)``.
 
@@ -197,6 +205,7 @@ class Model(ABC):
             output[rows] = in_pieces(self.components[k], "code", images[rows])
         return like_given(output, x)
 
+    @torch_as_it_comes()
     def sample(self, n: int, component: int | None = None, label: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """Generate images.
 
@@ -244,6 +253,7 @@ class Model(ABC):
         self._draws.set_state(draws.get_state())
         return answer
 
+    @torch_as_it_comes()
     def translate(self, x: Any, *, component: int | None = None) -> Any:
         """What each source image becomes, by the component that answers for it, in [0, 1].
 
@@ -276,6 +286,7 @@ class Model(ABC):
             output[rows] = in_pieces(self.components[k], "translate", images[rows])
         return like_given(output.clamp_(0.0, 1.0), x)
 
+    @torch_as_it_comes()
     def interpolate(self, a: Any, b: Any, steps: int = 8, *, component: int | tuple[int, int] | None = None) -> Any:
         """Images between two images: on the straight line between their codes.
 

@@ -7,16 +7,19 @@ latent, with the class code behind it when supervised) to an output in the image
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import nn
 
 from growmix.data import Shape
 from growmix.errors import BadInput, one_line
+from growmix.memory import require_training
 from growmix.settings import MOST_LAYERS, MOST_UNITS, require_whole
 
 SMALL_IMAGE = 256
@@ -203,35 +206,74 @@ class OwnModules:
         return self.make_decoder(inputs, shape)
 
 
-def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape) -> int:
-    """Number of features that a blueprint's encoder gives, found by running it once.
+def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape, target_shape: Shape | None = None) -> int:
+    """Number of features that a blueprint's encoder gives, found by running each of its networks once.
+
+    Parameters
+    ----------
+    blueprint
+        Ours are made without memory, and a user's own as they are.
+    inputs
+        What a decoder gets.
+    shape
+        Of the images.
+    target_shape
+        Of the images that these are translated to, if they are.
 
     Raises
     ------
     BadInput
-        If the encoder does not give ``(batch, features)`` or the decoder not ``(batch, *shape)``.
+        The encoder does not give ``(batch, features)`` or a decoder not ``(batch, *shape)``, in single precision; or
+        there is too little memory to train them.
     """
-    try:
-        with torch.no_grad():
-            features = _tried(blueprint, blueprint.encoder(shape), shape)
-            output = _tried(blueprint, blueprint.decoder(inputs, shape), (inputs,))
-    except Exception as error:  # the user's own code runs here, which may raise anything
-        raise BadInput(f"blueprint {blueprint.name!r} fails on images of shape {shape}: {one_line(error)}") from error
-    if features.ndim != 2:
-        raise BadInput(f"blueprint {blueprint.name!r}: encoder gives {tuple(features.shape)}, needed (batch, features)")
-    if tuple(output.shape[1:]) != tuple(shape):
-        raise BadInput(f"blueprint {blueprint.name!r}: decoder gives {tuple(output.shape)}, needed (batch, *{shape})")
+    if is_ours(blueprint):
+        with torch.device("meta"):
+            networks = [blueprint.encoder(shape)]
+            networks += [blueprint.decoder(inputs, of) for of in (shape, target_shape) if of is not None]
+        require_training((weight for network in networks for weight in network.parameters()), shape)
+    fails = f"blueprint {blueprint.name!r} fails on images of shape {shape}"
+    features = _trial(blueprint, lambda: blueprint.encoder(shape), shape, fails)
+    if not _is_batch(features, (None,)):
+        raise BadInput(f"{fails}: encoder gives {_told(features)}, needed (batch, features) of torch.float32")
+    _try_decoder(blueprint, inputs, shape, fails)
+    if target_shape is not None:
+        fails = f"blueprint {blueprint.name!r} fails to decode targets of shape {target_shape}"
+        _try_decoder(blueprint, inputs, target_shape, fails)
     return int(features.shape[1])
 
 
-def _tried(blueprint: Blueprint, network: nn.Module, size: tuple[int, ...]) -> torch.Tensor:
-    """What a network gives for two inputs; of ours, which run anywhere, without memory."""
-    if isinstance(blueprint, (MLP, Conv)):
-        network, x = network.to("meta"), torch.zeros(2, *size, device="meta")
-    else:
-        x = torch.zeros(2, *size)
-    output: torch.Tensor = network.eval()(x)
-    return output
+def is_ours(blueprint: Blueprint) -> bool:
+    """Whether its networks can be made without memory; a user's own may not know how."""
+    return isinstance(blueprint, (MLP, Conv))
+
+
+def _try_decoder(blueprint: Blueprint, inputs: int, shape: Shape, fails: str) -> None:
+    output = _trial(blueprint, lambda: blueprint.decoder(inputs, shape), (inputs,), fails)
+    if not _is_batch(output, shape):
+        raise BadInput(f"{fails}: decoder gives {_told(output)}, needed (batch, *{shape}) of torch.float32")
+
+
+def _trial(blueprint: Blueprint, make: Callable[[], nn.Module], size: tuple[int, ...], fails: str) -> Any:
+    """What a new network gives for two inputs, when it is used as components do: copied first."""
+    try:
+        with torch.no_grad(), torch.device("meta") if is_ours(blueprint) else nullcontext():
+            return copy.deepcopy(make()).eval()(torch.zeros(2, *size))
+    except Exception as error:  # the user's own code runs here, which may raise anything
+        raise BadInput(f"{fails}: {one_line(error)}") from error
+
+
+def _is_batch(output: Any, shape: tuple[int | None, ...]) -> bool:
+    """Whether that has a row for each of two inputs; ``None`` is any number."""
+    if not isinstance(output, torch.Tensor) or output.dtype != torch.float32 or output.ndim != 1 + len(shape):
+        return False
+    return all(wanted in (None, given) for wanted, given in zip((2, *shape), output.shape, strict=True))
+
+
+def _told(output: Any) -> str:
+    """What a network gave, for a message."""
+    if not isinstance(output, torch.Tensor):
+        return f"a {type(output).__name__}"
+    return f"{tuple(output.shape)} of {output.dtype} for a batch of 2"
 
 
 def _pixels(shape: Shape) -> int:

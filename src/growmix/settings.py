@@ -21,6 +21,9 @@ SamplingName = Literal["ex-post", "prior"]
 ScheduleName = Literal["one-cycle", "constant"]
 SharingName = Literal["none", "trunk", "adapter", "rank-one"]
 
+DEVICES = ("auto", "cpu", "cuda", "gpu", "mps")
+"""Of a name that is none of these, Lightning Fabric would list its own, each time in another order."""
+
 MOST_UNITS = 65_536
 """Of anything that is a size of a network: beyond it a slip of the finger is likelier than a wish."""
 
@@ -174,11 +177,11 @@ class Settings:
     si_strength
         Weight of the penalty of the baseline ``si``.
     device
-        ``auto``, ``cpu``, ``cuda``, ``mps``.
+        ``auto``, ``cpu``, ``cuda`` (or ``gpu``), ``mps``.
     devices
-        Number of devices.
+        Number of devices, each with a process of its own.
     strategy
-        Lightning Fabric's, such as ``ddp``.
+        Lightning Fabric's, such as ``ddp``; none that starts its processes from a function, such as ``ddp_spawn``.
     precision
         ``auto`` (bf16-mixed where the processor has it, else 32-true), ``32-true``, ``bf16-mixed``, ``16-mixed``;
         scores are always computed in single precision.
@@ -286,6 +289,9 @@ class Settings:
         self._require("adam_beta1", 0 <= self._number("adam_beta1") < 1, "a number from 0 to below 1")
         self._require("holdout", 0 < self._number("holdout") <= 0.5, "a share above 0 and at most 0.5")
         self._require("supervised", self.supervised is None or type(self.supervised) is bool, "true, false, or nothing")
+        for field in fields(self):  # torch takes no whole number beyond 64 bits where a fraction may be
+            if str(field.type).startswith("float") and getattr(self, field.name) is not None:
+                object.__setattr__(self, field.name, float(getattr(self, field.name)))
 
     @property
     def from_prior(self) -> bool:

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from growmix import persistence
+from growmix.ambient import torch_as_it_comes
 from growmix.component import Component
 from growmix.construction import whole_component
 from growmix.data import Shape, TaskData
@@ -106,6 +107,7 @@ class Student(Model):
         persistence.save(check_path(path, "path"), "student", document, [self.component])
 
     @classmethod
+    @torch_as_it_comes()
     def load(cls, path: str | Path, *, device: str | None = None) -> Student:
         """Read a student back, to where it was made or to another device."""
         path = check_path(path, "path")
@@ -143,6 +145,7 @@ def student_blueprint(settings: Settings) -> Blueprint:
     return MLP(settings.student_hidden, settings.depth)
 
 
+@torch_as_it_comes()
 def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callback] = ()) -> Student:
     """Train a student on samples of every component.
 

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from growmix.data import as_float
 from growmix.digests import digest_of
 from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, NonFiniteLoss, shortened, shown
-from growmix.random_state import check_state, set_state
-from growmix.settings import ScheduleName, Settings
+from growmix.random_state import set_state
+from growmix.settings import DEVICES, ScheduleName, Settings
 from growmix.typed import MOST_SECONDS, check_outline, check_range, record_from
 
 DEFAULT_EPOCHS = 40
@@ -35,6 +35,10 @@ SMALL_TASK = 4_000
 
 SMALL_NETWORK = 500_000
 """Parameters up to which a step is too short to be shared by threads (the digits' components have 409,000)."""
+
+
+SCALES = (2.0**-149, 2.0**127)
+"""Powers of two that single precision has: what a scaler of gradients can come to."""
 
 
 @dataclass(frozen=True)
@@ -248,6 +252,8 @@ def make_fabric(settings: Settings) -> Fabric:
     BadInput
         A device, strategy or precision that is not there.
     """
+    if settings.device not in DEVICES:
+        raise BadInput(f"device {shown(settings.device)} can't be used here; allowed are {', '.join(DEVICES)}")
     accelerator = "gpu" if settings.device == "cuda" else settings.device
     precision: Any = native_precision(settings.device) if settings.precision == "auto" else settings.precision
     # Fabric announces the precision that it was asked for on every call
@@ -258,8 +264,8 @@ def make_fabric(settings: Settings) -> Fabric:
             kind = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
             how = {"plugins": [_MixedOperations(precision, kind)]}
         fabric = Fabric(accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, **how)
-        if settings.devices > 1:
-            fabric.launch()  # starts the other processes, each of which runs the same program
+        if fabric.strategy.launcher is not None:  # one of several processes, even where these are one
+            fabric.launch()  # starts the others, each of which runs the same program
         return fabric
     except (ValueError, RuntimeError, TypeError, ImportError) as error:
         given = f"device {shown(settings.device)}, devices {settings.devices}, strategy {shown(settings.strategy)}"
@@ -549,9 +555,7 @@ class _Loop:
         if epochs >= self._budget.epochs or rest > self._batches or epochs * self._batches + rest != stand.done:
             raise ValueError(f"{stand.done} steps in {epochs} epochs of {self._batches} and {rest} steps")
         check_range("seen", stand.seen, epochs * self.examples, epochs * self.examples)
-        fresh = self._fabric.strategy.precision.state_dict()
-        if stand.precision is None or _types(stand.precision) != _types(fresh):
-            raise ValueError(f"precision is {stand.precision}, needed is the like of {fresh}")
+        _check_scaler(stand.precision, self._fabric.strategy.precision.state_dict())
         if (stand.best is None) != (self._best is None):
             raise ValueError("it waits for a better epoch, or does not, unlike this one")
 
@@ -574,10 +578,11 @@ class _Loop:
 
     def _check_numbers(self, stand: Stand, tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
         """See that what has the right shape can be gone on with; raises ``ValueError``."""
-        cpu = self._before_epoch.shape
-        for stream in (tensors["random"]["cpu"], *tensors["loop"].values()):
-            if stream.shape == cpu:
-                check_state(stream)
+        device, loop, random = self._fabric.device, tensors["loop"], tensors["random"]
+        for state in (random["cpu"], loop["order"]):
+            set_state(torch.Generator(), state)  # one that nobody draws from
+        for state in (part[name] for part, name in ((random, device.type), (loop, "noise")) if name in part):
+            set_state(torch.Generator(device), state)
         for moments in (own for part, own in tensors.items() if part.startswith("optimizer-")):
             check_range("step", float(moments["step"]), 1, stand.done)
             # squares may have overflowed, but what is no number stays none
@@ -704,6 +709,21 @@ def _forget_scale(fabric: Fabric) -> None:
     if "scale" in kept:
         fresh = torch.amp.GradScaler("cpu").state_dict()
         fabric.strategy.precision.load_state_dict(kept | {name: fresh[name] for name in ("scale", "_growth_tracker")})
+
+
+def _check_scaler(kept: Mapping[str, int | float] | None, fresh: Mapping[str, Any]) -> None:
+    """See that a scaler of gradients can stand there: only its scale moves, and the count of steps that it held for.
+
+    Raises
+    ------
+    ValueError
+        It can't.
+    """
+    if kept is None or _types(kept) != _types(fresh):
+        raise ValueError(f"precision is {shown(kept)}, needed is the like of {fresh}")
+    moving = {"scale": SCALES, "_growth_tracker": (0, fresh.get("growth_interval", 0))}
+    for name, value in fresh.items():
+        check_range(name, kept[name], *moving.get(name, (value, value)))
 
 
 def _types(values: Mapping[str, Any]) -> dict[str, type]:

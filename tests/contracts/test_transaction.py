@@ -7,6 +7,7 @@ import errno
 import functools
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import CodeType, FrameType
@@ -280,6 +281,40 @@ def test_a_loader_that_breaks_in_the_middle_changes_nothing(
 
 def raise_fault() -> None:
     raise Fault
+
+
+@pytest.mark.parametrize("where", ["callback", "thread"])
+@pytest.mark.parametrize("name", ["mixture", "er", "generative-classifier"])
+def test_of_two_tasks_at_a_time_the_first_to_be_learnt_counts(name: str, where: str, tmp_path: Path) -> None:
+    learner, alone = taught(name), taught(name)
+
+    def learn_another() -> None:
+        if len(learner.steps) > 1:
+            return
+        if where == "callback":
+            learner.learn(images(1))
+        else:
+            thread = threading.Thread(target=learner.learn, args=[images(1)])
+            thread.start()
+            thread.join()
+
+    with pytest.raises(BadInput, match="another task was learnt while data was; this call changed nothing"):
+        learner.learn(images(0, seed=3), callbacks=[InTheMiddle(learn_another)])
+    alone.learn(images(1))
+    assert history(learner) == history(alone)
+    learner.save(tmp_path / "it")
+    assert_learns_on_as(baselines.load(tmp_path / "it", name), alone)
+
+
+def test_a_label_of_the_other_kind_is_refused_in_a_short_line() -> None:
+    named, numbered = GrowingMixture(**TINY), GrowingMixture(**TINY)
+    x = np.random.default_rng(0).random((300, 1, 4, 4), dtype=np.float32)
+    named.learn((x, [f"class {k}" for k in range(300)]))
+    numbered.learn((x, np.arange(300)))
+    for learner, y in ((named, [0] * 300), (numbered, ["cat" * 1_000] * 300)):
+        with pytest.raises(BadInput, match=r"but the labels learnt are .*\.\.\.$") as refused:
+            learner.learn((x, y))
+        assert len(str(refused.value)) < 300
 
 
 def test_new_names_of_a_task_that_failed_are_forgotten(state_hash: Callable[..., str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from growmix.ambient import torch_as_it_comes
 from growmix.baselines.generative_classifier import GenerativeClassifier
 from growmix.baselines.generative_replay import SolverLabelled, solved_vae
 from growmix.baselines.one_network import OneNetwork
@@ -57,6 +58,7 @@ class Method:
     is_mixture: bool = False
 
 
+@torch_as_it_comes()
 def make_learner(name: str, settings: Settings) -> Learner[Any]:
     """A new learner of a method.
 

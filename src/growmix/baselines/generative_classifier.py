@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -17,7 +16,7 @@ from growmix.construction import whole_component
 from growmix.data import UNLABELLED, Shape, TaskData
 from growmix.errors import BadInput
 from growmix.gating import Decision
-from growmix.learner import Learner, Learnt, count_task, task_positions, train_component
+from growmix.learner import Learner, Learnt, task_positions, train_component
 from growmix.model import ex_post_density
 from growmix.nets import Blueprint
 from growmix.persistence import Checkpoint
@@ -91,18 +90,13 @@ class GenerativeClassifier(Learner[None]):
         self, index: int, data: TaskData, budget: Budget, stream: torch.Generator, callbacks: Sequence[Callback]
     ) -> tuple[Component, TrainingLog]:
         """The network of one class after its part of a task."""
+        teacher = self._components[index] if index < len(self._components) else None
+        component = self._successor(teacher, data, data.classes())
         learnt, replayed = 0, None
-        if index < len(self._components):
-            teacher = self._components[index]
+        if teacher is not None:
             learnt = int(teacher.class_counts.sum())
-            component = copy.deepcopy(teacher)
-            component.thaw()
             size = replay_size(len(data), learnt, self.settings.replay_ratio)
             replayed = replay(teacher, size, stream, from_prior=self.settings.from_prior) if size else None
-        else:
-            component = self._new_component(data.shape, supervised=True)
-        count_task(component, data, data.classes())
-        component.to(self._fabric.device)
         train = data if replayed is None else join(data, replayed)
         log = train_component(
             component,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, final
@@ -17,7 +16,7 @@ from growmix.component import Component
 from growmix.construction import whole_component
 from growmix.data import Shape, TaskData
 from growmix.gating import Decision
-from growmix.learner import Learner, Learnt, count_task, task_positions
+from growmix.learner import Learner, Learnt, task_positions
 from growmix.model import ex_post_density
 from growmix.nets import Blueprint
 from growmix.objectives import TaskObjective
@@ -102,7 +101,7 @@ class OneNetwork(Learner[Past]):
     def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Past]:
         check_images_alone(self.method, task)
         teacher = self._components[0] if self._components else None
-        component = self._successor(teacher, task)
+        component = self._successor(teacher, task, task.classes())
         data, weight = self._lessons(teacher, task, stream)
         restraint = self._memory.penalty.restrain(component, teacher)
         objective, log = self._train(component, data, len(task), restraint, stream, callbacks)
@@ -114,16 +113,6 @@ class OneNetwork(Learner[Past]):
         )
         decision = Decision("grow" if teacher is None else "reuse", 0, (), 0.0)
         return Learnt(decision, {0: component}, {0: len(task)}, past, log)
-
-    def _successor(self, teacher: Component | None, task: TaskData) -> Component:
-        """What is trained: new, or a copy, with room for the task's classes."""
-        if teacher is None:
-            component = self._new_component(task.shape, supervised=task.y is not None)
-        else:
-            component = copy.deepcopy(teacher)
-            component.thaw()
-        count_task(component, task, task.classes())
-        return component.to(self._fabric.device)
 
     def _lessons(self, teacher: Component | None, task: TaskData, stream: torch.Generator) -> tuple[TaskData, Tensor]:
         """All that is trained on, the task's examples first, and how many examples each stands for."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from growmix import baselines, locking, persistence
+from growmix.ambient import torch_as_it_comes
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput, shortened, shown
 from growmix.experiment.course import Course, asked_of, settings_but_device
@@ -21,6 +22,7 @@ from growmix.report.reporter import Reporter
 from growmix.training import make_fabric
 
 
+@torch_as_it_comes()
 def run(
     config: RunConfig,
     *,
@@ -71,7 +73,8 @@ def _run(config: RunConfig, overwrite: bool, reporters: Sequence[Reporter], inte
     learner = baselines.make_learner(config.method, config.settings)
     stream = load_stream(config)
     check_method(config, stream)
-    check_blueprint(learner.blueprint, config.settings.latent, stream.shape)  # networks that can't be had show here
+    # networks that can't be had show here
+    check_blueprint(learner.blueprint, config.settings.latent, stream.shape, stream.target_shape)
     with folder.held() as notice:
         folder.check(overwrite)  # again: nobody else can have begun a run since
         folder.open(config)
@@ -80,6 +83,7 @@ def _run(config: RunConfig, overwrite: bool, reporters: Sequence[Reporter], inte
         return course.go(None, [notice])
 
 
+@torch_as_it_comes()
 def resume(
     folder: Path,
     *,

@@ -9,6 +9,7 @@ from typing import TypeAlias, get_args
 import numpy as np
 import torch
 
+from growmix.ambient import torch_as_it_comes
 from growmix.data import UNLABELLED, TaskData, check_task
 from growmix.errors import BadInput, shown
 from growmix.memory import require_room
@@ -26,6 +27,7 @@ DataSets: TypeAlias = Mapping[tuple[str, str | None], DataSet]
 """By name and column."""
 
 
+@torch_as_it_comes()
 def load(
     name: str,
     *,

@@ -129,7 +129,7 @@ def _check_on_one_stream(configs: Sequence[RunConfig]) -> None:
         learners.append(baselines.make_learner(config.method, config.settings))
     stream = experiment.load_stream(configs[0])
     for config, learner in zip(configs, learners, strict=True):
-        check_blueprint(learner.blueprint, config.settings.latent, stream.shape)
+        check_blueprint(learner.blueprint, config.settings.latent, stream.shape, stream.target_shape)
         experiment.check_method(config, stream)
 
 

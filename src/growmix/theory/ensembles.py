@@ -1,8 +1,8 @@
-"""Many small networks trained at once: stacked weights, one call for all."""
+"""Many small networks trained at once: stacked weights, one call of each layer for all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import final
 
 import torch
@@ -28,12 +28,33 @@ class Ensemble:
         networks = [make() for _ in range(members)]
         weights, _ = stack_module_state(networks)
         self.weights: dict[str, Tensor] = {name: w.detach().requires_grad_() for name, w in weights.items()}
-        self._network = networks[0]
+        first = networks[0]
+        steps = dict(first.named_children()) if isinstance(first, nn.Sequential) else {"": first}
+        self._layers = [(layer, _under(name, self.weights)) for name, layer in steps.items()]
 
     def __call__(self, x: Tensor) -> Tensor:
         """From ``(members, n, *shape)`` to ``(members, n, outputs)``."""
-        output: Tensor = vmap(lambda w, inputs: functional_call(self._network, w, (inputs,)))(self.weights, x)
-        return output
+        for layer, weights in self._layers:
+            x = _through(layer, weights, x)
+        return x
+
+
+def _under(name: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A layer's part of the weights of its network, which is all of them where the layer has no name."""
+    prefix = f"{name}." if name else ""
+    return {key.removeprefix(prefix): weight for key, weight in weights.items() if key.startswith(prefix)}
+
+
+def _through(layer: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    """One layer of all members, ``(members, n, *shape)``; vmap takes a third of a small network's training."""
+    output: Tensor
+    if not weights:  # the same for all members: one batch
+        output = layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    elif isinstance(layer, nn.Linear) and weights.keys() == {"weight", "bias"} and x.dim() == 3:
+        output = torch.baddbmm(weights["bias"][:, None], x, weights["weight"].mT)
+    else:
+        output = vmap(lambda w, inputs: functional_call(layer, w, (inputs,)))(weights, x)
+    return output
 
 
 def descend(networks: list[Ensemble], loss: Callable[[int], Tensor], steps: int, learning_rate: float) -> None:
