@@ -94,6 +94,7 @@ def state(request: pytest.FixtureRequest) -> AbstractContextManager[None]:
     return STATES[request.param]()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_learns_the_same(state: AbstractContextManager[None], name: str) -> None:
     expected = weights_of(name)
@@ -121,6 +122,7 @@ def answers(mixture: GrowingMixture, pairs: GrowingMixture, folder: Path) -> lis
     return given
 
 
+@pytest.mark.slow
 def test_every_verb_answers_the_same(
     state: AbstractContextManager[None], mixture: GrowingMixture, pairs: GrowingMixture, tmp_path: Path
 ) -> None:
@@ -144,6 +146,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return run(tmp_path_factory.mktemp("plain") / "run")
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same(state: AbstractContextManager[None], metrics: dict[str, Any], tmp_path: Path) -> None:
     with state:
         found = run(tmp_path / "run")

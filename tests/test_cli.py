@@ -23,6 +23,8 @@ from growmix.errors import NonFiniteLoss
 from growmix.studies import runs
 from growmix.studies.experiments import EXPERIMENTS
 
+pytestmark = pytest.mark.slow
+
 TINY = [
     "--hidden",
     "32",
@@ -431,7 +433,6 @@ def test_a_data_set_with_a_name_too_long_for_a_file_is_not_found(capsys: pytest.
 # Studies ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_compare_puts_methods_beside_each_other_and_goes_on_where_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -456,7 +457,6 @@ def test_compare_puts_methods_beside_each_other_and_goes_on_where_it_was(
     assert "another configuration" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_reproduce_puts_ours_beside_the_published(tmp_path: Path) -> None:
     tiny = ["--replace", "mnist=digits", "--hidden", "16", "--max-steps", "5", "--jobs", "2", "--out", "r"]
     assert execute(["reproduce", "split-mnist", *tiny]) == DONE
@@ -486,7 +486,6 @@ def test_mistakes_leave_the_process_with_status_2_and_no_traceback(tmp_path: Pat
     assert not done.stdout and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_was_learnt(tmp_path: Path, ending: signal.Signals) -> None:
     options = ["--hidden", "32", "--epochs", "400", "--out", "run"]

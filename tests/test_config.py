@@ -35,6 +35,7 @@ configs = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(configs)
 def test_a_written_config_reads_back_equal(tmp_path_factory: pytest.TempPathFactory, config: RunConfig) -> None:
     file = tmp_path_factory.mktemp("config") / "config.yaml"

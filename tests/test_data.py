@@ -526,6 +526,7 @@ class TornFlow(IterableDataset[Any]):
         raise Torn("no file at all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "place"),
     [
@@ -572,6 +573,7 @@ def test_what_does_not_fit_is_refused_before_it_is_made(monkeypatch: pytest.Monk
         check_images(torch.tensor(FLOATS))  # nothing is made of it
 
 
+@pytest.mark.slow
 def test_an_endless_iterable_ends_where_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(collecting, "available", lambda: 10**5)

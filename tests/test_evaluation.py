@@ -566,6 +566,7 @@ def test_rows_of_a_component_that_is_reused_are_those_of_its_time() -> None:
     assert late.task_agnostic == ((None, None), scores.task_agnostic[1])
 
 
+@pytest.mark.slow
 def test_a_student_is_measured_by_its_own_verbs(grown: Grown) -> None:
     mixture, stream, _ = grown
     student = mixture.distill()

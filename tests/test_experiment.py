@@ -27,6 +27,8 @@ from growmix.settings import Settings
 from growmix.streams import sources
 from growmix.training import Progress
 
+pytestmark = pytest.mark.slow
+
 TINY = Settings(hidden=32, epochs=2, student_hidden=32, student_epochs=1, student_examples=50)
 
 ACCURACY = ("task_aware", "task_agnostic", "selection", "grouped")

@@ -28,6 +28,8 @@ from growmix.report.words import printable
 from growmix.snapshots import Snapshots
 from growmix.theory import files as theory_files
 
+pytestmark = pytest.mark.slow
+
 SHORT = {"stream": "split-digits", "max_steps": 2, "student": False, "likelihood_draws": 0, "frechet_examples": 0}
 VERBS = ("resume", "evaluate", "sample", "theory", "interpolate")
 

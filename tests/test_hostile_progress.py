@@ -26,6 +26,8 @@ from growmix.settings import Settings
 from growmix.snapshots import Snapshots
 from growmix.training import Callback, Progress
 
+pytestmark = pytest.mark.slow
+
 TINY = Settings(
     gate="always", hidden=16, latent=4, epochs=4, batch_size=32, density_components=3, novelty_examples=50,
     student_hidden=16, student_epochs=2, student_examples=20, device="cpu",

@@ -18,6 +18,8 @@ from growmix.nets import MLP
 from growmix.settings import Settings
 from growmix.studies import runs
 
+pytestmark = pytest.mark.slow
+
 NETS = '''
 """Leaves a mark when it is imported."""
 from pathlib import Path

@@ -65,6 +65,7 @@ def test_all_of_a_component_counts(there_are: Callable[[int], None]) -> None:
         make_learner("dgr", Settings(**TINY, hidden=1_000)).learn((X, Y))
 
 
+@pytest.mark.slow
 def test_of_a_users_own_modules_what_is_frozen_needs_no_room_to_train(there_are: Callable[[int], None]) -> None:
     def encoder(shape: tuple[int, int, int]) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 40_000).requires_grad_(False), nn.Linear(40_000, 5))

@@ -111,6 +111,7 @@ class Diary(Callback):
 # Growing and reusing --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_new_data_grow_and_known_data_are_reused() -> None:
     mixture = tiny(epochs=30)
     decisions = [mixture.learn(images(kind, seed=seed)) for seed, kind in enumerate((0, 1, 0, 2, 1))]
@@ -135,6 +136,7 @@ def test_new_data_grow_and_known_data_are_reused() -> None:
         assert (mixture.predict(x) == y).mean() >= 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("novelty", MEASURES)
 @pytest.mark.parametrize("gate", ["threshold", "dirichlet"])
 def test_every_measure_with_every_gate_grows_on_what_is_far_and_reuses_what_is_near(novelty: str, gate: str) -> None:
@@ -211,6 +213,7 @@ def test_weights_that_a_user_froze_stay_frozen_in_every_training() -> None:
     assert torch.equal(seen[0], seen[1])
 
 
+@pytest.mark.slow
 def test_a_reused_component_still_knows_its_old_task() -> None:
     mixture = tiny(epochs=30, **REUSE)
     mixture.learn(images(0))
@@ -236,6 +239,7 @@ def test_reuse_trains_on_the_new_examples_and_as_many_replayed_ones_as_the_ratio
         assert {fit.what for fit in diary.fits} == {"component"}
 
 
+@pytest.mark.slow
 def test_a_task_that_comes_back_is_known_after_its_component_was_trained_on() -> None:
     mixture = tiny(epochs=30, **REUSE)
     for kind in (0, 1):
@@ -293,12 +297,14 @@ def test_labels_never_come_near_novelty_or_routes(learnt: GrowingMixture) -> Non
             verb((x, y))
 
 
+@pytest.mark.slow
 def test_the_decision_is_the_same_whatever_the_labels(learnt: GrowingMixture) -> None:
     x, y = images(0, seed=3)
     other = copy.deepcopy(learnt)
     assert learnt.learn((x, y)) == other.learn((x, np.roll(y, 1)))
 
 
+@pytest.mark.slow
 def test_examples_without_a_label_are_learnt_from() -> None:
     x, y = images(0, n=200)
     few = np.where(np.arange(200) < 190, -1, y)
@@ -321,6 +327,7 @@ def test_every_class_of_a_task_is_known_afterwards_even_one_of_a_single_example(
         assert mixture.classes_.tolist() == [0, 1], f"the only example of class 1 is number {rare} of {n}"
 
 
+@pytest.mark.slow
 def test_a_supervised_mixture_takes_images_alone_and_labels_later() -> None:
     mixture = tiny(supervised=True, **REUSE, epochs=20)
     mixture.learn(images(0)[0])
@@ -368,6 +375,7 @@ def learn_three(**changes: Any) -> GrowingMixture:
     return mixture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{}, {"supervised": True, "blueprint": "conv", "width": 2}, {"novelty": "paper"}])
 def test_the_same_seed_gives_the_same_numbers_whatever_the_global_streams(changes: dict[str, Any]) -> None:
     runs = []
@@ -381,11 +389,13 @@ def test_the_same_seed_gives_the_same_numbers_whatever_the_global_streams(change
     assert runs[0] == runs[1]
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_numbers() -> None:
     first, second = weights(learn_three()), weights(learn_three(seed=1))
     assert not set(first) & set(second)
 
 
+@pytest.mark.slow
 def test_asking_and_sampling_in_between_change_nothing_of_what_is_learnt() -> None:
     x, _ = images(0, seed=6)
     plain, asked = tiny(), tiny()
@@ -399,6 +409,7 @@ def test_asking_and_sampling_in_between_change_nothing_of_what_is_learnt() -> No
     assert knowledge(plain) == knowledge(asked)
 
 
+@pytest.mark.slow
 def test_learning_leaves_global_streams_and_the_users_arrays_alone(learnt: GrowingMixture) -> None:
     x, y = images(2)
     copies = x.copy(), y.copy()
@@ -429,6 +440,7 @@ def _forms(x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_bytes", [False, True])
 def test_every_form_of_the_same_data_gives_the_same_mixture(as_bytes: bool) -> None:
     results = {}
@@ -514,6 +526,7 @@ def test_novelty_refuses_labels_and_targets_that_can_not_be_learnt(learnt: Growi
         assert mixture.novelty(X)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [value for name, value in BAD.items() if not name.startswith("another")])
 def test_bad_input_as_the_first_task_leaves_the_mixture_as_new(data: Any) -> None:
     mixture = tiny()
@@ -526,6 +539,7 @@ def test_bad_input_as_the_first_task_leaves_the_mixture_as_new(data: Any) -> Non
     assert knowledge(mixture) == knowledge(fresh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", ["several", "one"])
 @pytest.mark.parametrize("gate", [GROW, REUSE], ids=["grow", "reuse"])
 def test_a_loss_that_is_not_finite_leaves_the_mixture_as_it_was_and_usable(
@@ -592,6 +606,7 @@ def test_a_mixture_that_learnt_nothing_says_so(verb: Callable[[GrowingMixture], 
 # Own modules and training ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_users_own_modules_learn_grow_and_are_reused() -> None:
     class Encoder(nn.Module):
         def __init__(self) -> None:
@@ -682,6 +697,7 @@ def test_the_share_held_out_is_the_setting_within_its_limits() -> None:
         assert mixture.records[0].references[0].count == expected
 
 
+@pytest.mark.slow
 def test_history_tells_priors_and_versions_as_they_were(learnt: GrowingMixture) -> None:
     learnt.settings = learnt.settings.but(**REUSE)
     learnt.learn(images(1, n=300, seed=2))
@@ -707,6 +723,7 @@ def test_prior_sampling_is_a_choice_that_reaches_replay() -> None:
     assert weights(mixtures[0]) != weights(mixtures[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"])
 def test_every_likelihood_learns_grows_and_routes(name: str) -> None:
     mixture = tiny(epochs=30, likelihood=name, variance=0.1)
@@ -723,6 +740,7 @@ def test_settings_of_a_mixture_are_its_own() -> None:
     assert settings.threshold is None
 
 
+@pytest.mark.slow
 def test_old_tasks_do_not_fade_from_the_density(monkeypatch: pytest.MonkeyPatch) -> None:
     # five unlabelled tasks of one size in one component: each keeps about a fifth of what is generated
     monkeypatch.setattr("growmix.replay.MIN_REPLAY", 1)

@@ -27,6 +27,7 @@ def test_encoder_and_decoder_fit_the_image(blueprint: Blueprint, shape: Shape) -
     assert isinstance(blueprint, Blueprint)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 4), st.integers(1, 40), st.integers(1, 40))
 def test_convolutions_fit_images_of_any_size_and_number_of_channels(channels: int, height: int, width: int) -> None:
     shape = (channels, height, width)

@@ -97,6 +97,7 @@ def state(model: Any) -> Any:
     return digest.hexdigest(), model.settings, getattr(model, "decisions", None), getattr(model, "records", None)
 
 
+@pytest.mark.slow
 def test_a_mixture_comes_back_as_it_was(kind: str, tmp_path: Path) -> None:
     mixture = make(kind)
     mixture.save(tmp_path / "mixture")
@@ -131,6 +132,7 @@ def test_a_device_that_is_not_there_is_no_fault_of_the_checkpoint(tmp_path: Path
             kind.load(tmp_path / name, device="tpu")
 
 
+@pytest.mark.slow
 def test_learning_goes_on_after_loading_as_if_nothing_had_been(kind: str, tmp_path: Path) -> None:
     mixture = make(kind)
     mixture.save(tmp_path / "mixture")
@@ -151,6 +153,7 @@ def test_saving_and_loading_leave_the_mixture_and_global_streams_alone(tmp_path:
     assert torch.equal(stream, torch.get_rng_state())
 
 
+@pytest.mark.slow
 def test_a_student_comes_back_as_it_was(kind: str, tmp_path: Path) -> None:
     student = make(kind).distill()
     student.save(tmp_path / "student")
@@ -282,6 +285,7 @@ def test_a_file_that_is_missing_or_broken_is_named(saved: Path, name: str, damag
 WRONG = (None, -3, "text", [], {}, [{}], [3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["schema", "kind", "settings", "memory", "steps", "sampling", "components"])
 def test_a_document_of_another_form_is_named(saved: Path, key: str) -> None:
     document = json.loads((saved / DOCUMENT).read_text())

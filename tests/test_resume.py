@@ -40,6 +40,8 @@ from growmix.settings import Settings
 from growmix.snapshots import Snapshots
 from growmix.training import Budget, Progress, fit, make_fabric
 
+pytestmark = pytest.mark.slow
+
 TINY = Settings(
     gate="always", hidden=16, latent=4, epochs=4, batch_size=32, density_components=3, novelty_examples=50,
     student_hidden=16, student_epochs=2, student_examples=20, device="cpu",
@@ -314,7 +316,6 @@ def test_earlier_trainings_of_a_task_are_not_done_again(tmp_path: Path, monkeypa
     assert_same_end(tmp_path / "copies" / "step-9", as_in=tmp_path / "run")
 
 
-@pytest.mark.slow
 def test_the_theory_of_a_run_is_followed_across_the_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = streams.load
     # three tasks: one before the gap, one in which it is, one after it
@@ -674,7 +675,6 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("sign", ['"epoch"', '"decision"', '"student_started"'])
 def test_killed_by_the_system_it_ends_the_same(growing: Path, tmp_path: Path, sign: str) -> None:
     folder = tmp_path / "run"
@@ -697,7 +697,6 @@ def test_killed_by_the_system_it_ends_the_same(growing: Path, tmp_path: Path, si
     assert_same_end(folder, as_in=growing / "run")
 
 
-@pytest.mark.slow
 def test_ctrl_c_leaves_130_and_says_how_to_go_on(growing: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     events = folder / experiment.EVENTS

@@ -277,6 +277,7 @@ def killed_at(step: int, work: Callable[[], None]) -> Callable[[], None]:
     return doomed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inner", [False, True])
 def test_a_process_that_is_killed_at_any_step_leaves_a_whole_checkpoint(inner: bool, tmp_path: Path) -> None:
     place = tmp_path / "outer" / "it" if inner else tmp_path / "it"
@@ -297,6 +298,7 @@ def test_a_process_that_is_killed_at_any_step_leaves_a_whole_checkpoint(inner: b
     assert found[-1] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same_number", [False, True])
 def test_a_process_that_is_killed_in_its_first_save_is_in_nobodys_way(same_number: bool, tmp_path: Path) -> None:
     """In a container a process has the same number each time."""

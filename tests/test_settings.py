@@ -99,6 +99,7 @@ def test_what_numpy_calls_a_number_is_one_of_pythons(name: str, value: Any, kept
     assert json.loads(json.dumps(settings.to_dict()))[name] == kept
 
 
+@pytest.mark.slow
 def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
     whole, same = Settings(beta=2**64, threshold=1), Settings(beta=2.0**64, threshold=1.0)
     assert (whole, hash(whole)) == (same, hash(same))

@@ -120,6 +120,7 @@ def test_a_copy_stands_on_the_same_foundation_and_a_state_holds_the_own_part_alo
     assert all(torch.equal(a, b) for a, b in zip(answers(first), answers(twin), strict=True))
 
 
+@pytest.mark.slow
 def test_a_component_comes_back_from_its_state_on_the_loaded_foundation(
     first: VAE, blueprint: Blueprint, kind: Kind
 ) -> None:
@@ -349,6 +350,7 @@ def test_in_mixed_precision_nothing_is_widened(blueprint: Blueprint, kind: Kind)
         assert component.encoder(images()).dtype == torch.bfloat16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharing", KINDS)
 def test_a_mixture_counts_and_keeps_what_its_components_share(sharing: str, tmp_path: Any) -> None:
     mixture = GrowingMixture("mlp", hidden=16, latent=2, epochs=2, gate="always", sharing=sharing)

@@ -59,6 +59,7 @@ def state(model: Any) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.slow
 def test_one_small_network_knows_all_that_its_teacher_knows(teacher: GrowingMixture) -> None:
     student = teacher.distill()
     assert student.classes_.tolist() == [0, 1, 2, 3]
@@ -72,6 +73,7 @@ def test_one_small_network_knows_all_that_its_teacher_knows(teacher: GrowingMixt
     assert size[0] < size[1]
 
 
+@pytest.mark.slow
 def test_teaching_changes_neither_the_mixture_nor_what_it_learns_later(teacher: GrowingMixture) -> None:
     untouched, state_before, stream = copy.deepcopy(teacher), state(teacher), torch.get_rng_state()
     first = teacher.distill()
@@ -84,6 +86,7 @@ def test_teaching_changes_neither_the_mixture_nor_what_it_learns_later(teacher: 
     assert teacher.decisions == untouched.decisions
 
 
+@pytest.mark.slow
 def test_a_student_does_not_change_when_its_teacher_learns_on(teacher: GrowingMixture) -> None:
     student = teacher.distill()
     before = state(student)
@@ -93,6 +96,7 @@ def test_a_student_does_not_change_when_its_teacher_learns_on(teacher: GrowingMi
     assert not student.component.training
 
 
+@pytest.mark.slow
 def test_the_lessons_are_as_many_of_every_class_with_the_labels_asked_for(teacher: GrowingMixture) -> None:
     with seeded(0) as stream:
         lessons = _lessons(teacher, stream)
@@ -127,6 +131,7 @@ def test_soft_labels_have_the_students_columns(teacher: GrowingMixture) -> None:
     torch.testing.assert_close(_soft_labels(teacher, lessons, (3, 1, 0, 2)), soft[:, [3, 1, 0, 2]])
 
 
+@pytest.mark.slow
 def test_a_mixture_without_classes_has_a_student_without() -> None:
     mixture = GrowingMixture("mlp", **TINY)
     for kind in (0, 1):
@@ -142,6 +147,7 @@ def test_a_mixture_without_classes_has_a_student_without() -> None:
         assert student.score_samples(x).mean() > student.score_samples(noise).mean()
 
 
+@pytest.mark.slow
 def test_examples_without_a_label_count_for_no_class() -> None:
     mixture = GrowingMixture("mlp", **TINY)
     mixture.learn(images(0))
@@ -161,6 +167,7 @@ def test_a_student_of_convolutions_is_made_of_convolutions() -> None:
     assert student.predict(images(0)[0]).shape == (120,)
 
 
+@pytest.mark.slow
 def test_the_first_task_alone_can_be_distilled() -> None:
     mixture = GrowingMixture("mlp", **TINY)
     mixture.learn(images(0))

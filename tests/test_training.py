@@ -324,6 +324,7 @@ for strategy in ("auto", "ddp"):
 """
 
 
+@pytest.mark.slow
 def test_a_strategy_of_several_processes_learns_with_one_device_too() -> None:
     """In a process of its own, which the strategy makes one of several for good."""
     done = subprocess.run([sys.executable, "-c", ONE_DEVICE], capture_output=True, text=True)

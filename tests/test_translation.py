@@ -214,6 +214,7 @@ def mixture() -> GrowingMixture:
     return made
 
 
+@pytest.mark.slow
 def test_a_mixture_grows_by_the_sources_and_translates_by_whom_they_are_routed_to(mixture: GrowingMixture) -> None:
     assert [decision.action for decision in mixture.decisions] == ["grow", "grow"]
     for component, upright in enumerate((False, True)):
@@ -226,6 +227,7 @@ def test_a_mixture_grows_by_the_sources_and_translates_by_whom_they_are_routed_t
         assert torch.equal(mixture.translate(source, component=component)[0], translated[0])
 
 
+@pytest.mark.slow
 def test_known_sources_are_reused_with_replayed_pairs_and_nothing_is_lost(mixture: GrowingMixture) -> None:
     updated = copy.deepcopy(mixture)
     decision = updated.learn(pairs(2))
@@ -235,6 +237,7 @@ def test_known_sources_are_reused_with_replayed_pairs_and_nothing_is_lost(mixtur
     assert after < 1.5 * before
 
 
+@pytest.mark.slow
 def test_a_student_translates_too_and_both_are_kept(mixture: GrowingMixture, tmp_path: object) -> None:
     from pathlib import Path
 
@@ -249,6 +252,7 @@ def test_a_student_translates_too_and_both_are_kept(mixture: GrowingMixture, tmp
     assert torch.equal(GrowingMixture.load(folder / "mixture").translate(source), mixture.translate(source))
 
 
+@pytest.mark.slow
 def test_what_is_no_pair_of_images_is_refused_and_nothing_changes(mixture: GrowingMixture) -> None:
     x, target = pairs(3)
     with pytest.raises(BadInput, match="8x8, 6x8"):
@@ -268,6 +272,7 @@ def test_what_is_no_pair_of_images_is_refused_and_nothing_changes(mixture: Growi
     assert len(mixture.decisions) == 2
 
 
+@pytest.mark.slow
 def test_patience_waits_for_the_bound_of_the_pair() -> None:
     x, target = pairs()
     # sources are learnt all the while; targets of other pairs only get worse with learning

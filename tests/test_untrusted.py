@@ -25,6 +25,8 @@ from growmix.sealing import SEAL, seal, sealed_text
 from growmix.settings import Settings
 from growmix.untrusted import DTYPES, OpenFile, outlines, read_slots, read_tensors, strict_json
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parent / "fixtures" / "checkpoints" / "schema3"
 
 MOST_MEMORY = 256 * 2**20

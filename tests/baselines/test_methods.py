@@ -22,6 +22,8 @@ from growmix.mixture import make_gate
 from growmix.nets import MLP
 from growmix.objectives import TaskObjective
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {
     "hidden": 32,
     "latent": 2,

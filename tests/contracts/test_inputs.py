@@ -34,7 +34,10 @@ from growmix.routing import ComponentScores
 from growmix.streams import from_arrays
 from growmix.training import Callback
 
-pytestmark = pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors is in prototype stage")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors is in prototype stage"),
+]
 
 SHAPE = (1, 4, 4)
 TINY: dict[str, Any] = {

@@ -21,6 +21,8 @@ from growmix.learner import Learner
 from growmix.streams import from_arrays
 from growmix.training import Callback, FitInfo, Progress
 
+pytestmark = pytest.mark.slow
+
 TINY: dict[str, Any] = {
     "hidden": 16,
     "latent": 2,

@@ -24,6 +24,8 @@ from growmix.baselines import METHODS
 from growmix.learner import Learner
 from growmix.training import Callback, Progress
 
+pytestmark = pytest.mark.slow
+
 SOURCE = str(Path(growmix.__file__).parent)
 
 TINY: dict[str, Any] = {

@@ -76,6 +76,7 @@ def tasks() -> list[TaskData]:
     return [task.train for task in streams.load("split-digits")]
 
 
+@pytest.mark.slow
 def test_features_tell_digits_apart_and_the_seed_says_which_they_are(tasks: list[TaskData]) -> None:
     features = train_features(tasks, 0, "cpu")
     zeros, ones = (tasks[0].x[tasks[0].y == label] for label in (0, 1))
@@ -85,6 +86,7 @@ def test_features_tell_digits_apart_and_the_seed_says_which_they_are(tasks: list
     torch.testing.assert_close(features(zeros / 255.0), features(zeros))
 
 
+@pytest.mark.slow
 def test_without_labels_the_tasks_are_the_classes(tasks: list[TaskData]) -> None:
     plain = [TaskData(task.x) for task in tasks[:2]]
     features = train_features(plain, 0, "cpu")

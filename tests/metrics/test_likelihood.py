@@ -40,6 +40,7 @@ def images(n: int = 40) -> Tensor:
     return torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.slow
 def test_with_many_draws_it_is_the_density_of_the_mixture() -> None:
     (a, p), (b, q) = linear(0), linear(1)
     log_prior = torch.tensor([0.25, 0.75]).log()

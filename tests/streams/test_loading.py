@@ -332,6 +332,7 @@ def test_every_row_of_the_catalogue_says_what_it_needs() -> None:
     assert all(re.fullmatch(r"[^\n]+", entry.description) for entry in available())
 
 
+@pytest.mark.slow
 def test_real_data_load_as_their_readme_says(data_root: Path) -> None:
     """The small ones; the whole of MNIST is learnt elsewhere."""
     stream = load("domains", tasks="mnist_m,omniglot@invert@size32,facades@size32", data_root=data_root)
@@ -344,6 +345,7 @@ def test_real_data_load_as_their_readme_says(data_root: Path) -> None:
     assert load("domains", tasks="omniglot", data_root=data_root).shape == (1, 105, 105)
 
 
+@pytest.mark.slow
 def test_real_data_take_the_place_of_what_is_missing(data_root: Path) -> None:
     replace = ("mnist=omniglot", "svhn=mnist_m", "cifar10=facades")
     stream = load("msc", data_root=data_root, replace=replace, train_examples=200, label_fraction=0.1)

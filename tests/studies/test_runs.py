@@ -85,6 +85,7 @@ def test_a_finished_run_is_not_run_again(trial: Make) -> None:
     assert new.seconds is not None
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_short_is_taken_up_though_it_left_metrics(trial: Make) -> None:
     (first,) = run_trials([trial("joint")])
     (trial("joint").config.folder / "events.jsonl").write_text(
@@ -140,6 +141,7 @@ def test_the_end_of_a_study_has_its_runs_keep_what_they_learnt(trial: Make) -> N
     assert standing(trial("si").config) == "unfinished"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_as_many_run_at_a_time_as_were_asked_for(trial: Make, jobs: int) -> None:
     trials = [trial("joint", seed=seed) for seed in range(4)]

@@ -26,6 +26,8 @@ from growmix.theory import (
     thresholds,
 )
 
+pytestmark = pytest.mark.slow
+
 N = 2_000
 CUTS = thresholds(torch.linspace(-6, 9, 301).tolist())
 PLANES = half_planes(18, torch.linspace(-5, 7, 61).tolist())

@@ -16,6 +16,8 @@ from growmix.theory.account import account, coverage, forgetting, rank_correlati
 from growmix.theory.discrepancy import Search
 from growmix.theory.ledger import METHODS, RiskLedger, next_generation, risks
 
+pytestmark = pytest.mark.slow
+
 QUICK = Search(steps=10, batch=32, restarts=2)
 SETTINGS = {"hidden": 16, "latent": 2, "epochs": 4, "student_hidden": 8, "student_examples": 60, "student_epochs": 1}
 

@@ -12,6 +12,8 @@ from growmix.cli import execute
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.theory import files
 
+pytestmark = pytest.mark.slow
+
 TASKS = "digits,digits@invert,digits@rotate90"
 QUICK = (
     "--max-steps",
@@ -44,7 +46,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_a_run_with_theory_writes_its_account_and_figures(run: Path) -> None:
     document = json.loads((run / files.THEORY).read_text())
     metrics = json.loads((run / "metrics.json").read_text())
@@ -59,7 +60,6 @@ def test_a_run_with_theory_writes_its_account_and_figures(run: Path) -> None:
     assert not (run / files.TRADE_OFF).exists()  # nothing was swept
 
 
-@pytest.mark.slow
 def test_the_theory_of_a_run_is_told_in_words_and_a_sweep_adds_to_it(run: Path) -> None:
     told = growmix("theory", run)
     assert told.returncode == 0, told.stderr
@@ -76,7 +76,6 @@ def test_the_theory_of_a_run_is_told_in_words_and_a_sweep_adds_to_it(run: Path) 
     assert "In the sweep" in " ".join(again.stdout.split())  # what was swept is kept
 
 
-@pytest.mark.slow
 def test_a_run_without_theory_says_what_is_gone(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     done = growmix("run", "domains", "--tasks", TASKS, "--threshold", "2", "--out", folder, *QUICK_RUN)
