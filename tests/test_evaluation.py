@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from torch import Tensor
+from torch import Tensor, nn
 
 from growmix import BadInput, Decision, GrowingMixture, NotLearnt, Student
 from growmix.data import TaskData
 from growmix.evaluation import Evaluator, Scores, evaluate, evaluate_student
 from growmix.learner import Learner, Part, Step
+from growmix.nets import OwnModules
 from growmix.routing import ComponentScores
 from growmix.streams import Task, from_arrays
 from growmix.training import TrainingLog
@@ -564,6 +566,39 @@ def test_rows_of_a_component_that_is_reused_are_those_of_its_time() -> None:
     assert scores.average.forgetting == pytest.approx(seen[0] - seen[1])
     late = evaluate(mixture, stream)
     assert late.task_agnostic == ((None, None), scores.task_agnostic[1])
+
+
+class Far(nn.Module):
+    """An encoder that is out of its depth where images are bright."""
+
+    def __init__(self, beyond: float) -> None:
+        super().__init__()
+        self.beyond, self.layer = beyond, nn.Linear(16, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.layer(x.flatten(1))
+        return torch.where(x.mean((1, 2, 3), keepdim=True)[:, 0, 0] > 0.9, torch.tensor(self.beyond), features)
+
+
+@pytest.mark.parametrize("beyond", [math.inf, math.nan])
+def test_an_image_that_the_model_says_no_number_of_stops_nothing(beyond: float) -> None:
+    x, y = np.random.default_rng(0).random((24, 1, 4, 4), dtype=np.float32), np.arange(24) % 2
+    bright = x.copy()
+    bright[0] = 1.0
+    stream = from_arrays([(x, y, bright, y)])
+
+    def decoder(inputs: int, shape: tuple[int, int, int]) -> nn.Module:
+        return nn.Sequential(nn.Linear(inputs, 16), nn.Unflatten(1, shape))
+
+    modules = OwnModules(lambda shape: Far(beyond), decoder)
+    mixture = GrowingMixture(modules, latent=2, epochs=1, density_components=1, device="cpu", precision="32-true")
+    mixture.learn((x, y))
+    evaluator = Evaluator(stream)
+    evaluator.after_task(mixture)
+    document = json.loads(json.dumps(evaluator.scores().to_dict(), allow_nan=False))
+    assert document["reconstruction"]["nll"] == [None]
+    again = Evaluator.unpack(stream, mixture, *evaluator.pack())
+    assert json.loads(json.dumps(again.scores().to_dict(), allow_nan=False)) == document
 
 
 @pytest.mark.slow

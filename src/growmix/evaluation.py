@@ -662,8 +662,6 @@ class _Pictures:
             self._images[i] = _Images(tensors[f"{i}.component"], tensors[f"{i}.version"], tensors[f"{i}.scores"])
         if tensors["cells"].is_meta:
             return
-        if bool(tensors["means"].isnan().any()):
-            raise ValueError("means that are no numbers")
         for images in self._images.values():
             images.check(versions)
         for (t, i), means in zip(tensors["cells"].tolist(), tensors["means"].tolist(), strict=True):
@@ -737,8 +735,6 @@ class _Images:
             raise ValueError("pictures by components that there are not")
         if not bool(((self.version >= 1) & (self.version <= torch.tensor(versions)[self.component])).all()):
             raise ValueError("pictures by versions of components that there are not")
-        if bool(self.scores.isnan().any()):
-            raise ValueError("pictures with scores that are no numbers")
 
     @classmethod
     def unknown(cls, n: int) -> _Images:

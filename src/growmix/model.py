@@ -456,7 +456,8 @@ def _listed(values: Any, name: str) -> list[Any]:
             listed = given.tolist()
     if not listed:
         raise BadInput(f"{name} is {shown(values)}; allowed is a list of one or more")
-    return list(listed)
+    assert isinstance(listed, list)
+    return listed
 
 
 def _are_scores(scores: Any, n: int, components: Sequence[Component]) -> bool:
@@ -469,7 +470,6 @@ def _are_scores(scores: Any, n: int, components: Sequence[Component]) -> bool:
         isinstance(part, Tensor)
         and (part.dtype, part.device.type, part.layout) == (torch.float32, "cpu", torch.strided)
         and part.shape == shape
-        and bool(part.isfinite().all())
         for part, shape in zip(parts, shapes, strict=True)
     )
 

@@ -369,8 +369,6 @@ SCORES: dict[str, Callable[[ComponentScores], Any]] = {
     "numpy": lambda s: ComponentScores(s.bound.numpy(), s.class_log_proba),  # type: ignore[arg-type]
     "whole": lambda s: ComponentScores(s.bound.long(), s.class_log_proba),
     "double": lambda s: ComponentScores(s.bound.double(), s.class_log_proba),
-    "not a number": lambda s: ComponentScores(s.bound * torch.nan, s.class_log_proba),
-    "of classes not a number": lambda s: ComponentScores(s.bound, tuple(p * torch.nan for p in s.class_log_proba)),
     "sparse": lambda s: ComponentScores(s.bound.to_sparse(), s.class_log_proba),
     "one class too many": lambda s: ComponentScores(s.bound, tuple(torch.zeros(9, 3) for _ in s.class_log_proba)),
     "one component too many": lambda s: ComponentScores(s.bound, (*s.class_log_proba, s.class_log_proba[0])),
