@@ -11,6 +11,9 @@ from torch.func import functional_call, stack_module_state, vmap
 
 WEIGHT_DECAY = 0.01
 
+_EACH_ALONE = (nn.Flatten, nn.Linear, nn.Conv2d, nn.GELU, nn.ReLU, nn.Tanh, nn.Sigmoid)
+"""Layers that look at no other example of the batch, and do the same in training and after it."""
+
 
 @final
 class Ensemble:
@@ -29,7 +32,7 @@ class Ensemble:
         weights, _ = stack_module_state(networks)
         self.weights: dict[str, Tensor] = {name: w.detach().requires_grad_() for name, w in weights.items()}
         first = networks[0]
-        steps = dict(first.named_children()) if isinstance(first, nn.Sequential) else {"": first}
+        steps = dict(first.named_children()) if _is_chain(first) else {"": first}
         self._layers = [(layer, _under(name, self.weights)) for name, layer in steps.items()]
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -37,6 +40,14 @@ class Ensemble:
         for layer, weights in self._layers:
             x = _through(layer, weights, x)
         return x
+
+
+def _is_chain(network: nn.Module) -> bool:
+    """Whether a network is its layers one after another, each there once and with weights of its own, and all known."""
+    if type(network) is not nn.Sequential or not all(type(layer) in _EACH_ALONE for layer in network):
+        return False
+    weights = [weight for layer in network for weight in layer.parameters()]
+    return len(set(network)) == len(network) and len(set(weights)) == len(weights)
 
 
 def _under(name: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
