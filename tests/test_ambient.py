@@ -50,11 +50,20 @@ def elsewhere() -> Iterator[None]:
         torch.set_default_device(None)
 
 
+@contextmanager
+def halves() -> Iterator[None]:
+    """What is called within computes in bfloat16 where it may."""
+    with torch.autocast("cpu", torch.bfloat16):
+        yield
+        assert torch.is_autocast_enabled("cpu") and torch.is_autocast_cache_enabled()
+
+
 STATES: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "no gradients": torch.no_grad,
     "inference": torch.inference_mode,
     "doubles": doubles,
     "elsewhere": elsewhere,
+    "halves": halves,
 }
 
 
@@ -111,7 +120,8 @@ def answers(mixture: GrowingMixture, pairs: GrowingMixture, folder: Path) -> lis
     mixture.save(folder / "mixture")
     student.save(folder / "student")
     stream = streams.from_arrays([(X, Y, X, Y)] * 2)
-    given: list[Any] = []
+    named = streams.from_arrays([(TX, [f"class {label}" for label in Y.tolist()]) * 2])
+    given: list[Any] = [named[0].train.y]
     for model in (GrowingMixture.load(folder / "mixture"), mixture, Student.load(folder / "student"), student):
         given += [model.classes_, model.predict(TX), model.predict(X.tolist()), model.predict_proba(X, component=0)]
         given += [model.score_samples(X), model.component_scores(TX).bound, model.reconstruct(X), model.encode(TX)]

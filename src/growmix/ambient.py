@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 
 import torch
+
+_KINDS = ("cpu", "cuda", "mps", "xpu")
+"""Of devices."""
 
 
 @contextmanager
 def torch_as_it_comes() -> Iterator[None]:
-    """Torch as it is at first: gradients, single precision, new tensors in the CPU's memory.
+    """Torch as it is at first: gradients, single precision and no autocast, new tensors in the CPU's memory.
 
     Whoever calls may have set each of these otherwise, and afterwards finds it so again. It decorates verbs.
 
@@ -21,11 +24,15 @@ def torch_as_it_comes() -> Iterator[None]:
     tensor([0.]) True
     """
     dtype = torch.get_default_dtype()
-    # only where it is elsewhere: under a device that is named, every call of torch takes longer
-    device = nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
     try:
         torch.set_default_dtype(torch.float32)
-        with torch.inference_mode(False), torch.enable_grad(), device:
+        with torch.inference_mode(False), torch.enable_grad(), ExitStack() as others:
+            # only where they are set: under a device that is named, every call of torch takes longer
+            if torch.get_default_device().type != "cpu":
+                others.enter_context(torch.device("cpu"))
+            for kind in filter(torch.is_autocast_enabled, _KINDS):
+                # an autocast within this one would keep what it cast of weights, until they are those of steps ago
+                others.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
             yield
     finally:
         torch.set_default_dtype(dtype)

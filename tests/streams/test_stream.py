@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from growmix.data import TaskData
+from growmix.data import TaskData, check_data
 from growmix.errors import BadInput
 from growmix.streams import Stream, Task, from_arrays
 
@@ -155,19 +155,26 @@ def test_data_sets_and_loaders_bring_their_labels() -> None:
     assert (task.train.y.tolist(), task.test.y.tolist(), task.classes) == (Y.tolist(), (Y + 1).tolist(), (0, 1, 2))
 
 
-@pytest.mark.parametrize("labelled", [False, True])
-def test_tensors_are_the_streams_own(labelled: bool) -> None:
+GIVEN: dict[str, Callable[[Any, Any], Any]] = {
+    "images": lambda x, y: (x, x),
+    "with labels": lambda x, y: ((x, y), (x, y)),
+    "checked": lambda x, y: (check_data((x, y)), check_data((x, y))),
+}
+
+
+@pytest.mark.parametrize("given", GIVEN.values(), ids=GIVEN)
+def test_tensors_are_the_streams_own(given: Callable[[Any, Any], Any]) -> None:
     x, y = torch.from_numpy(X.copy()), torch.from_numpy(Y.copy())
 
     def tasks() -> Iterator[Any]:
         for shift in (0, 1):
             x.copy_((torch.from_numpy(X) + shift) / 2)
             y.copy_(torch.from_numpy(Y) + shift)
-            yield ((x, y), (x, y)) if labelled else (x, x)
+            yield given(x, y)
 
     stream = from_arrays(tasks())
     assert [float(task.train.x.max()) <= 0.5 for task in stream] == [True, False]
-    assert [task.classes for task in stream] == ([(0, 1), (0, 1, 2)] if labelled else [(), ()])
+    assert [task.classes for task in stream] == ([(), ()] if given is GIVEN["images"] else [(0, 1), (0, 1, 2)])
 
 
 def test_an_exception_of_the_tasks_own_says_where() -> None:

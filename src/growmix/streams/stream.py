@@ -9,6 +9,7 @@ from typing import Any, final, overload
 
 from torch import Tensor
 
+from growmix.ambient import torch_as_it_comes
 from growmix.arrays import as_tensor
 from growmix.data import Shape, TaskData, check_data, check_task
 from growmix.errors import BadInput, one_line, shown
@@ -166,6 +167,7 @@ class Stream(Sequence[Task]):
         return f"Stream({self.name!r}, tasks={len(self)}, shape={self.shape}, classes={len(self.class_names)})"
 
 
+@torch_as_it_comes()
 def from_arrays(
     tasks: Mapping[str, Sequence[Any]] | Iterable[Sequence[Any]],
     name: str = "arrays",
@@ -297,4 +299,6 @@ def _owned_parts(given: Any) -> Any:
 
 
 def _owned(part: Any, name: str) -> Any:
+    if isinstance(part, TaskData):
+        return replace(part, **{name: _owned(getattr(part, name), name) for name in ("x", "y", "target")})
     return as_tensor(part, name, copy=True) if isinstance(part, Tensor) else part
