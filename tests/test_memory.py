@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import nn
 
-from growmix import BadInput, GrowingMixture, Settings, experiment, memory
+from growmix import BadInput, GrowingMixture, Settings, Student, experiment, memory
 from growmix.baselines import make_learner
 from growmix.config import RunConfig
-from growmix.nets import MLP, OwnModules, check_blueprint
+from growmix.nets import MLP, OwnModules
 from growmix.studies import runs
 
 X = np.random.default_rng(0).random((12, 1, 8, 8), dtype=np.float32)
@@ -30,12 +30,35 @@ def there_are(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def test_networks_that_can_not_be_trained_are_refused_before_they_are_made(there_are: Callable[[int], None]) -> None:
-    assert check_blueprint(MLP(1_000), 2, (1, 8, 8)) == 1_000
+    GrowingMixture("mlp", hidden=1_000, **TINY).check_networks((1, 8, 8), supervised=True)
     there_are(20)
-    with pytest.raises(BadInput, match=TOO_LITTLE.format(r"32\.6")):
-        check_blueprint(MLP(1_000), 2, (1, 8, 8))
-    with pytest.raises(BadInput, match=r"needs about 124\.9 TiB"):
-        check_blueprint(MLP(65_536, depth=1_000), 2, (1, 8, 8))
+    with pytest.raises(BadInput, match=TOO_LITTLE.format(r"32\.\d")):
+        GrowingMixture("mlp", hidden=1_000, **TINY).check_networks((1, 8, 8), supervised=True)
+    with pytest.raises(BadInput, match=r"needs about 124\.\d TiB"):
+        GrowingMixture(MLP(65_536, depth=1_000), **TINY).check_networks((1, 8, 8), supervised=True)
+
+
+def test_what_can_only_be_used_here_is_used_and_not_called_damaged(
+    there_are: Callable[[int], None], tmp_path: Path
+) -> None:
+    mixture = GrowingMixture("mlp", hidden=1_000, student_hidden=1_000, **TINY, student_examples=8, student_epochs=1)
+    mixture.learn((X, Y))
+    mixture.save(tmp_path / "mixture")
+    mixture.distill().save(tmp_path / "student")
+    there_are(20)
+    loaded = GrowingMixture.load(tmp_path / "mixture")
+    np.testing.assert_array_equal(loaded.predict(X), mixture.predict(X))
+    assert len(Student.load(tmp_path / "student").predict(X)) == len(X)
+    for act in (loaded.distill, lambda: loaded.learn((X, Y))):
+        with pytest.raises(BadInput, match=TOO_LITTLE.format(r"\d+\.\d")):
+            act()
+
+
+def test_of_a_component_that_shares_its_own_part_alone_is_trained(there_are: Callable[[int], None]) -> None:
+    mixture = GrowingMixture("mlp", hidden=1_000, sharing="adapter", gate="always", **TINY)
+    mixture.learn((X, Y))
+    there_are(20)
+    assert mixture.learn((1 - X, Y)).component == 1
 
 
 @pytest.mark.parametrize("method", ["mixture", "er", "dgr", "generative-classifier"])

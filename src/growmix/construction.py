@@ -33,13 +33,23 @@ def make_blueprint(settings: Settings) -> Blueprint:
     return MLP(settings.hidden, settings.depth)
 
 
+def require_density(settings: Settings) -> None:
+    """Refuse codes of which there is no room for a density.
+
+    Raises
+    ------
+    BadInput
+        More memory is needed than there is.
+    """
+    size = 8 * settings.latent**2 * min(settings.density_components, MOST_GAUSSIANS)
+    require_room(size, f"the density of codes of length {settings.latent}")
+
+
 def whole_component(
     blueprint: Blueprint, settings: Settings, shape: Shape, *, supervised: bool, target_shape: Shape | None = None
 ) -> Component:
     """A new component with networks of its own: a VAE, or a translation for pairs."""
     inputs = settings.latent + (LABEL_CODE if supervised else 0)
-    density = 8 * settings.latent**2 * min(settings.density_components, MOST_GAUSSIANS)
-    require_room(density, f"the density of codes of length {settings.latent}")
     features = check_blueprint(blueprint, inputs, shape, target_shape)
     if is_ours(blueprint):  # made and dropped: a component's first weights have always been drawn behind these
         blueprint.encoder(shape)

@@ -6,8 +6,8 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from growmix import persistence
 from growmix.ambient import torch_as_it_comes
 from growmix.component import Component
-from growmix.construction import make_blueprint
+from growmix.construction import make_blueprint, require_density
 from growmix.data import Shape, TaskData, check_task, label_positions, like_given
 from growmix.density import no_labels
 from growmix.errors import BadInput, shown
@@ -220,10 +220,35 @@ class Learner(Model, Generic[Memory]):
         with torch_as_it_comes():
             task = self._check_task(data)
             require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
+            require_density(self.settings)
             with seeded(self._seed(len(self._steps))) as stream:
                 learnt = self._learn(task, stream, callbacks)
         self._commit(learnt, task.names or self._names, known)
         return learnt.decision
+
+    @torch_as_it_comes()
+    def check_networks(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> None:
+        """See, before there are data, that a new component can be made and trained.
+
+        Parameters
+        ----------
+        shape
+            Of the images.
+        supervised
+            Whether they have labels.
+        target_shape
+            Of the images that these are translated to, if they are.
+
+        Raises
+        ------
+        BadInput
+            The blueprint's networks do not fit such images, or there is too little memory.
+        """
+        require_density(self.settings)
+        # seeded: a user's own networks draw weights, and so does what stands on a foundation, wherever it is made
+        with seeded(0), torch.device("meta") if is_ours(self.blueprint) else nullcontext():
+            component = self._new_component(shape, supervised=supervised, target_shape=target_shape)
+        require_training(component.parameters(), shape)
 
     @abstractmethod
     def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Memory]:
@@ -249,17 +274,15 @@ class Learner(Model, Generic[Memory]):
 
         ``classes`` are those of the whole task, some of which may be held out of ``task``.
         """
-        new = partial(self._new_component, task.shape, supervised=task.y is not None, target_shape=task.target_shape)
         if teacher is not None:
             require_training((teacher.get_parameter(name) for name in teacher.trained), task.shape)
             component = copy.deepcopy(teacher)
             component.thaw()
         else:
+            supervised = task.y is not None
             if is_ours(self.blueprint):
-                # seeded: what stands on a foundation draws weights for its own part even so
-                with seeded(0), torch.device("meta"):
-                    require_training(new().parameters(), task.shape)
-            component = new()
+                self.check_networks(task.shape, supervised=supervised, target_shape=task.target_shape)
+            component = self._new_component(task.shape, supervised=supervised, target_shape=task.target_shape)
         count_task(component, task, classes)
         return component.to(self._fabric.device)
 

@@ -19,7 +19,6 @@ from torch import nn
 
 from growmix.data import Shape
 from growmix.errors import BadInput, one_line
-from growmix.memory import require_training
 from growmix.settings import MOST_LAYERS, MOST_UNITS, require_whole
 
 SMALL_IMAGE = 256
@@ -223,14 +222,8 @@ def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape, target_shap
     Raises
     ------
     BadInput
-        The encoder does not give ``(batch, features)`` or a decoder not ``(batch, *shape)``, in single precision; or
-        there is too little memory to train them.
+        The encoder does not give ``(batch, features)`` or a decoder not ``(batch, *shape)``, in single precision.
     """
-    if is_ours(blueprint):
-        with torch.device("meta"):
-            networks = [blueprint.encoder(shape)]
-            networks += [blueprint.decoder(inputs, of) for of in (shape, target_shape) if of is not None]
-        require_training((weight for network in networks for weight in network.parameters()), shape)
     fails = f"blueprint {blueprint.name!r} fails on images of shape {shape}"
     features = _trial(blueprint, lambda: blueprint.encoder(shape), shape, fails)
     if not _is_batch(features, (None,)):

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from growmix import persistence
 from growmix.ambient import torch_as_it_comes
 from growmix.component import Component
-from growmix.construction import whole_component
+from growmix.construction import require_density, whole_component
 from growmix.data import Shape, TaskData
 from growmix.density import no_labels
 from growmix.errors import BadInput, NotLearnt, shown
 from growmix.labels import Names, check_names_of
 from growmix.learner import check_callbacks, task_positions
-from growmix.memory import require_room
+from growmix.memory import require_room, require_training
 from growmix.model import Model, ex_post_density
 from growmix.nets import MLP, Blueprint, Conv
 from growmix.objectives import DistillationObjective
@@ -178,9 +178,10 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
     settings = teacher.settings
     if not teacher.components:
         raise NotLearnt("nothing was learnt yet, so there is nothing to teach; call learn(data) first")
+    _require_room(teacher)
     with seeded(seed) as stream:
         lessons = _lessons(teacher, stream)
-        student = _new_student(teacher, lessons)
+        student = _new_student(teacher)
         student.to(fabric.device)
         positions = task_positions(lessons, student)
         student.class_counts += torch.bincount(positions[positions >= 0], minlength=len(student.classes)).to(
@@ -244,9 +245,16 @@ def _concatenated(parts: Sequence[TaskData]) -> TaskData:
     return TaskData(torch.cat([part.x for part in parts]), torch.cat(labels), torch.cat(targets) if targets else None)
 
 
-def _new_student(teacher: Model, lessons: TaskData) -> Component:
-    supervised = len(teacher._labels) > 0
-    student = _empty(teacher.settings, lessons.shape, supervised=supervised, target_shape=lessons.target_shape)
+def _require_room(teacher: Model) -> None:
+    require_density(teacher.settings.but(latent=teacher.settings.student_latent))
+    with seeded(0), torch.device("meta"):
+        student = _new_student(teacher)
+    require_training(student.parameters(), student.shape)
+
+
+def _new_student(teacher: Model) -> Component:
+    like, supervised = teacher.components[0], len(teacher._labels) > 0
+    student = _empty(teacher.settings, like.shape, supervised=supervised, target_shape=like.target_shape)
     student.add_classes(teacher._labels)
     return student
 

@@ -21,7 +21,16 @@ from growmix.experiment.folder import (
     TRANSLATION,
     RunFolder,
 )
-from growmix.experiment.planning import check_method, check_theory, load_stream, plan, precision, teaches, versions
+from growmix.experiment.planning import (
+    check_method,
+    check_networks,
+    check_theory,
+    load_stream,
+    plan,
+    precision,
+    teaches,
+    versions,
+)
 from growmix.experiment.reading import explain, load_learner, load_student, reevaluate
 from growmix.experiment.running import resume, run
 
@@ -39,6 +48,7 @@ __all__ = [
     "TRANSLATION",
     "RunFolder",
     "check_method",
+    "check_networks",
     "check_theory",
     "explain",
     "load_learner",

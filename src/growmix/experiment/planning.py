@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
+from typing import Any
 
 from growmix import __version__, baselines, streams
 from growmix.config import RunConfig
 from growmix.errors import BadInput
 from growmix.evaluation import check_test_labels
+from growmix.learner import Learner
 from growmix.report.reporter import RunPlan
 from growmix.streams import Stream
 from growmix.student import lessons_for
@@ -40,6 +42,18 @@ def load_stream(config: RunConfig) -> Stream:
     if config.settings.supervised is not False:
         check_test_labels(stream)
     return stream
+
+
+def check_networks(learner: Learner[Any], stream: Stream) -> None:
+    """See whether there can be networks for the images of a stream.
+
+    Raises
+    ------
+    BadInput
+        They do not fit the images, or there is too little memory to train them.
+    """
+    supervised = learner.settings.supervised is not False and stream[0].train.y is not None
+    learner.check_networks(stream.shape, supervised=supervised, target_shape=stream.target_shape)
 
 
 def check_method(config: RunConfig, stream: Stream) -> None:

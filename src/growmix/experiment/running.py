@@ -14,9 +14,8 @@ from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput, shortened, shown
 from growmix.experiment.course import Course, asked_of, settings_but_device
 from growmix.experiment.folder import CHECKPOINT, CONFIG, EVALUATION, PROGRESS, STUDENT, RunFolder
-from growmix.experiment.planning import check_method, load_stream
+from growmix.experiment.planning import check_method, check_networks, load_stream
 from growmix.interrupts import Interrupts
-from growmix.nets import check_blueprint
 from growmix.paths import check_path
 from growmix.report.reporter import Reporter
 from growmix.training import make_fabric
@@ -73,8 +72,7 @@ def _run(config: RunConfig, overwrite: bool, reporters: Sequence[Reporter], inte
     learner = baselines.make_learner(config.method, config.settings)
     stream = load_stream(config)
     check_method(config, stream)
-    # networks that can't be had show here
-    check_blueprint(learner.blueprint, config.settings.latent, stream.shape, stream.target_shape)
+    check_networks(learner, stream)
     with folder.held() as notice:
         folder.check(overwrite)  # again: nobody else can have begun a run since
         folder.open(config)

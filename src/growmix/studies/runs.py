@@ -120,7 +120,6 @@ def _data_of(config: RunConfig) -> RunConfig:
 
 def _check_on_one_stream(configs: Sequence[RunConfig]) -> None:
     from growmix import baselines, experiment
-    from growmix.nets import check_blueprint
     from growmix.training import make_fabric
 
     learners = []
@@ -129,8 +128,8 @@ def _check_on_one_stream(configs: Sequence[RunConfig]) -> None:
         learners.append(baselines.make_learner(config.method, config.settings))
     stream = experiment.load_stream(configs[0])
     for config, learner in zip(configs, learners, strict=True):
-        check_blueprint(learner.blueprint, config.settings.latent, stream.shape, stream.target_shape)
         experiment.check_method(config, stream)
+        experiment.check_networks(learner, stream)
 
 
 def standing(config: RunConfig, *, overwrite: bool = False) -> Literal["open", "unfinished", "finished"]:
