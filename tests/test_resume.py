@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -375,6 +375,24 @@ def test_a_snapshot_that_can_not_be_read_costs_the_task_and_nothing_else(growing
     assert resumed(copied) == [(3, 0)]
     notices = [event["text"] for event in read_events(copied / experiment.EVENTS) if event["event"] == "notice"]
     assert any("tensors.safetensors" in text and "begins anew" in text for text in notices)
+
+
+def test_what_a_file_browser_leaves_is_no_obstacle(growing: Path, copied: Path) -> None:
+    for place in (copied / experiment.PROGRESS, copied / experiment.PROGRESS / "task-3"):
+        (place / ".DS_Store").touch()
+    experiment.resume(copied)
+    assert_same_end(copied, as_in=growing / "run")
+
+
+def test_an_interrupt_before_it_goes_on_says_how_to_go_on_too(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("growmix.experiment.running.load_stream", interrupted)
+    assert execute(["resume", str(copied)]) == INTERRUPTED
+    assert capsys.readouterr().err == f"growmix: interrupted; growmix resume {copied} goes on from there\n"
 
 
 def test_on_another_device_the_task_begins_anew(growing: Path, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

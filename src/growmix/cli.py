@@ -226,7 +226,7 @@ def resume(folder: Folder, /, *, device: str | None = None, allow_import: Annota
 
     finished = experiment.RunFolder(folder).is_finished()
     _allow_of(folder, allow_import)
-    with _interruptible(folder) as (reporters, interrupts):
+    with _interruptible(folder, begun=True) as (reporters, interrupts):
         experiment.resume(folder, device=device, reporters=reporters, interrupts=interrupts)
     if finished:
         print(f"{folder}: this run is finished; nothing is left to do")
@@ -250,14 +250,14 @@ def _allow_of(folder: Path, allowed: bool) -> None:
 
 
 @contextmanager
-def _interruptible(folder: Path) -> Iterator[tuple[list[Reporter], Interrupts]]:
+def _interruptible(folder: Path, *, begun: bool = False) -> Iterator[tuple[list[Reporter], Interrupts]]:
     """Who watches a run, and what interrupts it; an interrupt says how to go on."""
     from growmix.interrupts import Interrupts
     from growmix.report.progress import progress_reporter
     from growmix.report.reporter import Beginning
     from growmix.report.table import ClosingTable, make_console
 
-    console, beginning = make_console(), Beginning()
+    console, beginning = make_console(), Beginning(begun)
     try:
         with Interrupts().handled() as interrupts:
             yield [beginning, progress_reporter(console), ClosingTable(console, folder)], interrupts

@@ -11,7 +11,7 @@ import inspect
 import sys
 from pathlib import Path
 
-from growmix.errors import LONGEST_REASON, BadInput, one_line, shortened, shown
+from growmix.errors import BadInput, one_line, shown
 from growmix.nets import Blueprint
 from growmix.settings import is_import_path
 
@@ -48,7 +48,7 @@ def allow_import(path: str) -> Blueprint:
         found = getattr(importlib.import_module(module), name)
         made = found() if inspect.isfunction(found) or inspect.isclass(found) else found
     except (Exception, SystemExit) as error:  # the user's code may raise anything
-        raise BadInput(f"blueprint {path!r} can't be imported: {shortened(one_line(error), LONGEST_REASON)}") from error
+        raise BadInput(f"blueprint {path!r} can't be imported: {one_line(error)}") from error
     if not isinstance(made, Blueprint):
         raise BadInput(f"blueprint {path!r} is a {type(made).__name__}; allowed is a Blueprint, or what makes one")
     _allowed[path] = made

@@ -22,7 +22,7 @@ from growmix.data import MOST_PIXELS, UNLABELLED, Shape
 from growmix.density import MOST_GAUSSIANS, LatentDensity
 from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, shortened, shown
 from growmix.migration import SCHEMA, migrated
-from growmix.sealing import SEAL, is_leftover, moment, read_seal, replace_folder, standing
+from growmix.sealing import NOBODYS, SEAL, is_leftover, moment, read_seal, replace_folder, standing
 from growmix.training import TrainingLog
 from growmix.typed import MOST_SECONDS, check_range, record_from
 from growmix.untrusted import DTYPES, OpenFile, Slot, open_files, outlines, read_slots, read_tensors, strict_json
@@ -39,9 +39,6 @@ MOST_JSON = 64 * 2**20
 """Bytes of a document beside few tensors; beside many it may be four times as large as they are, within bounds."""
 
 MOST_JSON_OF_ALL = 2**28
-
-NOBODYS = (".DS_Store", "Thumbs.db", "desktop.ini")
-"""What programs that show folders leave in them."""
 
 _LOOKS = 20
 """How often a folder that is not there is looked for again: it may be about to be replaced."""

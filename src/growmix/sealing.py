@@ -25,6 +25,9 @@ from growmix.untrusted import OpenFile, strict_json
 
 SEAL = "checksums.json"
 
+NOBODYS = (".DS_Store", "Thumbs.db", "desktop.ini")
+"""What programs that show folders leave in them."""
+
 MOST_SEAL = 64 * 2**10
 """Bytes of a file of checksums."""
 
@@ -86,6 +89,8 @@ def replace_folder(
     check: Callable[[Path], None],
 ) -> None:
     """Fill a new folder, then put it where an older one may lie; if that fails, the older one is back.
+
+    Where only the disk's last word on the names does not come, the new one stays, and the failure is told all the same.
 
     Parameters
     ----------

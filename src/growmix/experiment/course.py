@@ -25,7 +25,7 @@ from growmix.mixture import GrowingMixture
 from growmix.persistence import prefixed, under
 from growmix.report.events import EventLog
 from growmix.report.reporter import Left, Reporter, TaskResult
-from growmix.sealing import remove_folder
+from growmix.sealing import NOBODYS, remove_folder
 from growmix.snapshots import Snapshots
 from growmix.streams import Stream, Task
 from growmix.student import Student
@@ -115,7 +115,9 @@ class Course:
         kept_names = (EVALUATION, piece)
         for old in progress.glob("*"):
             # beside a folder lies what an interrupted process left of it, which may be all that there is
-            if old.name not in kept_names and not old.name.startswith(tuple(f".{name}." for name in kept_names)):
+            if old.name not in (*kept_names, *NOBODYS) and not old.name.startswith(
+                tuple(f".{name}." for name in kept_names)
+            ):
                 remove_folder(old)
         try:
             kept = self._snapshots(piece).place()

@@ -18,7 +18,7 @@ from growmix.durable import make_folders, write_whole
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.paths import check_path
 from growmix.report.events import read_events
-from growmix.sealing import remove_folder
+from growmix.sealing import NOBODYS, remove_folder
 from growmix.theory import files as theory_files
 from growmix.untrusted import name_kind, read_json
 
@@ -95,7 +95,8 @@ class RunFolder:
         for place, is_kind in places.items():
             _check_kind(place, is_kind)
         for place in (self.path / PROGRESS).glob("*"):
-            _check_kind(place, stat.S_ISDIR)
+            if place.name not in NOBODYS:
+                _check_kind(place, stat.S_ISDIR)
         for place in (self.path / TRADE_OFF).glob("*"):
             _check_kind(place, lambda mode: stat.S_ISDIR(mode) or stat.S_ISREG(mode))
 

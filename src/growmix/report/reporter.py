@@ -119,7 +119,8 @@ class Reporter(Callback):
 class Beginning(Reporter):
     """Knows whether a run has begun, so that there is something to go on from."""
 
-    seen = False
+    def __init__(self, seen: bool = False) -> None:
+        self.seen = seen
 
     def on_run_start(self, plan: RunPlan) -> None:
         """It has."""
