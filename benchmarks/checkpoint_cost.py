@@ -70,6 +70,15 @@ def in_tasks(result: Mapping[str, Any]) -> float:
     return sum(part["seconds"] for kind, part in result["written"].items() if kind in ("training", "evaluation"))
 
 
+def tell(result: Mapping[str, Any]) -> None:
+    """Print what came of one run."""
+    share = in_tasks(result) / result["seconds"]
+    print(f"checkpoint_every {result['every']:g}: {result['seconds']:.1f} s, of which {share:.2%} for resuming")
+    for kind, part in result["written"].items():
+        size = part["most_bytes"] / 1e6
+        print(f"  {kind}: {part['times']} times, {part['seconds']:.2f} s in all, {size:.1f} MB at most", flush=True)
+
+
 def options(given: Sequence[str]) -> dict[str, Any]:
     """Flat keys and values of ``--key value`` pairs."""
     names = [name.removeprefix("--").replace("-", "_") for name in given[::2]]
@@ -86,13 +95,10 @@ def main() -> None:
     parser.add_argument("options", nargs="*", help="of growmix run, such as --data-root DATA")
     asked = parser.parse_args()
     values = {"stream": asked.stream, **options(asked.options)}
-    results = [measured(values, every) for _ in range(asked.rounds) for every in (0.0, asked.every)]
-    for result in results:
-        share = in_tasks(result) / result["seconds"]
-        print(f"checkpoint_every {result['every']:g}: {result['seconds']:.1f} s, of which {share:.2%} for resuming")
-        for kind, part in result["written"].items():
-            size = part["most_bytes"] / 1e6
-            print(f"  {kind}: {part['times']} times, {part['seconds']:.2f} s in all, {size:.1f} MB at most")
+    results = []
+    for every in (0.0, asked.every) * asked.rounds:
+        results.append(measured(values, every))
+        tell(results[-1])
     without, with_them = (
         statistics.median(r["seconds"] for r in results if r["every"] == every) for every in (0.0, asked.every)
     )

@@ -20,6 +20,7 @@ from growmix.baselines import METHODS
 from growmix.cli import DONE, FAILED, INTERRUPTED, WRONG_INPUT, compare, execute, paths, two_unlike
 from growmix.config import RunConfig
 from growmix.errors import NonFiniteLoss
+from growmix.interrupts import ACKNOWLEDGED
 from growmix.studies import runs
 from growmix.studies.experiments import EXPERIMENTS
 
@@ -508,7 +509,7 @@ def test_an_interrupted_run_keeps_what_was_learnt(tmp_path: Path, ending: signal
     finally:
         process.kill()
     assert process.returncode == INTERRUPTED
-    assert errors == "growmix: interrupted; growmix resume run goes on from there\n"
+    assert errors.splitlines() == [ACKNOWLEDGED.strip(), "growmix: interrupted; growmix resume run goes on from there"]
     learnt = len(GrowingMixture.load(tmp_path / "run" / "checkpoint").decisions)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert 1 <= learnt == len(metrics["tasks"]) < 5

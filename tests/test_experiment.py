@@ -286,6 +286,43 @@ def test_files_that_are_not_from_a_run_are_never_replaced(tmp_path: Path) -> Non
     assert (tmp_path / "config.yaml").read_text() == "mine: true\n"
 
 
+NOT_A_RUNS = [
+    "samples.png",
+    "theory.json",
+    "progress/thesis/chapter.txt",
+    "checkpoint/weights.pt",
+    "trade-off/table.md",
+]
+
+
+@pytest.mark.parametrize("name", NOT_A_RUNS)
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("log", [None, "mine"])
+def test_what_a_run_would_remove_must_be_a_runs(name: str, overwrite: bool, log: str | None, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    if log is not None:
+        (tmp_path / "events.jsonl").write_text(log)
+    before = {each for each in tmp_path.rglob("*")}
+    with pytest.raises(BadInput, match="is not from a run; choose another --out"):
+        experiment.run(RunConfig(stream="split-digits", settings=TINY, out=tmp_path), overwrite=overwrite)
+    assert {each for each in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", ["checkpoint/weights.pt", "progress/thesis/chapter.txt"])
+def test_what_lies_among_what_is_a_runs_is_not_removed_either(name: str, tmp_path: Path) -> None:
+    config = RunConfig(stream="split-digits", settings=TINY, out=tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(config, reporters=[Stop(1, KeyboardInterrupt())])
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(BadInput, match=f"whose {name} is not from a run"):
+        experiment.run(config, overwrite=True)
+    (tmp_path / name).unlink()
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(config, overwrite=True, reporters=[Stop(0, KeyboardInterrupt())])
+
+
 def test_unsupervised_runs_have_no_accuracies_but_a_selection(tmp_path: Path) -> None:
     config = RunConfig(stream="split-digits", settings=TINY.but(supervised=False), out=tmp_path)
     metrics = experiment.run(config)

@@ -32,7 +32,7 @@ from growmix.cli import DONE, INTERRUPTED, WRONG_INPUT, execute
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.evaluation import Evaluator
-from growmix.interrupts import Interrupts
+from growmix.interrupts import ACKNOWLEDGED, Interrupts
 from growmix.nets import OwnModules
 from growmix.report.events import read_events
 from growmix.report.reporter import Reporter
@@ -377,6 +377,19 @@ def test_a_snapshot_that_can_not_be_read_costs_the_task_and_nothing_else(growing
     assert any("tensors.safetensors" in text and "begins anew" in text for text in notices)
 
 
+def test_a_checkpoint_that_is_gone_is_what_is_missed(copied: Path) -> None:
+    shutil.rmtree(copied / experiment.CHECKPOINT)
+    with pytest.raises(BadCheckpoint, match=rf"^{copied / experiment.CHECKPOINT} is missing, but 3 were measured"):
+        experiment.resume(copied)
+
+
+def test_of_a_finished_run_too(growing: Path, tmp_path: Path) -> None:
+    shutil.copytree(growing / "run", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / experiment.CHECKPOINT)
+    with pytest.raises(BadCheckpoint, match=rf"^{tmp_path / 'run' / experiment.CHECKPOINT} is missing"):
+        experiment.load_learner(tmp_path / "run")
+
+
 def test_what_a_file_browser_leaves_is_no_obstacle(growing: Path, copied: Path) -> None:
     for place in (copied / experiment.PROGRESS, copied / experiment.PROGRESS / "task-3"):
         (place / ".DS_Store").touch()
@@ -657,7 +670,7 @@ with Interrupts().handled() as interrupts, interrupts.deferred():
 def test_the_second_interrupt_ends_the_process(first: str, second: str) -> None:
     script = TWICE.format(first=first, second=second)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (interrupts.STATUS, "once True\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (interrupts.STATUS, "once True\n", ACKNOWLEDGED)
 
 
 def test_handlers_are_put_back_and_ignored_signals_stay_ignored() -> None:
@@ -728,7 +741,7 @@ def test_ctrl_c_leaves_130_and_says_how_to_go_on(growing: Path, tmp_path: Path) 
     finally:
         process.kill()
     assert process.returncode == INTERRUPTED, errors
-    assert errors == f"growmix: interrupted; growmix resume {folder} goes on from there\n"
+    assert errors == f"{ACKNOWLEDGED}growmix: interrupted; growmix resume {folder} goes on from there\n"
     assert execute(["resume", str(folder)]) == DONE
     assert_same_end(folder, as_in=growing / "run")
 

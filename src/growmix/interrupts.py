@@ -6,12 +6,18 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, final
 
 STATUS = 130
 """Exit status of an interrupted program."""
+
+ACKNOWLEDGED = "growmix: interrupted; what must not be lost is saved first, a second interrupt ends it at once\n"
+"""What is said where this takes a while."""
+
+_ERRORS = 2
+"""What a system calls the standard error output."""
 
 SHOW_CURSOR = "\x1b[?25h"
 """What a terminal needs after bars that were not taken away."""
@@ -72,3 +78,5 @@ class Interrupts:
         self.asked = True
         if not self._deferring:
             raise KeyboardInterrupt
+        with suppress(OSError):  # who has closed it does not want to know
+            os.write(_ERRORS, ACKNOWLEDGED.encode())  # straight to it: what was interrupted may be printing

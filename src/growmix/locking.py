@@ -157,7 +157,7 @@ def _said(file: IO[str]) -> dict[str, Any] | None:
 
 def _refusal(folder: Path, file: IO[str]) -> str:
     owner = _owner(_said(file) or {})
-    return f"out is {str(folder)!r}, which {owner} is writing; wait for its end, or choose another --out"
+    return f"out is {str(folder)!r}, which {owner} is writing; wait for its end, or choose another folder"
 
 
 def _owner(said: dict[str, Any]) -> str:

@@ -172,16 +172,27 @@ def write_folder(path: Path, document: Mapping[str, Any], tensors: Mapping[str, 
 
 def _check_replaceable(path: Path) -> None:
     """See that a folder holds checkpoints alone: all that is in it goes with it."""
-    names = (DOCUMENT, TENSORS, SEAL)
     if not path.is_dir() or not any((path / name).is_file() for name in (DOCUMENT, SEAL)):
         raise BadInput(f"path {str(path)!r} exists and is no checkpoint; give a new folder")
-    for place in path.iterdir():
+    foreign = foreign_in(path)
+    if foreign is not None:
+        raise BadInput(
+            f"path {str(path)!r} holds {str(foreign.relative_to(path))!r} beside a checkpoint; give a new folder"
+        )
+
+
+def foreign_in(folder: Path) -> Path | None:
+    """A file in a folder, or in one inside it, that is no checkpoint's: nobody is to remove it; if there is one."""
+    for place in sorted(folder.glob("*")):
         if place.name in NOBODYS or is_leftover(place):
             continue
         if place.is_dir() and not place.is_symlink():
-            _check_replaceable(place)
-        elif place.name not in names:
-            raise BadInput(f"path {str(path)!r} holds {place.name!r} beside a checkpoint; give a new folder")
+            inside = foreign_in(place)
+            if inside is not None:
+                return inside
+        elif place.name not in (DOCUMENT, TENSORS, SEAL):
+            return place
+    return None
 
 
 def read_document(path: Path) -> dict[str, Any]:

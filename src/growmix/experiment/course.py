@@ -283,8 +283,12 @@ class Course:
             scores, images = under("evaluator.", tensors), under("ledger.", tensors)
             if len(scores) + len(images) != len(tensors):
                 raise ValueError("tensors that are of no measurement")
+            learnt = len(self.learner.steps)
+            if len(seconds.train) > learnt:
+                how = f"is of {learnt} tasks" if learnt else "is missing"
+                raise BadCheckpoint(f"{place.parents[1] / CHECKPOINT} {how}, but {len(seconds.train)} were measured")
             evaluator = Evaluator.unpack(self.stream, self.learner, document["evaluator"], scores)
-            learnt, measured = len(self.learner.steps), evaluator.followed
+            measured = evaluator.followed
             seconds.check(measured)
             if measured not in (learnt, learnt - 1):
                 raise ValueError(f"{learnt} tasks were learnt, but {measured} evaluated")

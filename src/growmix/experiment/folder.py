@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from growmix import locking
+from growmix import locking, persistence
 from growmix.config import RunConfig, read_values
 from growmix.durable import make_folders, write_whole
 from growmix.errors import BadCheckpoint, BadInput
@@ -64,19 +64,31 @@ class RunFolder:
             It can't, or something is there already.
         """
         self.check_kinds()
-        held = [name for name in (EVENTS, CONFIG, METRICS, CHECKPOINT) if (self.path / name).exists()]
-        if held and not overwrite:
+        self._check_own()
+        if (self.path / EVENTS).exists() and not overwrite:
             raise BadInput(
                 f"out is {str(self.path)!r}, which holds a run already; choose another --out, or say --overwrite"
-                + " (growmix resume goes on with one that was interrupted)" * (CONFIG in held)
+                + " (growmix resume goes on with one that was interrupted)" * (self.path / CONFIG).exists()
             )
-        if held and EVENTS not in held:
-            raise BadInput(f"out is {str(self.path)!r}, whose {held[0]} is not from a run; choose another --out")
         nearest = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
         if not nearest.is_dir():
             raise BadInput(f"out is {str(self.path)!r}, but {str(nearest)!r} is a file; choose another --out")
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise BadInput(f"out is {str(self.path)!r}, but {str(nearest)!r} can't be written; choose another --out")
+
+    def _check_own(self) -> None:
+        """See that all that a new run would remove is a run's; of a trade-off, only that there is a run."""
+        held = [name for name in (*FILES, *FOLDERS) if name != locking.LOCK and (self.path / name).exists()]
+        foreign: str | Path | None = None
+        if held and EVENTS not in held:
+            foreign = held[0]
+        elif held and not _is_log(self.path / EVENTS):
+            foreign = EVENTS
+        else:
+            found = (persistence.foreign_in(self.path / name) for name in (CHECKPOINT, PROGRESS))
+            foreign = next((place.relative_to(self.path) for place in found if place is not None), None)
+        if foreign is not None:
+            raise BadInput(f"out is {str(self.path)!r}, whose {foreign} is not from a run; choose another --out")
 
     def check_kinds(self) -> None:
         """See that what has a name of ours is a file or folder of its own.
@@ -172,6 +184,14 @@ class RunFolder:
         """Write ``metrics.json`` whole or not at all."""
         with _writing(self.path):
             write_whole(self.path / METRICS, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _is_log(file: Path) -> bool:
+    """Whether a file is a run's log: lines of events, or nothing yet; its first may be torn."""
+    line = b'{"event": '
+    with file.open("rb") as stream:
+        begin = stream.read(len(line))
+    return line.startswith(begin)
 
 
 def _check_kind(place: Path, is_kind: Callable[[int], bool]) -> None:
