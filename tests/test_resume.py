@@ -382,12 +382,8 @@ def test_a_checkpoint_that_is_gone_is_what_is_missed(copied: Path) -> None:
     with pytest.raises(BadCheckpoint, match=rf"^{copied / experiment.CHECKPOINT} is missing, but 3 were measured"):
         experiment.resume(copied)
 
-
-def test_of_a_finished_run_too(growing: Path, tmp_path: Path) -> None:
-    shutil.copytree(growing / "run", tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / experiment.CHECKPOINT)
-    with pytest.raises(BadCheckpoint, match=rf"^{tmp_path / 'run' / experiment.CHECKPOINT} is missing"):
-        experiment.load_learner(tmp_path / "run")
+    with pytest.raises(BadCheckpoint, match=rf"^{copied / experiment.CHECKPOINT} is missing"):
+        experiment.load_learner(copied)
 
 
 def test_what_a_file_browser_leaves_is_no_obstacle(growing: Path, copied: Path) -> None:
@@ -404,8 +400,10 @@ def test_an_interrupt_before_it_goes_on_says_how_to_go_on_too(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("growmix.experiment.running.load_stream", interrupted)
-    assert execute(["resume", str(copied)]) == INTERRUPTED
-    assert capsys.readouterr().err == f"growmix: interrupted; growmix resume {copied} goes on from there\n"
+    for more in ([], ["--allow-import"]):
+        assert execute(["resume", str(copied), *more]) == INTERRUPTED
+        command = " ".join(["growmix resume", str(copied), *more])
+        assert capsys.readouterr().err == f"growmix: interrupted; {command} goes on from there\n"
 
 
 def test_on_another_device_the_task_begins_anew(growing: Path, copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,7 +206,7 @@ def run(
 
     from growmix import experiment
 
-    with _interruptible(asked.folder) as (reporters, interrupts):
+    with _interruptible(asked.folder, allow_import) as (reporters, interrupts):
         experiment.run(asked, overwrite=overwrite, reporters=reporters, interrupts=interrupts)
     return DONE
 
@@ -226,7 +226,7 @@ def resume(folder: Folder, /, *, device: str | None = None, allow_import: Annota
 
     finished = experiment.RunFolder(folder).is_finished()
     _allow_of(folder, allow_import)
-    with _interruptible(folder, begun=True) as (reporters, interrupts):
+    with _interruptible(folder, allow_import, begun=True) as (reporters, interrupts):
         experiment.resume(folder, device=device, reporters=reporters, interrupts=interrupts)
     if finished:
         print(f"{folder}: this run is finished; nothing is left to do")
@@ -250,7 +250,9 @@ def _allow_of(folder: Path, allowed: bool) -> None:
 
 
 @contextmanager
-def _interruptible(folder: Path, *, begun: bool = False) -> Iterator[tuple[list[Reporter], Interrupts]]:
+def _interruptible(
+    folder: Path, allow_import: bool, *, begun: bool = False
+) -> Iterator[tuple[list[Reporter], Interrupts]]:
     """Who watches a run, and what interrupts it; an interrupt says how to go on."""
     from growmix.interrupts import Interrupts
     from growmix.report.progress import progress_reporter
@@ -262,7 +264,8 @@ def _interruptible(folder: Path, *, begun: bool = False) -> Iterator[tuple[list[
         with Interrupts().handled() as interrupts:
             yield [beginning, progress_reporter(console), ClosingTable(console, folder)], interrupts
     except KeyboardInterrupt:
-        how = f"; growmix resume {shlex.quote(str(folder))} goes on from there" if beginning.seen else ""
+        command = f"growmix resume {shlex.quote(str(folder))}{' --allow-import' * allow_import}"
+        how = f"; {command} goes on from there" * beginning.seen
         raise KeyboardInterrupt(f"interrupted{how}") from None
 
 

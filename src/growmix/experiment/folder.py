@@ -162,10 +162,16 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the run came to its end; an interrupted one leaves metrics too, of the tasks it learnt."""
         self.check_kinds()
-        if not ((self.path / METRICS).is_file() and (self.path / EVENTS).is_file()):
-            return False
-        events = read_events(self.path / EVENTS)
-        return bool(events) and events[-1]["event"] == "run_finished"
+        events = self._events()
+        return (self.path / METRICS).is_file() and bool(events) and events[-1]["event"] == "run_finished"
+
+    def has_learnt(self) -> bool:
+        """Whether the run kept a task, by what it told."""
+        self.check_kinds()
+        return any(event["event"] == "task_finished" for event in self._events())
+
+    def _events(self) -> list[dict[str, Any]]:
+        return read_events(self.path / EVENTS) if (self.path / EVENTS).is_file() else []
 
     def metrics(self) -> dict[str, Any]:
         """What the run measured.

@@ -140,7 +140,7 @@ def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
     run = RunFolder(folder)
     config = run.config()
     if not persistence.exists(run.path / CHECKPOINT):
-        if run.is_finished():
+        if run.has_learnt():
             raise BadCheckpoint(f"{run.path / CHECKPOINT} is missing; without it nothing is left of what was learnt")
         raise BadInput(
             f"folder {str(folder)!r} is of a run that has learnt no task yet; growmix resume goes on with it"
