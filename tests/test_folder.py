@@ -365,8 +365,12 @@ def test_a_finished_run_is_read_in_distrust_too(
     assert "metrics.json is a symbolic link" in capsys.readouterr().err
 
 
-def test_a_run_without_a_finished_task_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_without_a_checkpoint_says_why(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(run / "checkpoint")
+    for verb in ("evaluate", "sample", "theory"):
+        assert execute([verb, str(run)]) == 2
+        assert f"{run / 'checkpoint'} is missing" in capsys.readouterr().err
+    (run / "events.jsonl").write_text("")
     for verb in ("evaluate", "sample", "theory"):
         assert execute([verb, str(run)]) == 2
         assert re.search(r"has learnt no task yet; growmix resume", capsys.readouterr().err)
