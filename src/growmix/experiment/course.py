@@ -284,9 +284,9 @@ class Course:
             if len(scores) + len(images) != len(tensors):
                 raise ValueError("tensors that are of no measurement")
             learnt = len(self.learner.steps)
-            if len(seconds.train) > learnt:
-                how = f"is of {learnt} tasks" if learnt else "is missing"
-                raise BadCheckpoint(f"{place.parents[1] / CHECKPOINT} {how}, but {len(seconds.train)} were measured")
+            if seconds.train and not learnt:
+                missing = place.parents[1] / CHECKPOINT
+                raise BadCheckpoint(f"{missing} is missing, but {len(seconds.train)} tasks were learnt and measured")
             evaluator = Evaluator.unpack(self.stream, self.learner, document["evaluator"], scores)
             measured = evaluator.followed
             seconds.check(measured)
