@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from growmix.persistence import under
+
 WEIGHT_DECAY = 0.01
 
 _EACH_ALONE = (nn.Flatten, nn.Linear, nn.Conv2d, nn.GELU, nn.ReLU, nn.Tanh, nn.Sigmoid)
@@ -33,7 +35,7 @@ class Ensemble:
         self.weights: dict[str, Tensor] = {name: w.detach().requires_grad_() for name, w in weights.items()}
         first = networks[0]
         steps = dict(first.named_children()) if _is_chain(first) else {"": first}
-        self._layers = [(layer, _under(name, self.weights)) for name, layer in steps.items()]
+        self._layers = [(layer, under(f"{name}." if name else "", self.weights)) for name, layer in steps.items()]
 
     def __call__(self, x: Tensor) -> Tensor:
         """From ``(members, n, *shape)`` to ``(members, n, outputs)``."""
@@ -48,12 +50,6 @@ def _is_chain(network: nn.Module) -> bool:
         return False
     weights = [weight for layer in network for weight in layer.parameters()]
     return len(set(network)) == len(network) and len(set(weights)) == len(weights)
-
-
-def _under(name: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A layer's part of the weights of its network, which is all of them where the layer has no name."""
-    prefix = f"{name}." if name else ""
-    return {key.removeprefix(prefix): weight for key, weight in weights.items() if key.startswith(prefix)}
 
 
 def _through(layer: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
