@@ -19,6 +19,10 @@ from growmix.baselines import METHODS, make_learner
 from growmix.config import RunConfig
 from growmix.evaluation import evaluate_student
 from growmix.learner import Learner
+from growmix.metrics.frechet import train_features
+from growmix.metrics.likelihood import log_likelihood
+from growmix.theory import MLP, Search, ZeroOne, discrepancy, rademacher
+from growmix.training import Callback, Progress
 
 X = np.random.default_rng(0).random((12, 1, 4, 4), dtype=np.float32)
 Y = np.arange(12) % 3
@@ -58,12 +62,24 @@ def halves() -> Iterator[None]:
         assert torch.is_autocast_enabled("cpu") and torch.is_autocast_cache_enabled()
 
 
+@contextmanager
+def fastest() -> Iterator[None]:
+    """A GPU takes whichever way to sum is the fastest at the moment."""
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = False, True
+    try:
+        yield
+        assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (False, True)
+    finally:
+        torch.backends.cudnn.benchmark = False
+
+
 STATES: dict[str, Callable[[], AbstractContextManager[None]]] = {
     "no gradients": torch.no_grad,
     "inference": torch.inference_mode,
     "doubles": doubles,
     "elsewhere": elsewhere,
     "halves": halves,
+    "fastest": fastest,
 }
 
 
@@ -143,6 +159,29 @@ def test_every_verb_answers_the_same(
         np.testing.assert_array_equal(ours, theirs)
 
 
+def measurements(mixture: GrowingMixture) -> list[Any]:
+    """Of what trains networks only to measure."""
+    search = Search(steps=4, batch=8, restarts=1, learning_rates=(0.1,))
+    samples = np.random.default_rng(1).random((2, 50, 3), dtype=np.float32)
+    given: list[Any] = [rademacher(MLP(2), torch.from_numpy(samples[0]), draws=2)]
+    given += [discrepancy(*samples, MLP(2), ZeroOne(), search=search).estimate]
+    tasks = [task.train for task in streams.from_arrays([(X, Y, X, Y)])]
+    return [
+        *given,
+        train_features(tasks, 0, "cpu")(TX),
+        log_likelihood(mixture.components, mixture.log_prior, TX, 2, 0),
+    ]
+
+
+@pytest.mark.slow
+def test_what_is_measured_is_the_same(state: AbstractContextManager[None], mixture: GrowingMixture) -> None:
+    expected = measurements(mixture)
+    with state:
+        found = measurements(mixture)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def run(folder: Path) -> dict[str, Any]:
     usual: dict[str, Any] = {"train_examples": 40, "test_examples": 20, "likelihood_draws": 0, "frechet_examples": 0}
     settings = Settings(**{**TINY, "max_steps": 2})
@@ -171,6 +210,17 @@ def test_what_was_set_is_set_again_after_an_error(state: AbstractContextManager[
         with pytest.raises(BadInput):
             mixture.predict(X[:, :, :3])
         assert before == (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype())
+
+
+def test_a_gpu_sums_in_one_order_while_learning() -> None:
+    class Look(Callback):
+        def on_epoch_end(self, progress: Progress) -> None:
+            seen.append((torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark))
+
+    seen: list[tuple[bool, bool]] = []
+    with fastest():
+        GrowingMixture(**TINY).learn((TX, TY), callbacks=[Look()])
+    assert seen == [(True, False)]
 
 
 def test_images_made_without_gradients_can_be_learnt() -> None:

@@ -618,6 +618,19 @@ def test_the_limit_of_a_container_counts(limit: str, use: str, monkeypatch: pyte
         assert memory.available() == room
 
 
+def test_an_accelerator_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free, or held by torch for what comes next."""
+    held = {"mem_get_info": (5_000, 9_000), "memory_reserved": 700, "memory_allocated": 300}
+    for name, said in held.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, said=said: said)
+    device = torch.device("cuda", 0)
+    assert memory.available_on(device) == 5_400
+    weights = [torch.empty(memory.SMALL, device="meta")]
+    with pytest.raises(BadInput, match=r"^training 16,777,216 weights .* about 256\.0 MiB of memory, but 5\.3 KiB are"):
+        memory.require_training(weights, (1, 8, 8), device)
+    memory.require_training(weights, (1, 8, 8), torch.device("cpu"))
+
+
 def test_the_users_memory_is_neither_kept_nor_changed_by_numpy_input() -> None:
     mine = BYTES.copy()
     task = check_task((mine, LABELS))

@@ -43,7 +43,7 @@ def stream(seed: int = 0) -> torch.Generator:
 def fingerprint(component: torch.nn.Module) -> str:
     digest = hashlib.sha256()
     for name, t in component.state_dict().items():
-        digest.update(name.encode() + t.numpy().tobytes())
+        digest.update(name.encode() + t.cpu().numpy().tobytes())
     return digest.hexdigest()
 
 

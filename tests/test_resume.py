@@ -427,7 +427,8 @@ def test_a_run_computes_where_it_was_asked_to_whatever_a_resume_was_told(growing
         experiment.resume(copied, device="auto", reporters=[AskToEnd(asked := Interrupts(), 4)], interrupts=asked)
     experiment.resume(copied)
     assert experiment.load_learner(copied).settings.device == "cpu"
-    assert_same_end(copied, as_in=growing / "run")
+    if not torch.cuda.is_available():  # where "auto" is another device, and the student is what was learnt there
+        assert_same_end(copied, as_in=growing / "run")
 
 
 def test_a_student_that_can_not_be_read_is_taught_again(growing: Path, tmp_path: Path) -> None:

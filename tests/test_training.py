@@ -265,6 +265,16 @@ def test_a_loss_that_is_not_finite_ends_the_training_at_once(fabric: Fabric, val
     assert diary.logs == []
 
 
+def test_a_step_that_does_not_fit_on_a_device_says_what_to_change(fabric: Fabric) -> None:
+    def full(*_: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 TiB.")
+
+    witness = Witness()
+    witness.forward = full  # type: ignore[method-assign]
+    with pytest.raises(BadInput, match=r"batch_size 4 does not fit .* of cpu; give a smaller batch_size .*3\.00 TiB"):
+        run(fabric, 10, witness)
+
+
 def test_one_step_is_enough_for_a_training(fabric: Fabric) -> None:
     assert run(fabric, 1, budget={"epochs": 1}).steps == 1
 

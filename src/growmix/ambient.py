@@ -15,7 +15,9 @@ _KINDS = ("cpu", "cuda", "mps", "xpu")
 def torch_as_it_comes() -> Iterator[None]:
     """Torch as it is at first: gradients, single precision and no autocast, new tensors in the CPU's memory.
 
-    Whoever calls may have set each of these otherwise, and afterwards finds it so again. It decorates verbs.
+    In one thing it is not as at first: convolutions on a GPU are summed in the same order each time, without which the
+    same seed gives other weights. Whoever calls may have set each of these otherwise, and afterwards finds it so again.
+    It decorates verbs.
 
     Examples
     --------
@@ -24,8 +26,10 @@ def torch_as_it_comes() -> Iterator[None]:
     tensor([0.]) True
     """
     dtype = torch.get_default_dtype()
+    deterministic, benchmark = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     try:
         torch.set_default_dtype(torch.float32)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
         with torch.inference_mode(False), torch.enable_grad(), ExitStack() as others:
             # only where they are set: under a device that is named, every call of torch takes longer
             if torch.get_default_device().type != "cpu":
@@ -36,3 +40,4 @@ def torch_as_it_comes() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(dtype)
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic, benchmark

@@ -248,7 +248,7 @@ class Learner(Model, Generic[Memory]):
         # seeded: a user's own networks draw weights, and so does what stands on a foundation, wherever it is made
         with seeded(0), torch.device("meta") if is_ours(self.blueprint) else nullcontext():
             component = self._new_component(shape, supervised=supervised, target_shape=target_shape)
-        require_training(component.parameters(), shape)
+        require_training(component.parameters(), shape, place_of(self.settings))
 
     @abstractmethod
     def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Memory]:
@@ -275,7 +275,8 @@ class Learner(Model, Generic[Memory]):
         ``classes`` are those of the whole task, some of which may be held out of ``task``.
         """
         if teacher is not None:
-            require_training((teacher.get_parameter(name) for name in teacher.trained), task.shape)
+            weights = (teacher.get_parameter(name) for name in teacher.trained)
+            require_training(weights, task.shape, self._fabric.device)
             component = copy.deepcopy(teacher)
             component.thaw()
         else:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from growmix.errors import BadInput
@@ -33,6 +34,20 @@ def available() -> int | None:
     """
     rooms = [room for room in (_of_machine(), _of_container()) if room is not None]
     return min(rooms, default=None)
+
+
+def available_on(device: torch.device) -> int | None:
+    """Bytes that can still be had on a device; one that has no memory of its own has the machine's.
+
+    Examples
+    --------
+    >>> available_on(torch.device("cpu")) == 0
+    False
+    """
+    if device.type != "cuda":
+        return available()
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def _of_machine() -> int | None:
@@ -97,7 +112,7 @@ def require_room(needed: int, what: str, room: int | None = None) -> None:
         )
 
 
-def require_training(weights: Iterable[Tensor], shape: tuple[int, ...]) -> None:
+def require_training(weights: Iterable[Tensor], shape: tuple[int, ...], device: torch.device) -> None:
     """Refuse to train what can't fit.
 
     Parameters
@@ -106,6 +121,8 @@ def require_training(weights: Iterable[Tensor], shape: tuple[int, ...]) -> None:
         To be trained, or copied and then trained; those of networks that are still to be made are on ``meta``.
     shape
         Of the images that they are for.
+    device
+        Where they are trained.
 
     Raises
     ------
@@ -114,7 +131,8 @@ def require_training(weights: Iterable[Tensor], shape: tuple[int, ...]) -> None:
     """
     weights = list(weights)
     numbers, size = sum(weight.numel() for weight in weights), sum(weight.nbytes for weight in weights)
-    require_room(TRAINED * size, f"training {numbers:,} weights for images of shape {shape}")
+    what = f"training {numbers:,} weights for images of shape {shape}"
+    require_room(TRAINED * size, what, available_on(device))
 
 
 def _readable(size: float) -> str:

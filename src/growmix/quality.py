@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from growmix.ambient import torch_as_it_comes
 from growmix.evaluation import owners_of
 from growmix.metrics.frechet import frechet_distance, train_features
 from growmix.metrics.likelihood import bits_per_dim, log_likelihood
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from growmix.streams import Stream, Task
 
 
+@torch_as_it_comes()
 def likelihood_scores(learner: Learner[Any], stream: Stream, draws: int, examples: int, seed: int) -> dict[str, Any]:
     """Test log-likelihood of each learnt task by the importance-weighted bound.
 
@@ -55,6 +57,7 @@ def likelihood_scores(learner: Learner[Any], stream: Stream, draws: int, example
     return {"nats": nats, "bits_per_dim": bits, "draws": draws, "examples": max(counts)}
 
 
+@torch_as_it_comes()
 def frechet_scores(learner: Learner[Any], stream: Stream, examples: int, seed: int) -> dict[str, Any] | None:
     """Frechet distance between generated and test images, in the features of a classifier trained for it here.
 

@@ -131,10 +131,12 @@ class Student(Model):
             settings = Settings(**document["settings"])
             log = record_from(document["log"], TrainingLog)
             persistence.check_log(log)
-            student = cls(network(saved), settings, log)
-            student._names = check_names_of(document.get("names", []), student._labels)
-            set_state(student._sampling, state_from(document["sampling"]))
-        student.component.to(place_of(settings if device is None else settings.but(device=device)))
+            component = network(saved)
+            names = check_names_of(document.get("names", []), sorted(component.classes))
+            set_state(sampling := torch.Generator(), state_from(document["sampling"]))
+        component.to(place_of(settings if device is None else settings.but(device=device)))
+        student = cls(component, settings, log, names)
+        student._sampling = sampling
         return student
 
 
@@ -178,7 +180,7 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
     settings = teacher.settings
     if not teacher.components:
         raise NotLearnt("nothing was learnt yet, so there is nothing to teach; call learn(data) first")
-    _require_room(teacher)
+    _require_room(teacher, fabric.device)
     with seeded(seed) as stream:
         lessons = _lessons(teacher, stream)
         student = _new_student(teacher)
@@ -245,11 +247,11 @@ def _concatenated(parts: Sequence[TaskData]) -> TaskData:
     return TaskData(torch.cat([part.x for part in parts]), torch.cat(labels), torch.cat(targets) if targets else None)
 
 
-def _require_room(teacher: Model) -> None:
+def _require_room(teacher: Model, device: torch.device) -> None:
     require_density(teacher.settings.but(latent=teacher.settings.student_latent))
     with seeded(0), torch.device("meta"):
         student = _new_student(teacher)
-    require_training(student.parameters(), student.shape)
+    require_training(student.parameters(), student.shape, device)
 
 
 def _new_student(teacher: Model) -> Component:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from growmix.data import as_float
 from growmix.digests import digest_of
 from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, NonFiniteLoss, shortened, shown
+from growmix.memory import available_on, require_room
 from growmix.random_state import set_state
 from growmix.settings import DEVICES, ScheduleName, Settings
 from growmix.typed import MOST_SECONDS, check_outline, check_range, record_from
@@ -371,7 +372,11 @@ def fit(
         As soon as an epoch's loss is NaN or infinite.
     BadCheckpoint
         What a keeper gave back does not fit.
+    BadInput
+        The device has too little memory.
     """
+    carried = sum(tensor.nbytes for tensor in data if tensor.device != fabric.device)
+    require_room(carried, f"the {len(data[0])} images to train on", available_on(fabric.device))
     best = _Best(held_out, budget.patience) if held_out and budget.patience else None
     loop = _Loop(objective, data, latent, budget, fabric, generator, follower, best)
     what: Literal["component", "student"] = "student" if component is None else "component"
@@ -386,7 +391,8 @@ def fit(
     objective.train()
     with _threads_for(objective, fabric.device):
         while not loop.finished:
-            loss = loop.epoch(keepers)
+            with _told_of_memory(fabric.device, budget):
+                loss = loop.epoch(keepers)
             epoch = len(loop.losses)
             if not math.isfinite(loss):
                 raise NonFiniteLoss(
@@ -409,6 +415,18 @@ def fit(
     for callback in callbacks:
         callback.on_fit_end(log)
     return log
+
+
+@contextmanager
+def _told_of_memory(device: torch.device, budget: Budget) -> Iterator[None]:
+    """Say what to change where a step does not fit on a device: how much one takes, only the networks know."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise BadInput(
+            f"a step of training with batch_size {budget.batch_size} does not fit into the memory of {device}; give a "
+            f"smaller batch_size or smaller networks ({shortened(str(error), LONGEST_REASON)})"
+        ) from error
 
 
 @contextmanager

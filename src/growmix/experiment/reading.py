@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from growmix import baselines, persistence
+from growmix.ambient import torch_as_it_comes
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.evaluation import evaluate, evaluate_student
@@ -23,6 +24,7 @@ from growmix.theory.account import account
 from growmix.theory.ledger import RiskLedger
 
 
+@torch_as_it_comes()
 def reevaluate(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     """Measure the mixture, and the student if there is one, of a run again.
 
@@ -58,6 +60,7 @@ def reevaluate(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     return describe(config, stream, learner, scores, student) | {"versions": versions()}
 
 
+@torch_as_it_comes()
 def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     """What the theory says of a run: read where the run was followed, else measured now; files and figures are written.
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from growmix.ambient import torch_as_it_comes
 from growmix.data import UNLABELLED, Shape, TaskData, as_float
 from growmix.errors import BadInput, shown
 from growmix.settings import Settings
@@ -86,6 +87,7 @@ def _root(covariance: Tensor) -> Tensor:
     return root
 
 
+@torch_as_it_comes()
 def train_features(tasks: Sequence[TaskData], seed: int, device: str = "auto") -> Callable[[Tensor], Tensor]:
     """Train a classifier on real images, and give its features.
 
@@ -117,6 +119,7 @@ def train_features(tasks: Sequence[TaskData], seed: int, device: str = "auto") -
         fit(objective, [x, y], 1, BUDGET.over(len(x)), fabric, stream, component=None)
     network = objective.network
 
+    @torch_as_it_comes()
     @torch.no_grad()
     def features(images: Tensor) -> Tensor:
         return torch.cat([network.features(as_float(p.to(fabric.device))).cpu() for p in images.split(1_024)])

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from growmix.ambient import torch_as_it_comes
 from growmix.component import Component
 from growmix.data import as_float
 from growmix.errors import BadInput, shown
@@ -60,6 +61,7 @@ def bits_per_dim(nats: float, dims: int, support: Support) -> float:
     return (dims * math.log(levels) - nats) / (dims * math.log(2))
 
 
+@torch_as_it_comes()
 @torch.no_grad()
 def log_likelihood(components: Sequence[Component], log_prior: Tensor, x: Tensor, draws: int, seed: int) -> Tensor:
     r"""Lower bound of :math:`\log p(x) = \log \sum_k \pi_k p_k(x)`, nats, shape ``(n,)``, on the CPU.

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from growmix.ambient import torch_as_it_comes
 from growmix.errors import BadInput
 from growmix.theory.ensembles import Ensemble, descend
 from growmix.theory.hypotheses import Finite, Trainable
@@ -49,6 +50,7 @@ def finite_sample_term(m: int, n: int, *, bound: float = 1.0, delta: float = 0.0
     return 3.0 * bound * sum(math.sqrt(math.log(2.0 / delta) / (2.0 * size)) for size in (m, n))
 
 
+@torch_as_it_comes()
 def rademacher(hypotheses: Finite | Trainable, sample: Tensor, *, draws: int = 32, seed: int = 0) -> float:
     r"""Empirical Rademacher complexity of a class of functions to [-1, 1]: how well it fits random signs.
 

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from growmix.ambient import torch_as_it_comes
 from growmix.data import as_float
 from growmix.errors import BadInput
 from growmix.theory.complexity import finite_sample_term
@@ -112,6 +113,7 @@ class Search:
             raise BadInput(f"learning_rates is {self.learning_rates!r}; allowed are numbers above 0")
 
 
+@torch_as_it_comes()
 def discrepancy(
     p: Any,
     q: Any,

@@ -18,6 +18,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from growmix.ambient import torch_as_it_comes
 from growmix.component import Component
 from growmix.data import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput
@@ -136,6 +137,7 @@ class RiskLedger:
         """Of each task: link j joins generation j - 1 to j; the last one is that of the next regeneration."""
         self._next: dict[int, TaskData] = {}
 
+    @torch_as_it_comes()
     def after_task(self, learner: Learner[Any]) -> None:
         """Write down what the task that was just learnt changed.
 
@@ -167,6 +169,7 @@ class RiskLedger:
         # all at once: an interrupt leaves the ledger as it was
         self.rows, self.chains, self._next = [*self.rows, tuple(row)], chains, following
 
+    @torch_as_it_comes()
     def after_student(self, student: Student) -> None:
         """Write down what the student, who knows every task one regeneration later, can do."""
         tasks = in_labels_of(student, self._given, len(self.rows[-1]))
@@ -182,6 +185,7 @@ class RiskLedger:
             for entry in self.rows[-1]
         )
 
+    @torch_as_it_comes()
     def after_the_fact(self, learner: Learner[Any], student: Student | None) -> None:
         """Write down what can still be had of a run that nobody followed: the last row alone.
 
