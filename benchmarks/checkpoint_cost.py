@@ -1,7 +1,8 @@
 """Checkpoints: what they cost a run, in time and on the disk.
 
-Runs a stream with and without checkpoints inside its tasks, in turns, and measures the time spent writing them as well
-as the whole; the first is the sharper figure where the machine does other things too. Prints a line each; ``--out``
+Runs a stream with and without checkpoints inside its tasks, in turns, and measures the whole and what it spent on being
+able to go on: digests of what a training begins with, looks at the clock after each step, snapshots, and what was
+measured so far. The second is the sharper figure where the machine does other things too. Prints a line each; ``--out``
 writes JSON.
 
     python benchmarks/checkpoint_cost.py [--stream split-mnist] [--every 60] [--rounds 1] [--out FILE] [-- OPTIONS]
@@ -17,39 +18,64 @@ import statistics
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from torch import Tensor
 
-from growmix import experiment, persistence, snapshots
+from growmix import experiment, persistence, snapshots, training
 from growmix.config import RunConfig, checked_values
 
 WRITE = persistence.write_folder
+KEEPING = (
+    (training._Loop, "beginning"),
+    (snapshots.Snapshots, "recall"),
+    (snapshots.Snapshots, "after_step"),
+    (snapshots.Snapshots, "at_end"),
+)
+"""All that a training does to be gone on with; what it writes is written within them."""
 
 
 class Watch:
-    """Stands in for ``write_folder``, and notes what each write took and left on the disk."""
+    """Notes what each write took and left on the disk, and what trainings took to be gone on with."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
         self.bytes: defaultdict[str, list[int]] = defaultdict(list)
+        self.keeping = 0.0
 
-    def __call__(self, path: Path, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """Write, and look at the clock."""
+    def write(self, path: Path, document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Stands in for ``write_folder``."""
         began = time.perf_counter()
         WRITE(path, document, tensors)
         kind = str(document["kind"])
         self.seconds[kind].append(time.perf_counter() - began)
         self.bytes[kind].append(sum(file.stat().st_size for file in path.iterdir() if file.is_file()))
 
+    def timed(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        """A method, and a look at the clock."""
+
+        def call(*given: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return method(*given)
+            finally:
+                self.keeping += time.perf_counter() - began
+
+        return call
+
 
 def measured(values: Mapping[str, Any], every: float) -> dict[str, Any]:
     """One run: seconds of all of it, and of what it wrote."""
     watch = Watch()
-    persistence.write_folder = snapshots.write_folder = watch
-    with tempfile.TemporaryDirectory(prefix="growmix-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="growmix-") as scratch, ExitStack() as patched:
+        for module in (persistence, snapshots):
+            patched.enter_context(patch.object(module, "write_folder", watch.write))
+        for owner, name in KEEPING:
+            patched.enter_context(patch.object(owner, name, watch.timed(getattr(owner, name))))
         config = RunConfig.of({**values, "out": str(Path(scratch) / "run"), "checkpoint_every": every})
         began = time.perf_counter()
         metrics = experiment.run(config)
@@ -57,6 +83,7 @@ def measured(values: Mapping[str, Any], every: float) -> dict[str, Any]:
     return {
         "every": every,
         "seconds": seconds,
+        "keeping": watch.keeping,
         "parameters": metrics["parameters"],
         "written": {
             kind: {"times": len(each), "seconds": sum(each), "most_bytes": max(watch.bytes[kind])}
@@ -67,7 +94,7 @@ def measured(values: Mapping[str, Any], every: float) -> dict[str, Any]:
 
 def in_tasks(result: Mapping[str, Any]) -> float:
     """Seconds that went into what only an interrupted run needs; a model is kept after every task anyhow."""
-    return sum(part["seconds"] for kind, part in result["written"].items() if kind in ("training", "evaluation"))
+    return float(result["keeping"] + result["written"]["evaluation"]["seconds"])
 
 
 def tell(result: Mapping[str, Any]) -> None:
