@@ -36,7 +36,7 @@ KEEPING = (
     (snapshots.Snapshots, "after_step"),
     (snapshots.Snapshots, "at_end"),
 )
-"""All that a training does to be gone on with; what it writes is written within them."""
+"""What a training does to be gone on with; what it writes is written within them."""
 
 
 class Watch:
@@ -69,7 +69,7 @@ class Watch:
 
 
 def measured(values: Mapping[str, Any], every: float) -> dict[str, Any]:
-    """One run: seconds of all of it, and of what it wrote."""
+    """One run: seconds of all of it, of being able to go on, and of what it wrote."""
     watch = Watch()
     with tempfile.TemporaryDirectory(prefix="growmix-") as scratch, ExitStack() as patched:
         for module in (persistence, snapshots):
@@ -92,14 +92,14 @@ def measured(values: Mapping[str, Any], every: float) -> dict[str, Any]:
     }
 
 
-def in_tasks(result: Mapping[str, Any]) -> float:
+def for_resuming(result: Mapping[str, Any]) -> float:
     """Seconds that went into what only an interrupted run needs; a model is kept after every task anyhow."""
     return float(result["keeping"] + result["written"]["evaluation"]["seconds"])
 
 
 def tell(result: Mapping[str, Any]) -> None:
     """Print what came of one run."""
-    share = in_tasks(result) / result["seconds"]
+    share = for_resuming(result) / result["seconds"]
     print(f"checkpoint_every {result['every']:g}: {result['seconds']:.1f} s, of which {share:.2%} for resuming")
     for kind, part in result["written"].items():
         size = part["most_bytes"] / 1e6

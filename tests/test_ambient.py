@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from growmix import BadInput, GrowingMixture, Settings, Student, evaluate, experiment, streams
+from growmix import BadInput, GrowingMixture, Settings, Student, ambient, evaluate, experiment, streams
 from growmix.baselines import METHODS, make_learner
 from growmix.config import RunConfig
 from growmix.evaluation import evaluate_student
 from growmix.learner import Learner
 from growmix.metrics.frechet import train_features
 from growmix.metrics.likelihood import log_likelihood
-from growmix.theory import MLP, Search, ZeroOne, discrepancy, rademacher
+from growmix.theory import MLP, RiskLedger, Search, ZeroOne, discrepancy, rademacher
 from growmix.training import Callback, Progress
 
 X = np.random.default_rng(0).random((12, 1, 4, 4), dtype=np.float32)
@@ -165,6 +165,13 @@ def measurements(mixture: GrowingMixture) -> list[Any]:
     samples = np.random.default_rng(1).random((2, 50, 3), dtype=np.float32)
     given: list[Any] = [rademacher(MLP(2), torch.from_numpy(samples[0]), draws=2)]
     given += [discrepancy(*samples, MLP(2), ZeroOne(), search=search).estimate]
+    many = np.random.default_rng(2).random((60, 1, 4, 4), dtype=np.float32)
+    stream = streams.from_arrays([(many, Y.repeat(5), many, Y.repeat(5))])
+    own, ledger = GrowingMixture(**TINY), RiskLedger(stream, examples=50, search=search)
+    own.learn(stream[0].train)
+    ledger.after_task(own)
+    ledger.after_student(own.distill())
+    given += [str(ledger.pack()[0])]
     tasks = [task.train for task in streams.from_arrays([(X, Y, X, Y)])]
     return [
         *given,
@@ -199,9 +206,11 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_run_is_the_same(state: AbstractContextManager[None], metrics: dict[str, Any], tmp_path: Path) -> None:
     with state:
         found = run(tmp_path / "run")
+        again = experiment.reevaluate(tmp_path / "run")
     for name in ("decisions", "accuracy", "reconstruction"):
         assert found[name] == metrics[name]
     assert found["student"]["accuracy"] == metrics["student"]["accuracy"]
+    assert again["reconstruction"] == metrics["reconstruction"]
 
 
 def test_what_was_set_is_set_again_after_an_error(state: AbstractContextManager[None], mixture: GrowingMixture) -> None:
@@ -221,6 +230,20 @@ def test_a_gpu_sums_in_one_order_while_learning() -> None:
     with fastest():
         GrowingMixture(**TINY).learn((TX, TY), callbacks=[Look()])
     assert seen == [(True, False)]
+
+
+def test_the_order_stays_until_the_last_thread_has_left() -> None:
+    def now() -> tuple[bool, bool]:
+        return torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+
+    with fastest():
+        with ExitStack() as one:
+            one.enter_context(ambient._one_order())
+            with ExitStack() as other:
+                other.enter_context(ambient._one_order())
+                one.close()  # the first to come is the first to leave
+                assert now() == (True, False)
+        assert now() == (False, True)
 
 
 def test_images_made_without_gradients_can_be_learnt() -> None:

@@ -626,9 +626,18 @@ def test_an_accelerator_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     device = torch.device("cuda", 0)
     assert memory.available_on(device) == 5_400
     weights = [torch.empty(memory.SMALL, device="meta")]
-    with pytest.raises(BadInput, match=r"^training 16,777,216 weights .* about 256\.0 MiB of memory, but 5\.3 KiB are"):
+    with pytest.raises(
+        BadInput,
+        match=r"^training 16,777,216 weights .* about 256\.0 MiB .* 5\.3 KiB are available on cuda:0",
+    ):
         memory.require_training(weights, (1, 8, 8), device)
+    monkeypatch.setattr(memory, "available", lambda: 2**60)
     memory.require_training(weights, (1, 8, 8), torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**60, 2**60))
+    memory.require_training(weights, (1, 8, 8), device)
+    monkeypatch.setattr(memory, "available", lambda: 2**20)
+    with pytest.raises(BadInput, match=r"^16,777,216 weights .* about 64\.0 MiB .* 1\.0 MiB are available;"):
+        memory.require_training(weights, (1, 8, 8), device)  # made here, and then brought there
 
 
 def test_the_users_memory_is_neither_kept_nor_changed_by_numpy_input() -> None:

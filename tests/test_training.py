@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from growmix import GrowingMixture, experiment
+from growmix import GrowingMixture, experiment, memory
 from growmix.config import RunConfig
 from growmix.errors import BadInput, NonFiniteLoss
 from growmix.settings import Settings
@@ -265,13 +265,20 @@ def test_a_loss_that_is_not_finite_ends_the_training_at_once(fabric: Fabric, val
     assert diary.logs == []
 
 
+def test_images_that_do_not_fit_on_a_device_are_refused(fabric: Fabric, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 2**20)
+    elsewhere = torch.empty(3, 1, 2_400, 2_400, dtype=torch.uint8, device="meta")  # for a CPU, this is another device
+    with pytest.raises(BadInput, match=r"^the 3 images to train on needs about 16\.5 MiB of memory, but 1\.0 MiB are"):
+        fit(Witness(), [elsewhere], 2, BUDGET, fabric, torch.Generator(), component=0)
+
+
 def test_a_step_that_does_not_fit_on_a_device_says_what_to_change(fabric: Fabric) -> None:
     def full(*_: Tensor) -> Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 TiB.")
 
     witness = Witness()
     witness.forward = full  # type: ignore[method-assign]
-    with pytest.raises(BadInput, match=r"batch_size 4 does not fit .* of cpu; give a smaller batch_size .*3\.00 TiB"):
+    with pytest.raises(BadInput, match=r"batch_size 4 does not fit .* of cpu; smaller batches, .*3\.00 TiB"):
         run(fabric, 10, witness)
 
 

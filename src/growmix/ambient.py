@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -9,6 +10,10 @@ import torch
 
 _KINDS = ("cpu", "cuda", "mps", "xpu")
 """Of devices."""
+
+_lock = threading.Lock()
+_found: tuple[bool, bool] | None = None
+_within = 0
 
 
 @contextmanager
@@ -26,11 +31,9 @@ def torch_as_it_comes() -> Iterator[None]:
     tensor([0.]) True
     """
     dtype = torch.get_default_dtype()
-    deterministic, benchmark = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
     try:
         torch.set_default_dtype(torch.float32)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        with torch.inference_mode(False), torch.enable_grad(), ExitStack() as others:
+        with _one_order(), torch.inference_mode(False), torch.enable_grad(), ExitStack() as others:
             # only where they are set: under a device that is named, every call of torch takes longer
             if torch.get_default_device().type != "cpu":
                 others.enter_context(torch.device("cpu"))
@@ -40,4 +43,24 @@ def torch_as_it_comes() -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(dtype)
-        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = deterministic, benchmark
+
+
+@contextmanager
+def _one_order() -> Iterator[None]:
+    """Convolutions on a GPU are summed in one order until the last who asked for it has left.
+
+    The switch is of all threads: the first one in one of them notes how it was, and the last one turns it back.
+    """
+    global _within, _found
+    with _lock:
+        if _within == 0:
+            _found = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
+            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+        _within += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _within -= 1
+            if _within == 0 and _found is not None:
+                torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = _found

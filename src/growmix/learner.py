@@ -242,13 +242,14 @@ class Learner(Model, Generic[Memory]):
         Raises
         ------
         BadInput
-            The blueprint's networks do not fit such images, or there is too little memory.
+            The blueprint's networks do not fit such images, there is too little memory, or the device is not there.
         """
         require_density(self.settings)
         # seeded: a user's own networks draw weights, and so does what stands on a foundation, wherever it is made
         with seeded(0), torch.device("meta") if is_ours(self.blueprint) else nullcontext():
             component = self._new_component(shape, supervised=supervised, target_shape=target_shape)
-        require_training(component.parameters(), shape, place_of(self.settings))
+        device = self._cached_fabric.device if self._cached_fabric else place_of(self.settings)
+        require_training(component.parameters(), shape, device)
 
     @abstractmethod
     def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Memory]:

@@ -14,6 +14,8 @@ from growmix.errors import BadInput
 SMALL = 16 * 2**20
 """Bytes up to which nobody needs to ask: the asking would cost more than the memory."""
 
+HOST = torch.device("cpu")
+
 TRAINED = 4
 """Numbers that training holds for a weight: itself, its gradient, and two moments."""
 
@@ -79,7 +81,7 @@ def _entry(file: Path, name: str) -> int:
     return next(int(line[1]) for line in lines if line and line[0] == name)
 
 
-def require_room(needed: int, what: str, room: int | None = None) -> None:
+def require_room(needed: int, what: str, room: int | None = None, device: torch.device = HOST) -> None:
     """Refuse to start what can't fit.
 
     Parameters
@@ -90,6 +92,8 @@ def require_room(needed: int, what: str, room: int | None = None) -> None:
         What they are for, as the subject of the message.
     room
         Bytes that there are; by default as many as are available now.
+    device
+        In whose memory.
 
     Raises
     ------
@@ -104,10 +108,11 @@ def require_room(needed: int, what: str, room: int | None = None) -> None:
     """
     if needed <= SMALL:
         return
-    room = available() if room is None else room
+    room = available_on(device) if room is None else room
     if room is not None and needed > room:
+        place = "" if device == HOST else f" on {device}"
         raise BadInput(
-            f"{what} needs about {_readable(needed)} of memory, but {_readable(room)} are available; "
+            f"{what} needs about {_readable(needed)} of memory, but {_readable(room)} are available{place}; "
             "give less at a time, or smaller images"
         )
 
@@ -131,8 +136,10 @@ def require_training(weights: Iterable[Tensor], shape: tuple[int, ...], device: 
     """
     weights = list(weights)
     numbers, size = sum(weight.numel() for weight in weights), sum(weight.nbytes for weight in weights)
-    what = f"training {numbers:,} weights for images of shape {shape}"
-    require_room(TRAINED * size, what, available_on(device))
+    what = f"{numbers:,} weights for images of shape {shape}"
+    require_room(TRAINED * size, f"training {what}", device=device)
+    if device != HOST and any(weight.is_meta for weight in weights):
+        require_room(size, what)  # networks are made here, and then brought there
 
 
 def _readable(size: float) -> str:

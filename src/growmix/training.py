@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from growmix.data import as_float
 from growmix.digests import digest_of
 from growmix.errors import LONGEST_REASON, BadCheckpoint, BadInput, NonFiniteLoss, shortened, shown
-from growmix.memory import available_on, require_room
+from growmix.memory import require_room
 from growmix.random_state import set_state
 from growmix.settings import DEVICES, ScheduleName, Settings
 from growmix.typed import MOST_SECONDS, check_outline, check_range, record_from
@@ -376,7 +376,7 @@ def fit(
         The device has too little memory.
     """
     carried = sum(tensor.nbytes for tensor in data if tensor.device != fabric.device)
-    require_room(carried, f"the {len(data[0])} images to train on", available_on(fabric.device))
+    require_room(carried, f"the {len(data[0])} images to train on", device=fabric.device)
     best = _Best(held_out, budget.patience) if held_out and budget.patience else None
     loop = _Loop(objective, data, latent, budget, fabric, generator, follower, best)
     what: Literal["component", "student"] = "student" if component is None else "component"
@@ -391,8 +391,7 @@ def fit(
     objective.train()
     with _threads_for(objective, fabric.device):
         while not loop.finished:
-            with _told_of_memory(fabric.device, budget):
-                loss = loop.epoch(keepers)
+            loss = loop.epoch(keepers)
             epoch = len(loop.losses)
             if not math.isfinite(loss):
                 raise NonFiniteLoss(
@@ -418,14 +417,14 @@ def fit(
 
 
 @contextmanager
-def _told_of_memory(device: torch.device, budget: Budget) -> Iterator[None]:
+def _told_of_memory(device: torch.device, batch_size: int) -> Iterator[None]:
     """Say what to change where a step does not fit on a device: how much one takes, only the networks know."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         raise BadInput(
-            f"a step of training with batch_size {budget.batch_size} does not fit into the memory of {device}; give a "
-            f"smaller batch_size or smaller networks ({shortened(str(error), LONGEST_REASON)})"
+            f"a step of training with batch_size {batch_size} does not fit into the memory of {device}; smaller "
+            f"batches, networks or images take less ({shortened(str(error), LONGEST_REASON)})"
         ) from error
 
 
@@ -503,7 +502,8 @@ class _Loop:
         batches = order.tensor_split(self._batches)
         own = batches[rank::world][: self._done_in_epoch + self.steps - self.done]
         for index in own[self._done_in_epoch :]:
-            self._total += self._step(index) * len(index)  # no .item(): it would wait for the device at every step
+            with _told_of_memory(self._fabric.device, self._budget.batch_size):
+                self._total += self._step(index) * len(index)  # no .item(): it would wait for the device at every step
             self._done_in_epoch += 1
             for keeper in keepers:
                 keeper.after_step(self.done, self.state)
