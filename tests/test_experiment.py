@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from rich.console import Console
 
 from growmix import GrowingMixture, experiment, streams
 from growmix.config import RunConfig
-from growmix.errors import BadInput, DataUnavailable, NonFiniteLoss
+from growmix.errors import BadCheckpoint, BadInput, DataUnavailable, NonFiniteLoss
 from growmix.gating import Decision
 from growmix.report.pictures import grid, write_grid
 from growmix.report.progress import Bar, Lines, progress_reporter
@@ -223,6 +224,15 @@ def test_a_run_evaluates_again_to_the_same_figures(finished: tuple[Path, dict[st
         assert again[block] == metrics[block]
     for name, matrix in metrics["accuracy"].items():
         assert again["accuracy"][name][-1] == matrix[-1]
+
+
+def test_a_student_that_is_gone_is_not_passed_over(
+    finished: tuple[Path, dict[str, Any], list[str]], tmp_path: Path
+) -> None:
+    shutil.copytree(finished[0], folder := tmp_path / "run")
+    shutil.rmtree(gone := folder / experiment.CHECKPOINT / experiment.STUDENT)
+    with pytest.raises(BadCheckpoint, match=rf"^{gone} is missing, but the run has taught a student$"):
+        experiment.reevaluate(folder)
 
 
 def test_the_config_of_a_run_runs_again_to_the_same_figures(

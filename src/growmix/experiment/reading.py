@@ -14,7 +14,7 @@ from growmix.errors import BadCheckpoint, BadInput
 from growmix.evaluation import evaluate, evaluate_student
 from growmix.experiment.description import describe, quality
 from growmix.experiment.folder import CHECKPOINT, EVALUATION, PROGRESS, STUDENT, RunFolder
-from growmix.experiment.planning import check_theory, load_stream, versions
+from growmix.experiment.planning import check_theory, load_stream, teaches, versions
 from growmix.learner import Learner
 from growmix.paths import check_path
 from growmix.streams import Stream
@@ -134,8 +134,12 @@ def _ledger_of(folder: Path, stream: Stream, learnt: int) -> RiskLedger | None:
 
 
 def _student_of(folder: Path, device: str | None) -> Student | None:
-    there = persistence.exists(folder / CHECKPOINT / STUDENT)
-    return load_student(folder, device=device) if there else None
+    run, place = RunFolder(folder), folder / CHECKPOINT / STUDENT
+    if persistence.exists(place):
+        return load_student(folder, device=device)
+    if run.is_finished() and teaches(run.config()):
+        raise BadCheckpoint(f"{place} is missing, but the run has taught a student")
+    return None
 
 
 def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
