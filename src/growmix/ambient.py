@@ -5,15 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from weakref import WeakSet
 
 import torch
 
 _KINDS = ("cpu", "cuda", "mps", "xpu")
 """Of devices."""
-
-_lock = threading.Lock()
-_found: tuple[bool, bool] | None = None
-_within = 0
 
 
 @contextmanager
@@ -45,22 +42,32 @@ def torch_as_it_comes() -> Iterator[None]:
         torch.set_default_dtype(dtype)
 
 
+class _Visit:
+    """One verb at work."""
+
+
+_lock = threading.Lock()
+_visits: WeakSet[_Visit] = WeakSet()  # weak: one that an interrupt kept from leaving is none any more
+_found: tuple[bool, bool] | None = None
+
+
 @contextmanager
 def _one_order() -> Iterator[None]:
     """Convolutions on a GPU are summed in one order until the last who asked for it has left.
 
-    The switch is of all threads: the first one in one of them notes how it was, and the last one turns it back.
+    The switch is one for all threads: who comes first notes how it was, and who leaves last turns it back.
     """
-    global _within, _found
-    with _lock:
-        if _within == 0:
-            _found = (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark)
-            torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
-        _within += 1
+    global _found
+    mine, switch = _Visit(), torch.backends.cudnn
     try:
+        with _lock:
+            _found = _found or (switch.deterministic, switch.benchmark)
+            _visits.add(mine)
+            switch.deterministic, switch.benchmark = True, False
         yield
     finally:
         with _lock:
-            _within -= 1
-            if _within == 0 and _found is not None:
-                torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = _found
+            _visits.discard(mine)
+            if not _visits and _found:
+                switch.deterministic, switch.benchmark = _found
+                _found = None
