@@ -246,6 +246,23 @@ def test_the_order_stays_until_the_last_thread_has_left() -> None:
         assert now() == (False, True)
 
 
+def test_an_interrupt_before_the_order_was_asked_for_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ExitStack):
+        """A lock that the first to come is interrupted at."""
+
+        seen = False
+
+        def __enter__(self) -> Interrupted:
+            first, self.seen = not self.seen, True
+            if first:
+                raise KeyboardInterrupt
+            return self
+
+    monkeypatch.setattr(ambient, "_lock", Interrupted())
+    with fastest(), pytest.raises(KeyboardInterrupt), ambient._one_order():
+        pass
+
+
 def test_images_made_without_gradients_can_be_learnt() -> None:
     with torch.inference_mode():
         x, y = TX.clone(), TY.clone()

@@ -248,6 +248,7 @@ class Learner(Model, Generic[Memory]):
         # seeded: a user's own networks draw weights, and so does what stands on a foundation, wherever it is made
         with seeded(0), torch.device("meta") if is_ours(self.blueprint) else nullcontext():
             component = self._new_component(shape, supervised=supervised, target_shape=target_shape)
+        # asked first, a fabric would start the other processes of several devices
         device = self._cached_fabric.device if self._cached_fabric else place_of(self.settings)
         require_training(component.parameters(), shape, device)
 

@@ -162,8 +162,10 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the run came to its end; an interrupted one leaves metrics too, of the tasks it learnt."""
         self.check_kinds()
+        if not (self.path / METRICS).is_file():
+            return False
         events = self._events()
-        return (self.path / METRICS).is_file() and bool(events) and events[-1]["event"] == "run_finished"
+        return bool(events) and events[-1]["event"] == "run_finished"
 
     def has_learnt(self) -> bool:
         """Whether the run kept a task, by what it told."""
