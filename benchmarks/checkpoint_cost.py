@@ -26,8 +26,10 @@ from unittest.mock import patch
 
 from torch import Tensor
 
-from growmix import experiment, persistence, snapshots, training
+from growmix import experiment
+from growmix.checkpoints import persistence, snapshots
 from growmix.config import RunConfig, checked_values
+from growmix.training import loop as training
 
 WRITE = persistence.write_folder
 KEEPING = (

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import torch
 
-from growmix.component import LABEL_CODE, VAE
-from growmix.likelihoods import Bernoulli
-from growmix.nets import MLP, check_blueprint
-from growmix.routing import Router
+from growmix.components.likelihoods import Bernoulli
+from growmix.components.nets import MLP, check_blueprint
+from growmix.components.vae import LABEL_CODE, VAE
+from growmix.learning.routing import Router
 
 SHAPE = (1, 28, 28)
 LATENT = 24

@@ -1,8 +1,8 @@
 """Training: what the loop costs over one written by hand.
 
-Examples per second of ``growmix.training.fit`` over a plain PyTorch loop around the same modules, objective, optimiser,
-schedule, batch size and precision: one process, side by side, median of several rounds. Peak resident memory of each
-comes from a process of its own. Prints a line each; ``--out`` writes JSON.
+Examples per second of ``growmix.training.loop.fit`` over a plain PyTorch loop around the same modules, objective,
+optimiser, schedule, batch size and precision: one process, side by side, median of several rounds. Peak resident
+memory of each comes from a process of its own. Prints a line each; ``--out`` writes JSON.
 
     python benchmarks/train_throughput.py [--rounds 7] [--out FILE]
 """
@@ -20,13 +20,13 @@ from pathlib import Path
 
 import torch
 
-from growmix.component import LABEL_CODE, VAE
-from growmix.data import as_float
-from growmix.likelihoods import Bernoulli
-from growmix.nets import MLP, Blueprint, Conv, check_blueprint
-from growmix.objectives import TaskObjective
+from growmix.components.likelihoods import Bernoulli
+from growmix.components.nets import MLP, Blueprint, Conv, check_blueprint
+from growmix.components.vae import LABEL_CODE, VAE
+from growmix.data.task import as_float
 from growmix.settings import Settings
-from growmix.training import Budget, fit, make_fabric, native_precision
+from growmix.training.loop import Budget, fit, make_fabric, native_precision
+from growmix.training.objectives import TaskObjective
 
 SHAPE = (1, 28, 28)
 LATENT = 24

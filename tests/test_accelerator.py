@@ -12,10 +12,10 @@ from torch import Tensor
 
 from growmix import BadInput, GrowingMixture, Settings, Student, streams
 from growmix.baselines import METHODS, make_learner
-from growmix.learner import Learner
-from growmix.metrics.frechet import train_features
-from growmix.snapshots import Snapshots
-from growmix.training import Callback, FitInfo, Progress
+from growmix.checkpoints.snapshots import Snapshots
+from growmix.evaluation.frechet import train_features
+from growmix.learning.learner import Learner
+from growmix.training.loop import Callback, FitInfo, Progress
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 
@@ -46,7 +46,7 @@ def learnt(settings: Settings, method: str = "mixture") -> Learner[Any]:
 @pytest.mark.parametrize("blueprint", ["mlp", "conv"])
 @pytest.mark.parametrize("precision", ["auto", "32-true"])
 def test_the_same_seed_gives_the_same_numbers(blueprint: Any, precision: Any) -> None:
-    settings = SMALL.but(blueprint=blueprint, precision=precision)
+    settings = SMALL.replace(blueprint=blueprint, precision=precision)
     one, other = (learnt(settings) for _ in range(2))
     assert equal(weights(one), weights(other))
     assert isinstance(one, GrowingMixture) and isinstance(other, GrowingMixture)
@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_numbers(blueprint: Any, precision: Any) ->
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_the_same_numbers(method: str) -> None:
-    settings = SMALL.but(blueprint="conv", epochs=2)
+    settings = SMALL.replace(blueprint="conv", epochs=2)
     assert equal(weights(learnt(settings, method)), weights(learnt(settings, method)))
 
 
@@ -107,7 +107,7 @@ class Stop(Callback):
 @pytest.mark.parametrize("blueprint", ["mlp", "conv"])
 @pytest.mark.parametrize("precision", ["auto", "16-mixed", "32-true"])
 def test_an_interrupted_training_goes_on_to_the_same_weights(blueprint: Any, precision: Any, tmp_path: Path) -> None:
-    settings = SMALL.but(blueprint=blueprint, precision=precision)
+    settings = SMALL.replace(blueprint=blueprint, precision=precision)
     whole = make_learner("mixture", settings)
     whole.learn((X, Y))
     with pytest.raises(KeyboardInterrupt):
@@ -119,7 +119,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(blueprint: Any, pre
 
 
 def test_more_than_there_is_room_for_is_refused_before_anything_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    mixture = learnt(SMALL.but(hidden=1_024))
+    mixture = learnt(SMALL.replace(hidden=1_024))
     before = weights(mixture)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**20, 2**30))
     for name in ("memory_reserved", "memory_allocated"):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growmix import streams
-from growmix.cli import GROUPS, described
+from growmix.cli.app import GROUPS, described
 from growmix.config import LabelSpace, RunConfig, checked_values, read_values, value_kinds
 from growmix.errors import BadInput
 from growmix.settings import Settings
@@ -89,7 +89,7 @@ def test_label_spaces_are_those_of_the_streams() -> None:
         ({"seed": -1}, ["seed", "-1"]),
         ({"stream": None}, ["stream", "text"]),
         ({"stream": "a\0b"}, ["stream", "text in one line"]),
-        ({"beta": 10**400}, ["beta", "a number"]),
+        ({"classification_weight": 10**400}, ["classification_weight", "a number"]),
         ({"hidden": "9" * 5_000}, ["hidden", "999...; allowed is a whole number"]),
         ({"data_root": "a\0b"}, ["data_root is 'a\\x00b'", "a path"]),
         ({"data_root": "~no-such-user/x"}, ["data_root", "a path"]),
@@ -145,9 +145,9 @@ def test_what_holds_no_keys_is_no_configuration(values: Any) -> None:
 
 def test_only_keys_can_be_changed() -> None:
     config = RunConfig(stream="split-digits")
-    assert config.but(method="er").method == "er"
+    assert config.changed(method="er").method == "er"
     with pytest.raises(BadInput, match=r"^foo is no key; allowed are stream, tasks, .*settings$"):
-        config.but(foo=1)
+        config.changed(foo=1)
 
 
 def test_a_stream_is_needed() -> None:
@@ -156,11 +156,13 @@ def test_a_stream_is_needed() -> None:
 
 
 def test_numbers_may_be_spelt_as_yaml_does_not_know_them() -> None:
-    document = yaml.safe_load("learning_rate: 2e-3\nbeta: 3\nsupervised: false\ntasks: [mnist, cifar10]")
+    document = yaml.safe_load(
+        "learning_rate: 2e-3\nclassification_weight: 3\nsupervised: false\ntasks: [mnist, cifar10]"
+    )
     assert document["learning_rate"] == "2e-3"  # YAML 1.1 wants a point and a sign
     assert checked_values(document) == {
         "learning_rate": 0.002,
-        "beta": 3.0,
+        "classification_weight": 3.0,
         "supervised": False,
         "tasks": ("mnist", "cifar10"),
     }
@@ -180,8 +182,8 @@ def test_numbers_may_be_spelt_as_yaml_does_not_know_them() -> None:
         (b"tasks: &a [mnist]\nreplace: *a", "aliases are not allowed"),
         (b"tasks: &a [*a]", "aliases are not allowed"),
         (b"hidden: 1_0:30", "hidden is '1_0:30'; allowed is a whole number"),
-        (b"beta: 1:30.5", "beta is '1:30.5'; allowed is a number"),
-        (b"beta: 1" + b"0" * 400, "beta is 1000.*; allowed is a number"),
+        (b"classification_weight: 1:30.5", "classification_weight is '1:30.5'; allowed is a number"),
+        (b"classification_weight: 1" + b"0" * 400, "classification_weight is 1000.*; allowed is a number"),
         (b"hidden: " + b"9" * 5_000, "is no YAML: Exceeds the limit"),
         (b"[" * 3_000, "is no YAML"),
         (b'stream: "a\\0b"', "stream is 'a"),
@@ -196,7 +198,7 @@ def test_numbers_may_be_spelt_as_yaml_does_not_know_them() -> None:
         (b"? 0x" + b"f" * 5_000 + b"\n: 1", "a int is no key"),
         (b"a: &a [1, 2]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases are not allowed"),
         (b"novelty: " + b"[" * 300 + b"]" * 300, "novelty is .*; allowed is one of"),
-        (b"beta: .nan", "beta is nan; allowed is a finite number"),
+        (b"classification_weight: .nan", "classification_weight is nan; allowed is a finite number"),
         (b"stream: split-digits\nepochs: 0", "epochs is 0; allowed is a whole number of 1 or more"),
         (b"train_examples: -5", "train_examples is -5"),
         (b"checkpoint_every: -1", "checkpoint_every is -1.0"),
@@ -223,8 +225,8 @@ def test_a_file_that_can_not_be_read_is_named(tmp_path: Path, name: str) -> None
 
 
 def test_a_number_of_eight_digits_does_not_begin_with_naught(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("hidden: 010\nseed: 0\nbeta: 0.5")
-    assert read_values(tmp_path / "config.yaml") == {"hidden": 10, "seed": 0, "beta": 0.5}
+    (tmp_path / "config.yaml").write_text("hidden: 010\nseed: 0\nclassification_weight: 0.5")
+    assert read_values(tmp_path / "config.yaml") == {"hidden": 10, "seed": 0, "classification_weight": 0.5}
 
 
 def test_a_date_is_text(tmp_path: Path) -> None:

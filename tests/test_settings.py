@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growmix import GrowingMixture
-from growmix.construction import make_blueprint
+from growmix.components.construction import make_blueprint
+from growmix.components.nets import MLP, Conv
 from growmix.errors import BadInput
-from growmix.nets import MLP, Conv
 from growmix.settings import BlueprintName, Settings
 
 WHOLE = ("buffer_size", "depth", "width", "latent", "novelty_examples", "density_components", "devices")
@@ -23,12 +23,19 @@ WHOLE_STUDENT = ("student_hidden", "student_latent", "student_epochs")
 OPTIONAL = ("adapter_rank", "max_steps", "hidden", "epochs", "batch_size", "patience", "student_examples")
 FROM_ZERO = ("routing_draws", "seed")
 POSITIVE = ("variance", "alpha", "temperature", "learning_rate", "student_temperature")
-NOT_NEGATIVE = ("beta", "student_beta", "replay_ratio", "weight_decay", "gradient_clip", "threshold")
+NOT_NEGATIVE = (
+    "classification_weight",
+    "student_classification_weight",
+    "replay_ratio",
+    "weight_decay",
+    "gradient_clip",
+    "threshold",
+)
 PENALTIES = ("ewc_strength", "si_strength")
 NAMES = ("blueprint", "likelihood", "novelty", "gate", "sampling", "schedule", "sharing")
 FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
 
-BEYOND = ("beta", "student_beta", "student_temperature")
+BEYOND = ("classification_weight", "student_classification_weight", "student_temperature")
 """Numbers that torch multiplies with, larger than it takes as a whole number."""
 
 NO_NUMBERS: tuple[Any, ...] = ("3", True, math.nan, math.inf, -math.inf, [1])
@@ -101,7 +108,10 @@ def test_what_numpy_calls_a_number_is_one_of_pythons(name: str, value: Any, kept
 
 @pytest.mark.slow
 def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
-    whole, same = Settings(beta=2**64, threshold=1), Settings(beta=2.0**64, threshold=1.0)
+    whole, same = (
+        Settings(classification_weight=2**64, threshold=1),
+        Settings(classification_weight=2.0**64, threshold=1.0),
+    )
     assert (whole, hash(whole)) == (same, hash(same))
     for field in fields(Settings):
         if field.type in ("float", "float | None"):
@@ -124,7 +134,7 @@ def test_every_setting_has_a_rule_and_a_line_in_the_documentation() -> None:
 
 def test_a_misspelt_name_is_met_with_the_right_one() -> None:
     with pytest.raises(BadInput, match="learning_rat is no setting; did you mean learning_rate"):
-        Settings().but(learning_rat=0.1)
+        Settings().replace(learning_rat=0.1)
     with pytest.raises(BadInput, match="zzz is no setting; allowed are blueprint, hidden"):
         GrowingMixture("mlp", zzz=1)
 
@@ -132,15 +142,15 @@ def test_a_misspelt_name_is_met_with_the_right_one() -> None:
 @given(st.integers(1, 500), st.floats(1e-6, 1.0))
 def test_a_change_changes_that_and_nothing_else(epochs: int, learning_rate: float) -> None:
     before = Settings(latent=7)
-    after = before.but(epochs=epochs, learning_rate=learning_rate)
+    after = before.replace(epochs=epochs, learning_rate=learning_rate)
     assert (after.epochs, after.learning_rate, after.latent) == (epochs, learning_rate, 7)
     assert before == Settings(latent=7)
-    assert after.but(epochs=None, learning_rate=before.learning_rate) == before
+    assert after.replace(epochs=None, learning_rate=before.learning_rate) == before
 
 
 def test_changes_are_checked_like_the_first_values() -> None:
     with pytest.raises(BadInput, match="epochs"):
-        Settings().but(epochs=0)
+        Settings().replace(epochs=0)
     with pytest.raises(BadInput, match="epochs"):
         GrowingMixture("mlp", epochs=0)
 

@@ -7,20 +7,20 @@ if TYPE_CHECKING:
     from growmix import streams
     from growmix.errors import BadCheckpoint, BadInput, DataUnavailable, GrowmixError, NonFiniteLoss, NotLearnt
     from growmix.evaluation import Evaluator, evaluate, evaluate_student
-    from growmix.gating import Decision
-    from growmix.mixture import GrowingMixture
+    from growmix.learning.gating import Decision
+    from growmix.learning.mixture import GrowingMixture
+    from growmix.learning.student import Student
     from growmix.settings import Settings
-    from growmix.student import Student
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "errors": ("BadCheckpoint", "BadInput", "DataUnavailable", "GrowmixError", "NonFiniteLoss", "NotLearnt"),
     "evaluation": ("Evaluator", "evaluate", "evaluate_student"),
-    "gating": ("Decision",),
-    "mixture": ("GrowingMixture",),
+    "learning.gating": ("Decision",),
+    "learning.mixture": ("GrowingMixture",),
     "settings": ("Settings",),
-    "student": ("Student",),
+    "learning.student": ("Student",),
 }
 
 __all__ = [

@@ -1,6 +1,6 @@
 """``python -m growmix``: the same as ``growmix``."""
 
-from growmix.cli import main
+from growmix.cli.app import main
 
 if __name__ == "__main__":
     main()

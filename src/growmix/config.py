@@ -16,11 +16,11 @@ from typing import Any, Literal, get_args, get_origin
 
 import yaml
 
-from growmix.durable import write_whole
 from growmix.errors import BadInput, shortened, shown
-from growmix.paths import check_path
 from growmix.settings import MOST_DRAWS, Settings, require_whole
+from growmix.storage.durable import write_whole
 from growmix.streams.selection import Selection
+from growmix.system.paths import check_path
 
 LabelSpace = Literal["separate", "shared"]
 
@@ -150,7 +150,7 @@ class RunConfig:
         method = "" if self.method == "mixture" else f"-{self.method}"
         return self.out or RUNS / f"{self.stream}{method}-seed{self.seed}"
 
-    def but(self, **changes: Any) -> RunConfig:
+    def changed(self, **changes: Any) -> RunConfig:
         """The same configuration with some keys changed.
 
         Raises
@@ -160,7 +160,7 @@ class RunConfig:
 
         Examples
         --------
-        >>> RunConfig(stream="split-digits").but(steam="split-mnist")
+        >>> RunConfig(stream="split-digits").changed(steam="split-mnist")
         Traceback (most recent call last):
         growmix.errors.BadInput: steam is no key; did you mean stream?
         """

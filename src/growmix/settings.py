@@ -88,7 +88,7 @@ class Settings:
     ----------
     blueprint
         Networks of a component: ``mlp``, ``conv``, or your own by their import path, ``my_nets:blueprint`` (see
-        :func:`growmix.importing.allow_import`).
+        :func:`growmix.components.importing.allow_import`).
     hidden
         Units of a fully connected layer; by default the blueprint's own (mlp: 800, or 400 for images of at most
         256 pixels; conv: 256).
@@ -105,7 +105,7 @@ class Settings:
         Variance of a Gaussian, or where a learnt one starts. The paper's is 0.5.
     supervised
         Whether components classify; by default as the first task has labels or not.
-    beta
+    classification_weight
         Weight of the classification loss against the bound (nats).
     novelty
         ``ks`` (Kolmogorov-Smirnov), ``smd`` (standardised mean difference), ``paper`` (Eq. 17), ``stored`` (DEGM).
@@ -166,7 +166,7 @@ class Settings:
         many as were learnt of each, within 4,000 to 6,000.
     student_epochs
         Passes over them.
-    student_beta
+    student_classification_weight
         Weight of the student's cross-entropy to the teacher's soft labels against its bound (nats).
     student_temperature
         Temperature of the teacher's soft labels.
@@ -203,7 +203,7 @@ class Settings:
     likelihood: LikelihoodName = "bernoulli"
     variance: float = 0.5
     supervised: bool | None = None
-    beta: float = 1.0
+    classification_weight: float = 1.0
     novelty: NoveltyName = "ks"
     threshold: float | None = None
     novelty_examples: int = 1_000
@@ -230,7 +230,7 @@ class Settings:
     student_latent: int = 24
     student_examples: int | None = None
     student_epochs: int = 15
-    student_beta: float = 30.0
+    student_classification_weight: float = 30.0
     student_temperature: float = 2.0
     buffer_size: int = 500
     ewc_strength: float = 10.0
@@ -274,8 +274,8 @@ class Settings:
         for name in ("variance", "alpha", "temperature", "learning_rate", "student_temperature"):
             self._require(name, self._number(name) > 0, "a number above 0")
         for name in (
-            "beta",
-            "student_beta",
+            "classification_weight",
+            "student_classification_weight",
             "weight_decay",
             "gradient_clip",
             "ewc_strength",
@@ -298,7 +298,7 @@ class Settings:
         """Whether replayed codes come from the prior."""
         return self.sampling == "prior"
 
-    def but(self, **changes: Any) -> Settings:
+    def replace(self, **changes: Any) -> Settings:
         """The same settings with some changed.
 
         Raises
@@ -308,7 +308,7 @@ class Settings:
 
         Examples
         --------
-        >>> Settings().but(epoch=3)
+        >>> Settings().replace(epoch=3)
         Traceback (most recent call last):
         growmix.errors.BadInput: epoch is no setting; did you mean epochs?
         """

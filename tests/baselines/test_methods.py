@@ -16,11 +16,11 @@ from growmix.baselines.generative_replay import SolvedVAE, solved_vae
 from growmix.baselines.one_network import OneNetwork
 from growmix.baselines.penalties import ElasticWeights
 from growmix.baselines.rehearsal import Generated
-from growmix.gating import DirichletGate
-from growmix.learner import Learner
-from growmix.mixture import make_gate
-from growmix.nets import MLP
-from growmix.objectives import TaskObjective
+from growmix.components.nets import MLP
+from growmix.learning.gating import DirichletGate
+from growmix.learning.learner import Learner
+from growmix.learning.mixture import make_gate
+from growmix.training.objectives import TaskObjective
 
 pytestmark = pytest.mark.slow
 
@@ -90,7 +90,7 @@ def test_penalties_leave_the_first_task_as_fine_tuning_learns_it() -> None:
     for name in ("ewc", "si", "lgm", "er", "joint"):
         learner = make(name, gradient_clip=0.0)
         learner.learn(images(0))
-        assert learner.steps[0].log.losses == plain.steps[0].log.losses, name
+        assert learner.history[0].log.losses == plain.history[0].log.losses, name
         assert digest(learner.components[0]) == digest(plain.components[0]), name
 
 
@@ -161,12 +161,12 @@ def test_lifelong_generative_modeling_keeps_its_codes_nearer_to_the_teachers_tha
 def test_a_generative_classifier_has_a_network_for_every_class_and_shares_the_steps_out() -> None:
     learner = taught("generative-classifier")
     assert [component.classes for component in learner.components] == [(0,), (1,), (2,), (3,)]
-    assert [[part.component for part in step.parts] for step in learner.steps] == [[0, 1], [2, 3]]
+    assert [[part.component for part in step.parts] for step in learner.history] == [[0, 1], [2, 3]]
     assert [(d.action, d.component) for d in learner.decisions] == [("grow", 0), ("grow", 2)]
-    assert [step.log.steps for step in learner.steps] == [step.log.steps for step in taught("vae-per-task").steps]
+    assert [step.log.steps for step in learner.history] == [step.log.steps for step in taught("vae-per-task").history]
     x, _ = images(0, seed=1)
     scores = learner.component_scores(x)
-    by_bayes = (scores.bound + learner.log_prior).softmax(1)
+    by_bayes = (scores.elbo + learner.log_prior).softmax(1)
     np.testing.assert_allclose(learner.predict_proba(x), by_bayes, atol=1e-5)
 
 
@@ -183,7 +183,7 @@ def test_a_generative_classifier_updates_the_class_that_comes_again_and_no_other
     assert learner.versions == (1, 2, 1, 1)
     mixed = learner.learn((np.concatenate([x[:20], images(2)[0][:20]]), np.repeat([0, 4], 20)))
     assert (mixed.action, mixed.component) == ("grow", 4)
-    assert [part.component for part in learner.steps[-1].parts] == [0, 4]
+    assert [part.component for part in learner.history[-1].parts] == [0, 4]
 
 
 def solved() -> SolvedVAE:
@@ -197,8 +197,8 @@ def solved() -> SolvedVAE:
 def test_generator_and_solver_share_no_gradient() -> None:
     component = solved()
     x, positions = torch.rand(6, 1, 8, 8), torch.tensor([0, 1] * 3)
-    bound, logits = component.bound(x, positions, torch.randn(6, 2))
-    bound.sum().backward(retain_graph=True)
+    elbo, logits = component.elbo(x, positions, torch.randn(6, 2))
+    elbo.sum().backward(retain_graph=True)
     assert all(weight.grad is None for name, weight in component.named_parameters() if name.startswith("solver"))
     component.zero_grad(set_to_none=True)
     nn.functional.cross_entropy(logits, positions).backward()
@@ -208,9 +208,7 @@ def test_generator_and_solver_share_no_gradient() -> None:
 def test_the_generator_knows_no_labels() -> None:
     component = solved()
     x, noise = torch.rand(6, 1, 8, 8), torch.randn(6, 2)
-    one, other = (
-        component.bound(x, positions, noise)[0] for positions in (torch.zeros(6).long(), torch.ones(6).long())
-    )
+    one, other = (component.elbo(x, positions, noise)[0] for positions in (torch.zeros(6).long(), torch.ones(6).long()))
     assert torch.equal(one, other)
     codes = torch.randn(4, 2)
     assert torch.equal(component.decode(codes, torch.zeros(4).long()), component.decode(codes, torch.ones(4).long()))

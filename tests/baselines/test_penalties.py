@@ -20,9 +20,9 @@ from growmix.baselines.penalties import (
     fisher_information,
     gaussian_kl,
 )
-from growmix.component import VAE
-from growmix.construction import whole_component
-from growmix.nets import MLP
+from growmix.components.construction import whole_component
+from growmix.components.nets import MLP
+from growmix.components.vae import VAE
 from growmix.settings import Settings
 
 NOBODY = torch.zeros(0)

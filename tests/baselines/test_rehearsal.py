@@ -11,10 +11,10 @@ from torch import Tensor
 
 from growmix.baselines.generative_replay import SolvedVAE, SolverLabelled, solved_vae, solver_labels
 from growmix.baselines.rehearsal import Buffer, Everything, Generated, Nothing, balanced, together
-from growmix.component import VAE
-from growmix.construction import whole_component
-from growmix.data import TaskData, as_float
-from growmix.nets import MLP
+from growmix.components.construction import whole_component
+from growmix.components.nets import MLP
+from growmix.components.vae import VAE
+from growmix.data.task import TaskData, as_float
 from growmix.settings import Settings
 
 SHAPE = (1, 4, 4)

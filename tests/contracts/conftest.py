@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from growmix.sealing import SEAL
+from growmix.storage.sealing import SEAL
 
 
 def _state_hash(model: Any, *, sampling: bool = True) -> str:

@@ -11,15 +11,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from growmix.component import LABEL_CODE, VAE, Component
-from growmix.data import Shape
-from growmix.density import LatentDensity, no_labels, prior_codes
+from growmix.components.component import Component
+from growmix.components.density import LatentDensity, no_labels, prior_codes
+from growmix.components.likelihoods import make_likelihood
+from growmix.components.nets import MLP, Blueprint, Conv, OwnModules, check_blueprint
+from growmix.components.translation import Translation, TranslationObjective
+from growmix.components.vae import LABEL_CODE, VAE
+from growmix.data.task import Shape
 from growmix.errors import BadInput
-from growmix.likelihoods import make_likelihood
-from growmix.nets import MLP, Blueprint, Conv, OwnModules, check_blueprint
-from growmix.objectives import TaskObjective
-from growmix.replay import replay
-from growmix.translation import Translation, TranslationObjective
+from growmix.learning.replay import replay
+from growmix.training.objectives import TaskObjective
 
 LATENT = 3
 BATCH = 6
@@ -108,7 +109,7 @@ def loss_of(case: Case, component: Component, positions: Tensor, *, unlabelled: 
     if isinstance(component, Translation):
         pairs: Tensor = TranslationObjective(component).train()(case.images(), case.targets(), noise(BATCH))
         return pairs
-    loss: Tensor = TaskObjective(component, beta=1.0, unlabelled=unlabelled).train()(
+    loss: Tensor = TaskObjective(component, classification_weight=1.0, unlabelled=unlabelled).train()(
         case.images(), positions, noise(BATCH)
     )
     return loss
@@ -120,12 +121,12 @@ def noise(*size: int) -> Tensor:
 
 def test_answers_have_the_promised_shapes_and_are_finite(case: Case, component: Component) -> None:
     x, positions, k = case.images(), case.positions(), len(component.classes)
-    bound, logits = component.bound(x, positions, noise(BATCH))
-    marginal, marginal_logits = component.marginal_bound(x, noise(BATCH))
+    elbo, logits = component.elbo(x, positions, noise(BATCH))
+    marginal, marginal_logits = component.marginal_elbo(x, noise(BATCH))
     score, log_proba = component.score(x, noise(4))
     codes, code_logits = component.encode(x)
     tight = component.importance_weighted_bound(x, noise(4, BATCH))
-    for answer in (bound, marginal, score, tight, component.rate(x)):
+    for answer in (elbo, marginal, score, tight, component.rate(x)):
         assert answer.shape == (BATCH,)
         assert answer.dtype == torch.float32
         assert bool(torch.isfinite(answer).all())
@@ -161,10 +162,10 @@ def test_gradients_reach_every_parameter(case: Case, component: Component, label
 def test_the_loss_is_the_mean_over_examples_whether_labelled_or_not(case: Case, component: Component) -> None:
     positions = torch.where(torch.arange(BATCH) % 2 == 0, case.positions(), -1)
     x, e = case.images(), noise(BATCH)
-    objective = TaskObjective(component, beta=2.0, unlabelled=True)
+    objective = TaskObjective(component, classification_weight=2.0, unlabelled=True)
     one_by_one = torch.stack([objective(x[i : i + 1], positions[i : i + 1], e[i : i + 1]) for i in range(BATCH)])
     torch.testing.assert_close(objective(x, positions, e), one_by_one.mean(), rtol=1e-4, atol=1e-3)
-    torch.testing.assert_close(one_by_one[1], -component.marginal_bound(x[1:2], e[1:2])[0][0], rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(one_by_one[1], -component.marginal_elbo(x[1:2], e[1:2])[0][0], rtol=1e-4, atol=1e-3)
 
 
 def test_a_score_is_the_same_every_time_and_in_every_batch(case: Case, component: Component) -> None:
@@ -176,7 +177,7 @@ def test_a_score_is_the_same_every_time_and_in_every_batch(case: Case, component
     reversed_, _ = component.score(x.flip(0), noise(2))
     alone = [component.score(x[i : i + 1], noise(2)) for i in range(BATCH)]
     torch.testing.assert_close(reversed_.flip(0), first, rtol=1e-5, atol=1e-3)
-    torch.testing.assert_close(torch.cat([bound for bound, _ in alone]), first, rtol=1e-5, atol=1e-3)
+    torch.testing.assert_close(torch.cat([elbo for elbo, _ in alone]), first, rtol=1e-5, atol=1e-3)
     torch.testing.assert_close(torch.cat([proba for _, proba in alone]), first_proba, rtol=1e-4, atol=1e-5)
 
 
@@ -209,7 +210,7 @@ def test_the_rate_is_the_part_of_the_bound_that_the_code_costs(case: Case, compo
     distortion = -vae.likelihood.log_prob(output, x)
     assert bool((component.rate(x) >= 0).all())
     torch.testing.assert_close(
-        component.rate(x), -distortion - component.bound(x, positions, e)[0], rtol=1e-3, atol=5e-3
+        component.rate(x), -distortion - component.elbo(x, positions, e)[0], rtol=1e-3, atol=5e-3
     )
     assert torch.equal(component.code(x), component.encode(x)[0])
     torch.testing.assert_close(component.code(x), mean)

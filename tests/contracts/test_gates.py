@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growmix.errors import BadInput
-from growmix.gating import AlwaysGate, DirichletGate, Gate, ThresholdGate
+from growmix.learning.gating import AlwaysGate, DirichletGate, Gate, ThresholdGate
 
 MEASURED = [ThresholdGate(), DirichletGate(), DirichletGate(alpha=500.0, temperature=0.3), DirichletGate(1e-3, 2.0)]
 GATES = [*MEASURED, AlwaysGate()]

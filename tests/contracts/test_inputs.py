@@ -24,15 +24,16 @@ from torch import Tensor, nn
 from torch.masked import masked_tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from growmix import BadInput, GrowingMixture, GrowmixError, NotLearnt, Settings, Student, evaluate, memory
+from growmix import BadInput, GrowingMixture, GrowmixError, NotLearnt, Settings, Student, evaluate
 from growmix.baselines import make_learner
-from growmix.data import TaskData, check_task
-from growmix.evaluation import evaluate_student
-from growmix.model import Model, routing_noise
-from growmix.nets import OwnModules
-from growmix.routing import ComponentScores
+from growmix.components.nets import OwnModules
+from growmix.data.task import TaskData, check_task
+from growmix.evaluation.evaluator import evaluate_student
+from growmix.learning.model import Model, routing_noise
+from growmix.learning.routing import ComponentScores
 from growmix.streams import from_arrays
-from growmix.training import Callback
+from growmix.system import memory
+from growmix.training.loop import Callback
 
 pytestmark = [
     pytest.mark.slow,
@@ -154,7 +155,7 @@ def is_answer(verb: str, model: Any, n: int, answer: Any) -> bool:
     if verb == "novelty":
         return len(answer) == components and all(value >= 0 for value in answer)
     if verb == "component_scores":
-        return isinstance(answer, ComponentScores) and answer.bound.shape == (n, components)
+        return isinstance(answer, ComponentScores) and answer.elbo.shape == (n, components)
     values = answer.numpy() if isinstance(answer, Tensor) else answer
     if verb == "predict":
         return values.shape == (n,) and set(values.tolist()) <= set(model.classes_.tolist())
@@ -637,7 +638,7 @@ def test_any_other_argument_is_understood_or_refused(
     elif which == "predict_proba classes" and asked:
         assert answer.shape == (3, len(asked))
     elif which == "component_scores components" and asked:
-        assert answer.bound.shape == (3, len(asked))
+        assert answer.elbo.shape == (3, len(asked))
     elif which == "interpolate steps":
         assert len(answer) == value
     elif which == "sample n":
@@ -681,7 +682,7 @@ def test_tasks_in_any_form_are_learnt(
     _: Callable[..., str], name: str, wrapping: str, x: np.ndarray, data: st.DataObject
 ) -> None:
     model = copy.deepcopy(model_of(name))
-    known, tasks = set(model.classes_.tolist()), len(model.steps)
+    known, tasks = set(model.classes_.tolist()), len(model.history)
     images = x if wrapping == "labelled data set" else WRAPPINGS[wrapping](x)  # with labels twice it would be no task
     labels: list[Any] | None = None
     if name == "pairs":
@@ -696,8 +697,8 @@ def test_tasks_in_any_form_are_learnt(
         task = (images, NUMBER_WRAPPINGS[data.draw(st.sampled_from(sorted(NUMBER_WRAPPINGS)))](labels))
     decision = model.learn(task)
     assert decision is model.decisions[-1]
-    assert len(model.steps) == tasks + 1
-    assert model.examples == sum(part.examples for step in model.steps for part in step.parts)
+    assert len(model.history) == tasks + 1
+    assert model.examples == sum(part.examples for step in model.history for part in step.parts)
     assert set(model.classes_.tolist()) == known | {label for label in labels or () if label not in (None, -1)}
     assert np.isfinite(model.score_samples(x)).all()
 
@@ -833,7 +834,7 @@ def test_what_a_training_would_need_in_the_end_is_asked_for_before_it(monkeypatc
     with pytest.raises(GrowmixError, match="routing_draws of 10000 codes of length 65536 needs about"):
         routing_noise(10_000, 65_536)
     teacher = copy.deepcopy(made("numbers"))
-    teacher.settings = teacher.settings.but(student_examples=2**62)
+    teacher.settings = teacher.settings.replace(student_examples=2**62)
     with pytest.raises(GrowmixError, match="generated images for the student needs about"):
         teacher.distill()
 
@@ -978,7 +979,7 @@ def test_checkpoints_from_before_names_are_read_and_those_with_wrong_names_are_n
     import json
 
     from growmix import BadCheckpoint
-    from growmix.sealing import seal
+    from growmix.storage.sealing import seal
 
     for model, load in ((made("numbers"), GrowingMixture.load), (made("student"), type(made("student")).load)):
         folder = tmp_path / type(model).__name__

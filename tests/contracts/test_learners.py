@@ -15,11 +15,11 @@ from torch import Tensor
 
 from growmix import Settings, baselines, evaluate
 from growmix.baselines import METHODS, MIXTURES
-from growmix.density import LatentDensity
+from growmix.components.density import LatentDensity
 from growmix.errors import BadCheckpoint, BadInput
-from growmix.learner import Learner
+from growmix.learning.learner import Learner
 from growmix.streams import from_arrays
-from growmix.training import Callback, FitInfo, Progress
+from growmix.training.loop import Callback, FitInfo, Progress
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +71,7 @@ def answers(learner: Learner[Any]) -> dict[str, Any]:
     x = np.concatenate([images(kind, 10, seed=1)[0] for kind in (0, 1)])
     return {
         "proba": learner.predict_proba(x),
-        "bound": learner.score_samples(x),
+        "elbo": learner.score_samples(x),
         "images": learner.reconstruct(x),
         "route": learner.route(x),
     }
@@ -81,7 +81,7 @@ def state(learner: Learner[Any]) -> dict[str, Any]:
     """All that further learning depends on."""
     document, tensors = learner._pack()
     weights = {f"{k}.{n}": t for k, c in enumerate(learner.components) for n, t in c.state_dict().items()}
-    return copy.deepcopy({"document": document, "steps": learner.steps, **tensors, **weights})
+    return copy.deepcopy({"document": document, "steps": learner.history, **tensors, **weights})
 
 
 def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
 
 
 def without_seconds(learner: Learner[Any]) -> list[Any]:
-    return [(s.decision, s.parts, s.log.steps, s.log.examples, s.log.losses) for s in learner.steps]
+    return [(s.decision, s.parts, s.log.steps, s.log.examples, s.log.losses) for s in learner.history]
 
 
 def test_two_tasks_are_learnt_and_every_verb_answers(name: str) -> None:
@@ -243,7 +243,7 @@ def steps_of(name: str, max_steps: int | None) -> list[int]:
     learner = make(name, max_steps=max_steps, epochs=3)
     for kind, n in enumerate((40, 300, 100)):
         learner.learn(images(kind, n))
-    return [step.log.steps for step in learner.steps]
+    return [step.log.steps for step in learner.history]
 
 
 def test_every_method_takes_the_steps_of_a_new_component_at_every_task(name: str) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from growmix.errors import BadInput
-from growmix.novelty import MEASURES, NoveltyMeasure, ReferenceStatistics
+from growmix.learning.novelty import MEASURES, NoveltyMeasure, ReferenceStatistics
 from growmix.settings import NoveltyName
 
 SPREAD = 20.0
@@ -32,7 +32,7 @@ def reference(known: Tensor) -> ReferenceStatistics:
 
 
 def distance(measure: NoveltyMeasure, new: Tensor, known: Tensor) -> float:
-    return measure.distance({"bound": new}, {"bound": reference(known)}, known)
+    return measure.distance({"elbo": new}, {"elbo": reference(known)}, known)
 
 
 def test_the_table_has_every_name_that_settings_allow() -> None:
@@ -68,7 +68,7 @@ def test_the_order_of_examples_does_not_matter(measure: NoveltyMeasure) -> None:
     assert found == pytest.approx(distance(measure, new, known), rel=1e-6)
 
 
-NAMES = ("bound", "rate", "code0", "code1")
+NAMES = ("elbo", "rate", "code0", "code1")
 
 
 def both(value: Any) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def test_what_is_unlike_in_any_part_that_is_looked_at_is_new(measure: NoveltyMea
     known, unlike = scores(), scores(seed=1, shift=-60.0)
     for part in NAMES:
         found, _ = measure.nearest({**both(known), part: unlike}, [both(reference(known))], known)
-        if measure.name == "ks" or part == "bound":
+        if measure.name == "ks" or part == "elbo":
             assert found == distance(measure, unlike, known) > measure.default_threshold
         else:
             assert found == distance(measure, known, known)

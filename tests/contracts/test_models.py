@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from growmix import BadInput, GrowingMixture, evaluate
-from growmix import model as model_module
-from growmix.model import Model
-from growmix.routing import ComponentScores
+from growmix.learning import model as model_module
+from growmix.learning.model import Model
+from growmix.learning.routing import ComponentScores
 from growmix.streams import from_arrays
 
 KINDS = ("mixture", "student", "mixture-without-classes", "student-without-classes")
@@ -257,8 +257,8 @@ def test_one_component_can_be_asked_alone() -> None:
         proba = model.predict_proba(x, component=k)
         assert set(proba[:, [c for c in range(4) if c // 2 != k]].ravel()) == {0.0}
         scores = model.component_scores(x, [int(k)])
-        assert scores.bound.shape == (40, 1)
-        torch.testing.assert_close(scores.bound[:, 0], model.component_scores(x).bound[:, int(k)], rtol=1e-4, atol=1e-3)
+        assert scores.elbo.shape == (40, 1)
+        torch.testing.assert_close(scores.elbo[:, 0], model.component_scores(x).elbo[:, int(k)], rtol=1e-4, atol=1e-3)
     route = model.route(x)  # type: ignore[attr-defined]
     for verb in (model.reconstruct, model.encode):
         alone = np.stack([verb(x, component=k) for k in (0, 1)])
@@ -282,7 +282,7 @@ def test_components_that_are_left_out_of_the_sum_would_not_have_counted() -> Non
     model, x = make("mixture"), images(30, seed=5)
     single = [make("mixture"), make("mixture")]
     for k, one in enumerate(single):
-        one._components, one._steps = [model.components[k]], [one._steps[0]]  # type: ignore[attr-defined]
+        one._components, one._history = [model.components[k]], [one._history[0]]  # type: ignore[attr-defined]
         one._cached_router = None  # type: ignore[attr-defined]
     terms = [one.score_samples(x) + model.log_prior[k].item() for k, one in enumerate(single)]
     np.testing.assert_allclose(model.score_samples(x), np.logaddexp(*terms), rtol=1e-5)
@@ -365,15 +365,15 @@ def test_a_sample_that_fails_leaves_the_model_as_it_was(
 
 SCORES: dict[str, Callable[[ComponentScores], Any]] = {
     "none": lambda s: ComponentScores(None, None),  # type: ignore[arg-type]
-    "none of classes": lambda s: ComponentScores(s.bound, None),  # type: ignore[arg-type]
-    "numpy": lambda s: ComponentScores(s.bound.numpy(), s.class_log_proba),  # type: ignore[arg-type]
-    "whole": lambda s: ComponentScores(s.bound.long(), s.class_log_proba),
-    "double": lambda s: ComponentScores(s.bound.double(), s.class_log_proba),
-    "sparse": lambda s: ComponentScores(s.bound.to_sparse(), s.class_log_proba),
-    "one class too many": lambda s: ComponentScores(s.bound, tuple(torch.zeros(9, 3) for _ in s.class_log_proba)),
-    "one component too many": lambda s: ComponentScores(s.bound, (*s.class_log_proba, s.class_log_proba[0])),
-    "of other images": lambda s: ComponentScores(s.bound[:3], tuple(p[:3] for p in s.class_log_proba)),
-    "flat": lambda s: ComponentScores(s.bound[:, 0], s.class_log_proba),
+    "none of classes": lambda s: ComponentScores(s.elbo, None),  # type: ignore[arg-type]
+    "numpy": lambda s: ComponentScores(s.elbo.numpy(), s.class_log_proba),  # type: ignore[arg-type]
+    "whole": lambda s: ComponentScores(s.elbo.long(), s.class_log_proba),
+    "double": lambda s: ComponentScores(s.elbo.double(), s.class_log_proba),
+    "sparse": lambda s: ComponentScores(s.elbo.to_sparse(), s.class_log_proba),
+    "one class too many": lambda s: ComponentScores(s.elbo, tuple(torch.zeros(9, 3) for _ in s.class_log_proba)),
+    "one component too many": lambda s: ComponentScores(s.elbo, (*s.class_log_proba, s.class_log_proba[0])),
+    "of other images": lambda s: ComponentScores(s.elbo[:3], tuple(p[:3] for p in s.class_log_proba)),
+    "flat": lambda s: ComponentScores(s.elbo[:, 0], s.class_log_proba),
 }
 
 
@@ -461,10 +461,10 @@ def test_interpolation_is_between_two_images(model: Model) -> None:
 def test_more_draws_are_an_option_of_routing() -> None:
     model, x = make("mixture"), images(40)
     route = model.route(x)  # type: ignore[attr-defined]
-    model.settings = model.settings.but(routing_draws=4)
+    model.settings = model.settings.replace(routing_draws=4)
     np.testing.assert_array_equal(model.route(x), model.route(x))  # type: ignore[attr-defined]
     np.testing.assert_array_equal(model.route(x), route)  # type: ignore[attr-defined]
-    assert not torch.equal(model.component_scores(x).bound, make("mixture").component_scores(x).bound)
+    assert not torch.equal(model.component_scores(x).elbo, make("mixture").component_scores(x).elbo)
 
 
 @pytest.mark.parametrize("per", ["task", None, 3])

@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 import growmix
 from growmix import BadInput, GrowingMixture, NonFiniteLoss, Settings, baselines
 from growmix.baselines import METHODS
-from growmix.learner import Learner
-from growmix.training import Callback, Progress
+from growmix.learning.learner import Learner
+from growmix.training.loop import Callback, Progress
 
 pytestmark = pytest.mark.slow
 
@@ -126,7 +126,7 @@ def copy_of(learner: Learner[Any]) -> Learner[Any]:
 
 def history(learner: Learner[Any]) -> list[Any]:
     """All of its steps but the seconds that they took."""
-    return [(s.decision, s.parts, s.log.steps, s.log.examples, s.log.losses) for s in learner.steps]
+    return [(s.decision, s.parts, s.log.steps, s.log.examples, s.log.losses) for s in learner.history]
 
 
 def assert_untouched(learner: Learner[Any], original: Learner[Any], state_hash: Callable[..., str]) -> None:
@@ -264,7 +264,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(way: str, state_hash: Callabl
     changes, task = WAYS[way]
     original = taught("mixture", **changes)
     learner = copy_of(original)
-    learner.settings = learner.settings.but(learning_rate=1e30, gradient_clip=0.0)
+    learner.settings = learner.settings.replace(learning_rate=1e30, gradient_clip=0.0)
     with pytest.raises(NonFiniteLoss, match="nothing was changed"):
         learner.learn(task)
     learner.settings = original.settings
@@ -295,7 +295,7 @@ def test_of_two_tasks_at_a_time_the_first_to_be_learnt_counts(name: str, where: 
     learner, alone = taught(name), taught(name)
 
     def learn_another() -> None:
-        if len(learner.steps) > 1:
+        if len(learner.history) > 1:
             return
         if where == "callback":
             learner.learn(images(1))

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from growmix import memory
 from growmix.errors import BadInput
 from growmix.streams import cache, load, sources
 from growmix.streams.decoding import Decoded
+from growmix.system import memory
 
 Write = Callable[..., dict[str, tuple[np.ndarray, np.ndarray]]]
 

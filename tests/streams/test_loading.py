@@ -11,10 +11,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from growmix import memory
-from growmix.data import TaskData
+from growmix.data.task import TaskData
 from growmix.errors import BadInput
 from growmix.streams import available, load
+from growmix.system import memory
 
 NAMED = [entry.name for entry in available() if entry.tasks and entry.name != "translation"]  # pairs: test_pairs.py
 SPLIT = {"split-digits": 5, "split-mnist": 5, "split-fashion": 5, "split-letters": 13, "split-cifar10": 5}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from growmix.data import TaskData
+from growmix.data.task import TaskData
 from growmix.errors import BadInput
 from growmix.streams import load
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from growmix.data import UNLABELLED, TaskData
+from growmix.data.task import UNLABELLED, TaskData
 from growmix.errors import BadInput
 from growmix.streams import load
 from growmix.streams.selection import Selection

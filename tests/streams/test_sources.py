@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from growmix import memory
 from growmix.errors import BadInput, DataUnavailable
 from growmix.streams import load
 from growmix.streams.sources import HUB_IDS
+from growmix.system import memory
 
 Write = Callable[..., dict[str, tuple[np.ndarray, np.ndarray]]]
 

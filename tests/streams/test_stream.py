@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from growmix.data import TaskData, check_data
+from growmix.data.task import TaskData, check_data
 from growmix.errors import BadInput
 from growmix.streams import Stream, Task, from_arrays
 

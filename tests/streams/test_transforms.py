@@ -9,9 +9,9 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from torch import Tensor
 
-from growmix import memory
 from growmix.errors import BadInput
 from growmix.streams import transforms
+from growmix.system import memory
 
 images = hnp.arrays(
     np.uint8,

@@ -29,7 +29,7 @@ def test_all_means_every_method_once_for_each_seed(tmp_path: Path) -> None:
 
 def test_runs_differ_in_method_and_seed_alone(tmp_path: Path) -> None:
     trials = compared(tmp_path, "all", max_steps=7).trials(())
-    alike = {t.config.but(method="mixture", out=None, settings=t.config.settings.but(seed=0)) for t in trials}
+    alike = {t.config.changed(method="mixture", out=None, settings=t.config.settings.replace(seed=0)) for t in trials}
     assert len(alike) == 1 and alike.pop().settings.max_steps == 7
 
 

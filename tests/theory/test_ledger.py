@@ -10,7 +10,7 @@ import torch
 
 from growmix import GrowingMixture, streams
 from growmix.errors import BadInput
-from growmix.replay import as_bytes, generate, replay
+from growmix.learning.replay import as_bytes, generate, replay
 from growmix.streams import Stream
 from growmix.theory.account import account, coverage, forgetting, rank_correlation
 from growmix.theory.discrepancy import Search

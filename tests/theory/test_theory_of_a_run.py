@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from growmix.cli import execute
+from growmix.cli.app import execute
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.theory import files
 

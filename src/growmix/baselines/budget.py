@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from growmix.data import TaskData
+from growmix.data.task import TaskData
 from growmix.errors import BadInput
-from growmix.mixture import held_out_size
+from growmix.learning.mixture import held_out_size
 from growmix.settings import Settings
-from growmix.training import Budget
+from growmix.training.loop import Budget
 
 
 def equal_budget(settings: Settings, examples: int) -> Budget:

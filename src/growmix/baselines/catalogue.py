@@ -9,17 +9,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from growmix.ambient import torch_as_it_comes
 from growmix.baselines.generative_classifier import GenerativeClassifier
 from growmix.baselines.generative_replay import SolverLabelled, solved_vae
 from growmix.baselines.one_network import OneNetwork
 from growmix.baselines.penalties import Consistency, ElasticWeights, SynapticIntelligence
 from growmix.baselines.rehearsal import Buffer, Everything, Generated
-from growmix.construction import make_blueprint
+from growmix.components.construction import make_blueprint
 from growmix.errors import BadCheckpoint, BadInput, shown
-from growmix.learner import Learner, load_learner
-from growmix.mixture import GrowingMixture
+from growmix.learning.learner import Learner, load_learner
+from growmix.learning.mixture import GrowingMixture
 from growmix.settings import Settings
+from growmix.system.ambient import torch_as_it_comes
 
 Labels: TypeAlias = Literal["optional", "some", "all"]
 
@@ -137,7 +137,7 @@ def _mixture(**changes: Any) -> Callable[[Settings], Learner[Any]]:
                 raise BadInput(
                     f"{name} is {given!r}; the method asked for is what it is by {name} {value!r}: leave it out"
                 )
-        return GrowingMixture(None, settings.but(**changes))
+        return GrowingMixture(None, settings.replace(**changes))
 
     return make
 
@@ -145,14 +145,14 @@ def _mixture(**changes: Any) -> Callable[[Settings], Learner[Any]]:
 def _limix(settings: Settings) -> Learner[Any]:
     usual = Settings().temperature
     temperature = LIMIX_TEMPERATURE if settings.temperature == usual else settings.temperature
-    return _mixture(gate="dirichlet", novelty="paper")(settings.but(temperature=temperature))
+    return _mixture(gate="dirichlet", novelty="paper")(settings.replace(temperature=temperature))
 
 
 def _synaptic_intelligence(settings: Settings) -> Learner[Any]:
     if settings.precision == "16-mixed":
         raise BadInput("precision is '16-mixed'; the method 'si' needs finite gradients at every step: use 32-true")
     # the path integral is of the gradient itself, not of a shortened one
-    own = settings.but(gradient_clip=0.0)
+    own = settings.replace(gradient_clip=0.0)
     return OneNetwork("si", own, penalty=SynapticIntelligence(own.si_strength))
 
 

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from growmix.baselines.budget import check_images_alone, check_settings, equal_budget
-from growmix.component import Component
-from growmix.construction import whole_component
-from growmix.data import UNLABELLED, Shape, TaskData
+from growmix.checkpoints.persistence import Checkpoint
+from growmix.components.component import Component
+from growmix.components.construction import whole_component
+from growmix.components.nets import Blueprint
+from growmix.data.task import UNLABELLED, Shape, TaskData
 from growmix.errors import BadInput
-from growmix.gating import Decision
-from growmix.learner import Learner, Learnt, task_positions, train_component
-from growmix.model import ex_post_density
-from growmix.nets import Blueprint
-from growmix.persistence import Checkpoint
-from growmix.replay import join, replay, replay_size
+from growmix.learning.gating import Decision
+from growmix.learning.learner import Learner, Learnt, task_positions, train_component
+from growmix.learning.model import ex_post_density
+from growmix.learning.replay import join, replay, replay_size
 from growmix.settings import Settings
-from growmix.training import Budget, Callback, TrainingLog
+from growmix.training.loop import Budget, Callback, TrainingLog
 
 
 @final
@@ -63,7 +63,7 @@ class GenerativeClassifier(Learner[None]):
         check_settings(self.method, settings)
         super().__init__(blueprint, settings, None)
 
-    def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[None]:
+    def _learn(self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[None]:
         check_images_alone(self.method, task)
         own = _split_by_class(task)
         budget = equal_budget(self.settings, len(task))
@@ -73,7 +73,7 @@ class GenerativeClassifier(Learner[None]):
         logs = []
         for (label, data), steps in zip(own.items(), shares(budget.steps, [len(d) for d in own.values()]), strict=True):
             k = places[label]
-            components[k], log = self._train(k, data, replace(budget, steps=steps), stream, callbacks)
+            components[k], log = self._train(k, data, replace(budget, steps=steps), generator, callbacks)
             logs.append(log)
         added = [k for k in places.values() if k >= len(self._components)]
         decision = Decision("grow", min(added), (), 0.0) if added else Decision("reuse", min(places.values()), (), 0.0)
@@ -87,7 +87,7 @@ class GenerativeClassifier(Learner[None]):
         return {label: everything.index(label) for label in labels}
 
     def _train(
-        self, index: int, data: TaskData, budget: Budget, stream: torch.Generator, callbacks: Sequence[Callback]
+        self, index: int, data: TaskData, budget: Budget, generator: torch.Generator, callbacks: Sequence[Callback]
     ) -> tuple[Component, TrainingLog]:
         """The network of one class after its part of a task."""
         teacher = self._components[index] if index < len(self._components) else None
@@ -96,22 +96,22 @@ class GenerativeClassifier(Learner[None]):
         if teacher is not None:
             learnt = int(teacher.class_counts.sum())
             size = replay_size(len(data), learnt, self.settings.replay_ratio)
-            replayed = replay(teacher, size, stream, from_prior=self.settings.from_prior) if size else None
+            replayed = replay(teacher, size, generator, from_prior=self.settings.from_prior) if size else None
         train = data if replayed is None else join(data, replayed)
         log = train_component(
             component,
             train,
             budget.over(len(train)),
             self._fabric,
-            stream,
-            beta=self.settings.beta,
+            generator,
+            classification_weight=self.settings.classification_weight,
             index=index,
             callbacks=callbacks,
         )
         weight = torch.ones(len(train))
         weight[len(data) :] = learnt / max(1, len(train) - len(data))
         positions = task_positions(train, component)
-        component.density = ex_post_density(component, train.x, positions, weight, self.settings, stream)
+        component.density = ex_post_density(component, train.x, positions, weight, self.settings, generator)
         return component, log
 
     def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growmix.baselines.rehearsal import Rehearsal, generated_size, like
-from growmix.component import VAE, Component, most_likely
-from growmix.construction import whole_component
-from growmix.data import Shape, TaskData, as_float
-from growmix.density import no_labels
+from growmix.components.component import Component, most_likely
+from growmix.components.construction import whole_component
+from growmix.components.density import no_labels
+from growmix.components.nets import Blueprint
+from growmix.components.vae import VAE
+from growmix.data.task import Shape, TaskData, as_float
 from growmix.errors import BadInput
-from growmix.nets import Blueprint
-from growmix.replay import generate, to_labels
+from growmix.learning.replay import generate, to_labels
 from growmix.settings import Settings
 
 CANDIDATES = 32
@@ -69,13 +70,13 @@ class SolvedVAE(Component):
             return features.new_zeros(len(x), 0, dtype=torch.float32)
         return F.linear(features, self.solver_weight, self.solver_bias).float()
 
-    def bound(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def elbo(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The generator's bound, whatever the class, and the solver's logits."""
-        return self.generator.bound(x, torch.full_like(positions, -1), noise)[0], self.logits(x)
+        return self.generator.elbo(x, torch.full_like(positions, -1), noise)[0], self.logits(x)
 
-    def marginal_bound(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def marginal_elbo(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The same: the generator knows no class to sum out."""
-        return self.generator.marginal_bound(x, noise)[0], self.logits(x)
+        return self.generator.marginal_elbo(x, noise)[0], self.logits(x)
 
     def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The generator's score and the solver's class log-probabilities."""
@@ -148,12 +149,12 @@ def solved_vae(
 class SolverLabelled(Rehearsal):
     """Images from the prior of the generator as it was, with the labels that the solver as it was gives them."""
 
-    def recall(self, task: TaskData, teacher: Component, learnt: int, stream: torch.Generator) -> TaskData:
+    def recall(self, task: TaskData, teacher: Component, learnt: int, generator: torch.Generator) -> TaskData:
         """As many as were learnt, so that all tasks weigh alike; at most five for each real one."""
-        drawn = generate(teacher, no_labels(generated_size(len(task), learnt)), stream, from_prior=True).x
+        drawn = generate(teacher, no_labels(generated_size(len(task), learnt)), generator, from_prior=True).x
         return TaskData(like(drawn, task.x), solver_labels(teacher, drawn))
 
-    def after(self, task: TaskData, stream: torch.Generator) -> SolverLabelled:
+    def after(self, task: TaskData, generator: torch.Generator) -> SolverLabelled:
         """Itself: the networks are the memory."""
         return self
 

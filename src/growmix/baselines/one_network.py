@@ -12,17 +12,17 @@ from torch import Tensor
 from growmix.baselines.budget import check_images_alone, check_settings, equal_budget
 from growmix.baselines.penalties import Penalty, Restrained, Restraint, Unrestrained
 from growmix.baselines.rehearsal import Nothing, Rehearsal, together
-from growmix.component import Component
-from growmix.construction import whole_component
-from growmix.data import Shape, TaskData
-from growmix.gating import Decision
-from growmix.learner import Learner, Learnt, task_positions
-from growmix.model import ex_post_density
-from growmix.nets import Blueprint
-from growmix.objectives import TaskObjective
-from growmix.persistence import Checkpoint, prefixed, under
+from growmix.checkpoints.persistence import Checkpoint, prefixed, under
+from growmix.components.component import Component
+from growmix.components.construction import whole_component
+from growmix.components.nets import Blueprint
+from growmix.data.task import Shape, TaskData
+from growmix.learning.gating import Decision
+from growmix.learning.learner import Learner, Learnt, task_positions
+from growmix.learning.model import ex_post_density
 from growmix.settings import Settings
-from growmix.training import Callback, TrainingLog, fit
+from growmix.training.loop import Callback, TrainingLog, fit
+from growmix.training.objectives import TaskObjective
 
 SINGLE_EXAMPLES = 500
 """Examples of a task whose losses a penalty may look at one by one; each costs a pass forth and back."""
@@ -40,7 +40,7 @@ class Build(Protocol):
         supervised: bool,
         target_shape: Shape | None = None,
     ) -> Component:
-        """As :func:`growmix.construction.whole_component`."""
+        """As :func:`growmix.components.construction.whole_component`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,25 +98,27 @@ class OneNetwork(Learner[Past]):
         self.method = method
         self._build = build
 
-    def _learn(self, task: TaskData, stream: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Past]:
+    def _learn(self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Past]:
         check_images_alone(self.method, task)
         teacher = self._components[0] if self._components else None
         component = self._successor(teacher, task, task.classes())
-        data, weight = self._lessons(teacher, task, stream)
+        data, weight = self._lessons(teacher, task, generator)
         restraint = self._memory.penalty.restrain(component, teacher)
-        objective, log = self._train(component, data, len(task), restraint, stream, callbacks)
+        objective, log = self._train(component, data, len(task), restraint, generator, callbacks)
         positions = task_positions(data, component)
-        component.density = ex_post_density(component, data.x, positions, weight, self.settings, stream)
+        component.density = ex_post_density(component, data.x, positions, weight, self.settings, generator)
         past = Past(
-            self._memory.rehearsal.after(task, stream),
-            restraint.keep(_single_losses(objective, component, task, stream)),
+            self._memory.rehearsal.after(task, generator),
+            restraint.keep(_single_losses(objective, component, task, generator)),
         )
         decision = Decision("grow" if teacher is None else "reuse", 0, (), 0.0)
         return Learnt(decision, {0: component}, {0: len(task)}, past, log)
 
-    def _lessons(self, teacher: Component | None, task: TaskData, stream: torch.Generator) -> tuple[TaskData, Tensor]:
+    def _lessons(
+        self, teacher: Component | None, task: TaskData, generator: torch.Generator
+    ) -> tuple[TaskData, Tensor]:
         """All that is trained on, the task's examples first, and how many examples each stands for."""
-        recalled = None if teacher is None else self._memory.rehearsal.recall(task, teacher, self.examples, stream)
+        recalled = None if teacher is None else self._memory.rehearsal.recall(task, teacher, self.examples, generator)
         if recalled is None:
             return task, torch.ones(len(task))
         old = torch.full((len(recalled),), self.examples / len(recalled))
@@ -128,19 +130,21 @@ class OneNetwork(Learner[Past]):
         data: TaskData,
         new: int,
         restraint: Restraint,
-        stream: torch.Generator,
+        generator: torch.Generator,
         callbacks: Sequence[Callback],
     ) -> tuple[TaskObjective, TrainingLog]:
         """Train in place on data of which the first ``new`` are the task's own."""
         positions = task_positions(data, component)
-        objective = TaskObjective(component, self.settings.beta, unlabelled=bool((positions < 0).any()))
+        objective = TaskObjective(
+            component, self.settings.classification_weight, unlabelled=bool((positions < 0).any())
+        )
         log = fit(
             Restrained(objective, restraint),
             [data.x, positions, torch.arange(len(data)) >= new],
             component.latent,
             equal_budget(self.settings, new).over(len(data)),
             self._fabric,
-            stream,
+            generator,
             component=0,
             callbacks=callbacks,
             follower=restraint,
@@ -164,12 +168,12 @@ class OneNetwork(Learner[Past]):
 
 
 def _single_losses(
-    objective: TaskObjective, component: Component, task: TaskData, stream: torch.Generator
+    objective: TaskObjective, component: Component, task: TaskData, generator: torch.Generator
 ) -> Iterator[Tensor]:
     """Losses of some of a task's examples, one by one, as they are asked for."""
     device = next(component.parameters()).device
-    chosen = torch.randperm(len(task), generator=stream)[:SINGLE_EXAMPLES]
+    chosen = torch.randperm(len(task), generator=generator)[:SINGLE_EXAMPLES]
     images, positions = task.images(chosen), task_positions(task[chosen], component)
     for x, position in zip(images.split(1), positions.split(1), strict=True):
-        noise = torch.randn(1, component.latent, generator=stream)
+        noise = torch.randn(1, component.latent, generator=generator)
         yield objective(x.to(device), position.to(device), noise.to(device))

@@ -10,10 +10,11 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from growmix.component import VAE, Component
-from growmix.persistence import prefixed, under
-from growmix.training import Follower
-from growmix.typed import check_outline
+from growmix.checkpoints.persistence import prefixed, under
+from growmix.components.component import Component
+from growmix.components.vae import VAE
+from growmix.storage.typed import check_outline
+from growmix.training.loop import Follower
 
 DAMPING = 0.1
 """Of synaptic intelligence, the authors' number: weights that hardly moved must not become infinitely important."""

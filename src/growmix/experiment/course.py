@@ -11,29 +11,29 @@ from typing import Any, final
 
 from torch import Tensor
 
-from growmix import persistence
+from growmix.checkpoints import persistence
+from growmix.checkpoints.persistence import prefixed, under
+from growmix.checkpoints.snapshots import Snapshots
 from growmix.config import RunConfig
-from growmix.digests import digest_of
 from growmix.errors import BadCheckpoint, BadInput, GrowmixError
-from growmix.evaluation import Evaluator, evaluate_student
+from growmix.evaluation.evaluator import Evaluator, evaluate_student
 from growmix.experiment.description import describe, quality, show_translations
 from growmix.experiment.folder import CHECKPOINT, EVALUATION, EVENTS, PROGRESS, STUDENT, TRANSLATION, RunFolder
 from growmix.experiment.planning import plan, precision, teaches, versions
-from growmix.interrupts import Interrupts
-from growmix.learner import Learner
-from growmix.mixture import GrowingMixture
-from growmix.persistence import prefixed, under
+from growmix.learning.learner import Learner
+from growmix.learning.mixture import GrowingMixture
+from growmix.learning.student import Student
 from growmix.report.events import EventLog
 from growmix.report.reporter import Left, Reporter, TaskResult
-from growmix.sealing import NOBODYS, remove_folder
-from growmix.snapshots import Snapshots
+from growmix.storage.digests import digest_of
+from growmix.storage.sealing import FILE_BROWSER_FILES, remove_folder
+from growmix.storage.typed import MOST_SECONDS, check_range, record_from
 from growmix.streams import Stream, Task
-from growmix.student import Student
+from growmix.system.interrupts import Interrupts
 from growmix.theory import files as theory_files
 from growmix.theory.account import account
 from growmix.theory.ledger import RiskLedger
-from growmix.training import Callback, make_fabric
-from growmix.typed import MOST_SECONDS, check_range, record_from
+from growmix.training.loop import Callback, make_fabric
 
 
 @final
@@ -60,7 +60,7 @@ class Course:
         self.train_seconds: dict[int, float] = {}  # per task
         self.evaluate_seconds = 0.0
         self.student_seconds: float | None = None
-        self.saved = len(learner.steps)  # tasks that the checkpoint knows
+        self.saved = len(learner.history)  # tasks that the checkpoint knows
         self.taught: Path | None = None  # a student that an interrupted run has left
 
     def go(self, left: Left | None, notices: Sequence[str | None]) -> dict[str, Any]:
@@ -75,9 +75,9 @@ class Course:
                     reporter.on_resume(planned, left)
             for notice in filter(None, notices):
                 self._tell(notice)
-            if self.evaluated < len(self.learner.steps):
+            if self.evaluated < len(self.learner.history):
                 self._evaluate(self.evaluated, self.learner.training_logs[-1].seconds)
-            for index in range(len(self.learner.steps), len(self.stream)):
+            for index in range(len(self.learner.history), len(self.stream)):
                 self.learn(index)
             finished = self.finish()
         except (KeyboardInterrupt, GrowmixError):
@@ -100,7 +100,7 @@ class Course:
         str or None
             What of it is of no use, and why.
         """
-        learnt = len(self.learner.steps)
+        learnt = len(self.learner.history)
         progress = self.folder.path / PROGRESS
         persistence.recover(progress / EVALUATION)
         taught = source / CHECKPOINT / STUDENT
@@ -115,7 +115,7 @@ class Course:
         kept_names = (EVALUATION, piece)
         for old in progress.glob("*"):
             # beside a folder lies what an interrupted process left of it, which may be all that there is
-            if old.name not in (*kept_names, *NOBODYS) and not old.name.startswith(
+            if old.name not in (*kept_names, *FILE_BROWSER_FILES) and not old.name.startswith(
                 tuple(f".{name}." for name in kept_names)
             ):
                 remove_folder(old)
@@ -226,7 +226,7 @@ class Course:
 
     def _snapshots(self, piece: str) -> Snapshots:
         # one process of several is never asked for a snapshot, so here one device is enough
-        device = make_fabric(self.config.settings.but(devices=1, strategy="auto")).device.type
+        device = make_fabric(self.config.settings.replace(devices=1, strategy="auto")).device.type
         return Snapshots(
             self.folder.path / PROGRESS / piece,
             {"settings": settings_but_device(self.learner), "data": self.data, "device": device},
@@ -242,7 +242,7 @@ class Course:
 
     def keep_evaluation(self) -> None:
         """Keep what was measured: of a component that learns again, it can't be had again."""
-        self.evaluated = len(self.learner.steps)
+        self.evaluated = len(self.learner.history)
         train = tuple(self.train_seconds.values())
         evaluator, scores = self.evaluator.pack()
         ledger, images = ({}, {}) if self.ledger is None else self.ledger.pack()
@@ -283,7 +283,7 @@ class Course:
             scores, images = under("evaluator.", tensors), under("ledger.", tensors)
             if len(scores) + len(images) != len(tensors):
                 raise ValueError("tensors that are of no measurement")
-            learnt = len(self.learner.steps)
+            learnt = len(self.learner.history)
             if seconds.train and not learnt:
                 missing = place.parents[1] / CHECKPOINT
                 raise BadCheckpoint(f"{missing} is missing, but {len(seconds.train)} tasks were learnt and measured")

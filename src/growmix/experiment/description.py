@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from growmix.config import RunConfig
-from growmix.data import as_float
-from growmix.learner import Learner
-from growmix.quality import frechet_scores, likelihood_scores
+from growmix.data.task import as_float
+from growmix.evaluation.quality import frechet_scores, likelihood_scores
+from growmix.learning.learner import Learner
 from growmix.report.events import finite
 from growmix.report.figures import picture_rows
 from growmix.streams import Stream
@@ -21,7 +21,7 @@ SHOWN = 8
 def show_translations(learner: Learner[Any], stream: Stream, file: Path) -> None:
     """A picture with three rows per task: source, target, and what the source is translated to."""
     rows = []
-    for task in stream[: len(learner.steps)]:
+    for task in stream[: len(learner.history)]:
         test = task.test[:SHOWN]
         assert test.target is not None  # asked of pairs alone
         source = test.images()

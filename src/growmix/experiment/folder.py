@@ -12,15 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from growmix import locking, persistence
+from growmix.checkpoints import persistence
 from growmix.config import RunConfig, read_values
-from growmix.durable import make_folders, write_whole
 from growmix.errors import BadCheckpoint, BadInput
-from growmix.paths import check_path
 from growmix.report.events import read_events
-from growmix.sealing import NOBODYS, remove_folder
+from growmix.storage.durable import make_folders, write_whole
+from growmix.storage.sealing import FILE_BROWSER_FILES, remove_folder
+from growmix.storage.untrusted import name_kind, read_json
+from growmix.system import locking
+from growmix.system.paths import check_path
 from growmix.theory import files as theory_files
-from growmix.untrusted import name_kind, read_json
 
 CONFIG = "config.yaml"
 METRICS = "metrics.json"
@@ -107,7 +108,7 @@ class RunFolder:
         for place, is_kind in places.items():
             _check_kind(place, is_kind)
         for place in (self.path / PROGRESS).glob("*"):
-            if place.name not in NOBODYS:
+            if place.name not in FILE_BROWSER_FILES:
                 _check_kind(place, stat.S_ISDIR)
         for place in (self.path / TRADE_OFF).glob("*"):
             _check_kind(place, lambda mode: stat.S_ISDIR(mode) or stat.S_ISREG(mode))

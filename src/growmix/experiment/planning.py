@@ -9,13 +9,13 @@ from typing import Any
 from growmix import __version__, baselines, streams
 from growmix.config import RunConfig
 from growmix.errors import BadInput
-from growmix.evaluation import check_test_labels
-from growmix.learner import Learner
+from growmix.evaluation.evaluator import check_test_labels
+from growmix.learning.learner import Learner
+from growmix.learning.student import lessons_for
 from growmix.report.reporter import RunPlan
 from growmix.streams import Stream
-from growmix.student import lessons_for
 from growmix.theory.ledger import check_stream
-from growmix.training import Budget, native_precision
+from growmix.training.loop import Budget, native_precision
 
 
 def load_stream(config: RunConfig) -> Stream:

@@ -7,18 +7,19 @@ from typing import Any
 
 from torch import Tensor
 
-from growmix import baselines, persistence
-from growmix.ambient import torch_as_it_comes
+from growmix import baselines
+from growmix.checkpoints import persistence
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput
-from growmix.evaluation import evaluate, evaluate_student
+from growmix.evaluation.evaluator import evaluate, evaluate_student
 from growmix.experiment.description import describe, quality
 from growmix.experiment.folder import CHECKPOINT, EVALUATION, PROGRESS, STUDENT, RunFolder
 from growmix.experiment.planning import check_theory, load_stream, teaches, versions
-from growmix.learner import Learner
-from growmix.paths import check_path
+from growmix.learning.learner import Learner
+from growmix.learning.student import Student
 from growmix.streams import Stream
-from growmix.student import Student
+from growmix.system.ambient import torch_as_it_comes
+from growmix.system.paths import check_path
 from growmix.theory import files as theory_files
 from growmix.theory.account import account
 from growmix.theory.ledger import RiskLedger
@@ -106,7 +107,7 @@ def _account_of(folder: Path, config: RunConfig, device: str | None) -> dict[str
     stream = load_stream(config)
     check_theory(config, stream)
     learner = load_learner(folder, device=device)
-    followed = _ledger_of(folder, stream, len(learner.steps))
+    followed = _ledger_of(folder, stream, len(learner.history))
     ledger = followed or RiskLedger(stream)
     if followed is None:
         ledger.after_the_fact(learner, _student_of(folder, device))

@@ -8,17 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from growmix import baselines, locking, persistence
-from growmix.ambient import torch_as_it_comes
+from growmix import baselines
+from growmix.checkpoints import persistence
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput, shortened, shown
 from growmix.experiment.course import Course, asked_of, settings_but_device
 from growmix.experiment.folder import CHECKPOINT, CONFIG, EVALUATION, PROGRESS, STUDENT, RunFolder
 from growmix.experiment.planning import check_method, check_networks, load_stream
-from growmix.interrupts import Interrupts
-from growmix.paths import check_path
 from growmix.report.reporter import Reporter
-from growmix.training import make_fabric
+from growmix.system import locking
+from growmix.system.ambient import torch_as_it_comes
+from growmix.system.interrupts import Interrupts
+from growmix.system.paths import check_path
+from growmix.training.loop import make_fabric
 
 
 @torch_as_it_comes()
@@ -127,7 +129,7 @@ def resume(
         RunFolder(folder).clear()
         return RunFolder(folder).metrics()
     if device is not None:
-        config = config.but(settings=config.settings.but(device=device))
+        config = config.changed(settings=config.settings.replace(device=device))
     fabric = make_fabric(config.settings)
     interrupts = interrupts or Interrupts()
     if fabric.global_rank > 0:

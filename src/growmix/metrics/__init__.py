@@ -4,8 +4,8 @@
 ``frechet`` trains a classifier of its own. The last two are imported by their modules' names.
 """
 
-from growmix.metrics.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
-from growmix.metrics.images import (
+from growmix.evaluation.continual import average_accuracy, backward_transfer, forgetting, forward_transfer
+from growmix.evaluation.images import (
     ImageScores,
     PictureScores,
     ReconstructionScores,

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, final
 
 from growmix.errors import BadCheckpoint, BadInput
-from growmix.gating import Decision
-from growmix.paths import check_path
+from growmix.learning.gating import Decision
 from growmix.report.reporter import Left, Reporter, RunPlan, TaskResult
-from growmix.training import FitInfo, Progress, TrainingLog
+from growmix.system.paths import check_path
+from growmix.training.loop import FitInfo, Progress, TrainingLog
 
 MOST_EVENTS = 2**28
 """Bytes of a log that is read back: fifty thousand tasks."""

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
-from growmix.gating import Decision
+from growmix.learning.gating import Decision
 from growmix.report.reporter import Left, Reporter, RunPlan, TaskResult
 from growmix.report.words import duration, number, printable, whole
-from growmix.training import FitInfo, Progress
+from growmix.training.loop import FitInfo, Progress
 
 LINE_SECONDS = 10.0
 """Seconds between two lines about the same training, where there is no terminal."""

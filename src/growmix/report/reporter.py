@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from growmix.gating import Decision
-from growmix.training import Callback
+from growmix.learning.gating import Decision
+from growmix.training.loop import Callback
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from growmix.errors import BadInput
-from growmix.memory import require_room
-from growmix.paths import check_path
 from growmix.streams.decoding import Decoded
+from growmix.system.memory import require_room
+from growmix.system.paths import check_path
 
 VERSION = 2
 """Raised when decoding changes, so that older entries are made anew."""

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from growmix.data import UNLABELLED, Shape
+from growmix.data.task import UNLABELLED, Shape
 from growmix.errors import BadInput, shortened
-from growmix.memory import require_room
+from growmix.system.memory import require_room
 
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int64]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from torch import Tensor
 
-from growmix.data import Shape, TaskData
+from growmix.data.task import Shape, TaskData
 from growmix.errors import BadInput
 from growmix.streams import transforms
 from growmix.streams.stream import Task

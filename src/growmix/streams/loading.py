@@ -9,10 +9,8 @@ from typing import TypeAlias, get_args
 import numpy as np
 import torch
 
-from growmix.ambient import torch_as_it_comes
-from growmix.data import UNLABELLED, TaskData, check_task
+from growmix.data.task import UNLABELLED, TaskData, check_task
 from growmix.errors import BadInput, shown
-from growmix.memory import require_room
 from growmix.streams import catalogue, transforms
 from growmix.streams.cache import DecodedCache
 from growmix.streams.catalogue import LabelSpace
@@ -22,6 +20,8 @@ from growmix.streams.naming import Replace, TaskSpec, parse_replacements, parse_
 from growmix.streams.selection import Integers, Selection
 from growmix.streams.sources import DataSet, locate
 from growmix.streams.stream import MAX_CLASSES, Stream, Task
+from growmix.system.ambient import torch_as_it_comes
+from growmix.system.memory import require_room
 
 DataSets: TypeAlias = Mapping[tuple[str, str | None], DataSet]
 """By name and column."""

@@ -17,10 +17,10 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from growmix.errors import BadInput, DataUnavailable
-from growmix.memory import require_room
-from growmix.paths import check_path
 from growmix.streams.cache import DecodedCache
 from growmix.streams.decoding import Decoded, columns_of, decode
+from growmix.system.memory import require_room
+from growmix.system.paths import check_path
 
 Part: TypeAlias = Literal["train", "test"]
 

@@ -9,12 +9,12 @@ from typing import Any, final, overload
 
 from torch import Tensor
 
-from growmix.ambient import torch_as_it_comes
-from growmix.arrays import as_tensor
-from growmix.data import Shape, TaskData, check_data, check_task
+from growmix.data.arrays import as_tensor
+from growmix.data.labels import Names, check_names
+from growmix.data.task import Shape, TaskData, check_data, check_task
 from growmix.errors import BadInput, one_line, shown
-from growmix.labels import Names, check_names
 from growmix.settings import is_whole
+from growmix.system.ambient import torch_as_it_comes
 
 MAX_CLASSES = 100_000
 """Most classes of a stream. Labels are positions in ``class_names``; one in the billions is an id."""

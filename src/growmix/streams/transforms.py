@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from growmix.errors import BadInput, shown
-from growmix.memory import require_room
+from growmix.system.memory import require_room
 
 CHUNK = 4096
 MOST_FLOATS = 2**26

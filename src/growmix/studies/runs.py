@@ -90,7 +90,7 @@ def in_folder(variant: str, config: RunConfig, folder: Path) -> Trial:
     >>> in_folder("ewc", RunConfig(stream="split-digits"), Path("study")).config.out.as_posix()
     'study/ewc-seed0'
     """
-    return Trial(variant, config.but(out=folder / Trial(variant, config).label))
+    return Trial(variant, config.changed(out=folder / Trial(variant, config).label))
 
 
 def check(trials: Sequence[Trial], *, overwrite: bool = False) -> None:
@@ -108,19 +108,21 @@ def check(trials: Sequence[Trial], *, overwrite: bool = False) -> None:
     for trial, stands in zip(trials, standings, strict=True):
         if stands != "finished":
             # seeds differ in nothing that can be wrong
-            unlike.setdefault(trial.config.but(out=None, settings=trial.config.settings.but(seed=0)), trial.config)
+            unlike.setdefault(
+                trial.config.changed(out=None, settings=trial.config.settings.replace(seed=0)), trial.config
+            )
     for _, configs in groupby(unlike.values(), key=_data_of):
         _check_on_one_stream(tuple(configs))
 
 
 def _data_of(config: RunConfig) -> RunConfig:
     """What chooses the data of a run, but for the seed: all keys that are not reset here."""
-    return config.but(out=None, method="mixture", student=False, settings=Settings())
+    return config.changed(out=None, method="mixture", student=False, settings=Settings())
 
 
 def _check_on_one_stream(configs: Sequence[RunConfig]) -> None:
     from growmix import baselines, experiment
-    from growmix.training import make_fabric
+    from growmix.training.loop import make_fabric
 
     learners = []
     for config in configs:  # an unknown method shows before data are read
@@ -153,7 +155,7 @@ def standing(config: RunConfig, *, overwrite: bool = False) -> Literal["open", "
     if overwrite or not (folder.path / CONFIG).is_file():
         folder.check(overwrite)
         return "open"
-    if RunConfig.of(read_values(folder.path / CONFIG)) != config.but(out=None):
+    if RunConfig.of(read_values(folder.path / CONFIG)) != config.changed(out=None):
         raise BadInput(
             f"out: {str(folder.path)!r} holds a run of another configuration; choose another --out, or say --overwrite"
         )
@@ -200,7 +202,7 @@ def run_trials(
     overwrite
         Whether what is in their folders may be replaced.
     allow_import
-        Whether the user allowed what :func:`growmix.importing.allow_import` does; no configuration can.
+        Whether the user allowed what :func:`growmix.components.importing.allow_import` does; no configuration can.
 
     Raises
     ------

@@ -9,7 +9,8 @@ from typing import Any, final
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.experiment import TRADE_OFF
-from growmix.novelty import MEASURES
+from growmix.learning.novelty import MEASURES
+from growmix.storage.untrusted import read_json
 from growmix.studies.runs import Outcome, Trial
 from growmix.studies.spread import Spread
 from growmix.studies.study import RESULTS, Findings, Request, Study, missing, spread
@@ -18,7 +19,6 @@ from growmix.studies.thresholds import NOVELTY, ThresholdSearch, novelties
 from growmix.theory import files
 from growmix.theory.account import rank_correlation
 from growmix.theory.statements import statements
-from growmix.untrusted import read_json
 
 NOTES = (
     "Observed: risk on test data by the component that learnt each task, summed over the tasks, after the last one. "

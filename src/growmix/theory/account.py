@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torchmetrics.functional import spearman_corrcoef
 
-from growmix.data import TaskData
-from growmix.learner import Learner
+from growmix.data.task import TaskData
+from growmix.learning.learner import Learner
 from growmix.report.events import finite
 from growmix.streams import Stream
 from growmix.theory.bounds import lemma_3
@@ -50,7 +50,7 @@ def account(ledger: RiskLedger, learner: Learner[Any], stream: Stream, *, follow
     dict
         Plain values, ready for JSON.
     """
-    learnt = len(learner.steps)
+    learnt = len(learner.history)
     loss = loss_for(learner.components[0]).name
     sizes = [sum(part.numel() for part in component.parameters()) for component in learner.components]
     document: dict[str, Any] = {
@@ -131,7 +131,7 @@ def between_tasks(tests: Sequence[TaskData], learner: Learner[Any]) -> dict[str,
     them, row t of ``novelty`` the components that there were; a component counts with the nearest of its tasks when the
     two are ranked.
     """
-    owners = [step.decision.component for step in learner.steps]
+    owners = [step.decision.component for step in learner.history]
     chosen = sorted({round(k * (len(tests) - 1) / max(1, MOST_TASKS - 1)) for k in range(MOST_TASKS)})
     if len(tests) <= MOST_TASKS:
         chosen = list(range(len(tests)))

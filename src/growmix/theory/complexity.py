@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from growmix.ambient import torch_as_it_comes
 from growmix.errors import BadInput
+from growmix.system.ambient import torch_as_it_comes
 from growmix.theory.ensembles import Ensemble, descend
 from growmix.theory.hypotheses import Finite, Trainable
-from growmix.training import seeded
+from growmix.training.loop import seeded
 
 
 def finite_sample_term(m: int, n: int, *, bound: float = 1.0, delta: float = 0.05) -> float:

@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from growmix.ambient import torch_as_it_comes
-from growmix.data import as_float
+from growmix.data.task import as_float
 from growmix.errors import BadInput
+from growmix.system.ambient import torch_as_it_comes
 from growmix.theory.complexity import finite_sample_term
 from growmix.theory.ensembles import Ensemble, descend
 from growmix.theory.hypotheses import Finite, Trainable
 from growmix.theory.losses import Loss, bound_of
-from growmix.training import seeded
+from growmix.training.loop import seeded
 
 Method: TypeAlias = Literal["exact", "adversarial", "plug-in"]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from growmix.persistence import under
+from growmix.checkpoints.persistence import under
 
 WEIGHT_DECAY = 0.01
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from growmix.durable import write_whole
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.report import theory_figures
-from growmix.untrusted import read_json
+from growmix.storage.durable import write_whole
+from growmix.storage.untrusted import read_json
 
 THEORY = "theory.json"
 BOUNDS = "theory-bounds.png"

@@ -18,21 +18,21 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from growmix.ambient import torch_as_it_comes
-from growmix.component import Component
-from growmix.data import UNLABELLED, TaskData, as_float
+from growmix.components.component import Component
+from growmix.data.task import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput
-from growmix.evaluation import in_labels_of
-from growmix.learner import Learner
-from growmix.model import in_pieces
-from growmix.replay import as_bytes, generate, replay
+from growmix.evaluation.evaluator import in_labels_of
+from growmix.learning.learner import Learner
+from growmix.learning.model import in_pieces
+from growmix.learning.replay import as_bytes, generate, replay
+from growmix.learning.student import Student
+from growmix.storage.typed import check_outline, check_range, check_tensor, record_from
 from growmix.streams import Stream
-from growmix.student import Student
+from growmix.system.ambient import torch_as_it_comes
 from growmix.theory.bounds import Bound, student_bound, theorem_2
 from growmix.theory.discrepancy import FEWEST, Discrepancy, Method, Search, discrepancy
 from growmix.theory.hypotheses import MLP
 from growmix.theory.losses import Loss, Squared, ZeroOne
-from growmix.typed import check_outline, check_range, check_tensor, record_from
 
 METHODS: tuple[Method, ...] = ("plug-in", "adversarial")
 """Estimators of every link."""
@@ -146,7 +146,7 @@ class RiskLedger:
         BadInput
             The learner has not learnt exactly one task more than the ledger knows.
         """
-        t, steps = len(self.rows), learner.steps
+        t, steps = len(self.rows), learner.history
         if len(steps) != t + 1 or t >= len(self._given):
             raise BadInput(f"the mixture has learnt {len(steps)} tasks, but this ledger follows {t}; call after each")
         tasks = in_labels_of(learner, self._given, t + 1)
@@ -192,7 +192,7 @@ class RiskLedger:
         What a component that was reused had been trained on before is gone with its earlier versions, and so are the
         source risk and all links but the first of its tasks.
         """
-        owners = [step.decision.component for step in learner.steps]
+        owners = [step.decision.component for step in learner.history]
         tasks = in_labels_of(learner, self._given, len(owners))
         row = []
         for i, k in enumerate(owners):

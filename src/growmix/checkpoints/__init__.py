@@ -1,0 +1,1 @@
+"""Models and trainings on disk, in the words of the storage room."""

@@ -1,0 +1,132 @@
+"""Ex-post density of a latent space: where to draw codes from, once a component is trained.
+
+The prior's samples are poor where the aggregate posterior does not fill it. A small Gaussian mixture on the
+posterior means of the training data, per class when labelled, does (Ghosh et al. 2020, arXiv 1903.12436).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from growmix.data.task import UNLABELLED
+
+MAX_FIT = 3_000
+"""Codes per class that a mixture is fitted to; more change the fit little and cost in proportion."""
+
+MIN_PER_GAUSSIAN = 20
+"""Codes that one full-covariance Gaussian should have, so that small classes get few of them."""
+
+MOST_GAUSSIANS = MAX_FIT // MIN_PER_GAUSSIAN
+"""Of a class."""
+
+RIDGE = 1e-4
+"""Added to every variance: a latent that a component does not use has almost none."""
+
+_DRAW_CHUNK = 4_096
+
+
+@dataclass(frozen=True, eq=False)
+class LatentDensity:
+    """A Gaussian mixture over codes, for each class one.
+
+    Attributes
+    ----------
+    weight
+        Of every Gaussian within its class, shape ``(gaussians,)``.
+    mean, scale
+        Means ``(gaussians, latent)`` and lower Cholesky factors ``(gaussians, latent, latent)``.
+    owner
+        Position of the class that a Gaussian belongs to, ``int64``; -1 for codes without a label.
+    """
+
+    weight: Tensor
+    mean: Tensor
+    scale: Tensor
+    owner: Tensor
+
+    @classmethod
+    def fit(cls, codes: Tensor, positions: Tensor, gaussians: int, seed: int) -> LatentDensity:
+        """Fit one mixture to the codes of each class.
+
+        Parameters
+        ----------
+        codes
+            Posterior means, shape ``(n, latent)``.
+        positions
+            Class position of each, -1 where unlabelled, shape ``(n,)``.
+        gaussians
+            At most this many per class; fewer for classes with few codes.
+        seed
+            Of the initialisation and of the thinning of large classes.
+
+        Examples
+        --------
+        >>> codes = torch.randn(80, 2, generator=torch.Generator().manual_seed(0))
+        >>> LatentDensity.fit(codes, torch.zeros(80, dtype=torch.int64), 20, seed=0).owner
+        tensor([0, 0, 0, 0])
+        """
+        parts = [
+            _fit_one(codes[positions == owner].double().numpy(), int(owner), gaussians, seed)
+            for owner in torch.unique(positions)
+        ]
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
+
+    def sample(self, positions: Tensor, generator: torch.Generator) -> Tensor:
+        """One code for each class position, shape ``(n, latent)``; -1 draws from all Gaussians."""
+        owned = self.owner[None, :] == positions.unique()[:, None]
+        chances = torch.where(owned, self.weight, 0.0)
+        # a class without codes of its own (or no class asked for) is drawn from everything there is
+        chances = torch.where(owned.any(1, keepdim=True), chances, self.weight)
+        row = torch.searchsorted(positions.unique(), positions)
+        which = torch.multinomial(chances[row], 1, generator=generator)[:, 0]
+        noise = torch.randn(len(positions), self.mean.shape[1], generator=generator)
+        chunks = zip(which.split(_DRAW_CHUNK), noise.split(_DRAW_CHUNK), strict=True)
+        return torch.cat([self.mean[w] + (self.scale[w] @ e[:, :, None])[:, :, 0] for w, e in chunks])
+
+
+def _fit_one(codes: np.ndarray, owner: int, gaussians: int, seed: int) -> LatentDensity:
+    if len(codes) > MAX_FIT:
+        codes = np.random.default_rng(seed).choice(codes, MAX_FIT, replace=False)
+    count = max(1, min(gaussians, len(codes) // MIN_PER_GAUSSIAN))
+    if len(codes) < 2:  # no spread to estimate: the ridge alone
+        mean, covariance, weight = codes, np.zeros((1, codes.shape[1], codes.shape[1])), np.ones(1)
+    else:
+        model = GaussianMixture(count, reg_covar=RIDGE, max_iter=30, init_params="k-means++", random_state=seed)
+        # many small products: BLAS threads that hand them to one another cost up to twenty times the work
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+            # thirty steps of EM are enough to draw from; whether the last one gained 0.001 nats does not matter
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(codes)
+        mean, covariance, weight = model.means_, model.covariances_, model.weights_
+    return LatentDensity(
+        weight=torch.from_numpy(weight).float(),
+        mean=torch.from_numpy(mean).float(),
+        scale=_cholesky(torch.from_numpy(covariance)),
+        owner=torch.full((len(weight),), owner, dtype=torch.int64),
+    )
+
+
+def _cholesky(covariance: Tensor) -> Tensor:
+    """Factor that exists even where rounding left a covariance with a negative eigenvalue."""
+    values, vectors = torch.linalg.eigh(covariance)
+    clean = vectors @ (values.clamp_min(RIDGE)[..., None] * vectors.mT)
+    factor: Tensor = torch.linalg.cholesky(clean)
+    return factor.float()
+
+
+def prior_codes(n: int, latent: int, generator: torch.Generator) -> Tensor:
+    """Codes from the prior N(0, I), shape ``(n, latent)``."""
+    return torch.randn(n, latent, generator=generator)
+
+
+def no_labels(n: int) -> Tensor:
+    """Positions of ``n`` codes without a label."""
+    return torch.full((n,), UNLABELLED, dtype=torch.int64)

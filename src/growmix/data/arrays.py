@@ -1,0 +1,260 @@
+"""From one array of any kind (numpy, tensors, lists, tables) to a tensor in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from growmix.errors import BadInput, one_line, shortened
+from growmix.system.memory import require_room
+
+MOST_CHANNELS = 4
+"""Of an image, where only its length can tell what an axis is."""
+
+_NEEDED = "real numbers are needed, in an array, a tensor, lists or a table"
+
+_LOOKED_AT = 1_000
+"""Objects of an array, for a message that says of what kinds they are: there may be no end of them."""
+
+_TENSOR_TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.bool)
+_INTEGER_TYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+_WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
+
+
+def is_array(value: Any) -> bool:
+    """Whether something is one array, not pieces of one: numpy, torch, lists, and tables such as those of pandas."""
+    return isinstance(value, list) or _acts_as_array(type(value))
+
+
+def _acts_as_array(kind: type) -> bool:
+    return any(hasattr(kind, name) for name in ("to_numpy", "__array__", "__array_interface__"))
+
+
+def has(value: Any, method: str) -> bool:
+    """Whether objects of its kind have a method; asked of the object itself, its own code would run."""
+    return hasattr(type(value), method)
+
+
+def shape_of(value: Any, name: str) -> tuple[int, ...]:
+    """Shape of an array, or of lists in lists as the first items tell it, at most four deep; empty for all else.
+
+    Raises
+    ------
+    BadInput
+        It is an array that does not tell its shape.
+    """
+    lengths: list[int] = []
+    while isinstance(value, (list, tuple)) and value and len(lengths) < 4:
+        lengths.append(len(value))
+        value = value[0]
+    if not _acts_as_array(type(value)):
+        return tuple(lengths)
+    with _reading(name), torch._C.DisableTorchFunctionSubclass():
+        return (*lengths, *np.shape(value))
+
+
+def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:
+    """One array as a contiguous tensor on the CPU, of ``float32``, ``bool`` or whole numbers.
+
+    Parameters
+    ----------
+    value
+        Array of any layout and byte order, tensor of any device, nested sequence of numbers or of all these, or a
+        table with ``to_numpy``. Arrays are copied; a tensor that needs no change is taken as it is.
+    name
+        What messages call it.
+    copy
+        Whether a tensor is copied even so.
+
+    Raises
+    ------
+    BadInput
+        It is no array of numbers of one kind, or its copy does not fit into memory.
+    """
+    values = read(value, name)
+    if isinstance(values, Tensor):
+        return _from_tensor(values, name, copy)
+    return _from_array(values, name) if isinstance(values, np.ndarray) else _from_list(values, name)
+
+
+def read(value: Any, name: str) -> Tensor | np.ndarray | list[Any] | tuple[Any, ...]:
+    """What is given in its own type: a plain tensor, a numpy array, or a list; copied only where there is no other way.
+
+    Lists stay as they are, and a table of objects is one of what they are: numbers, or images of their own.
+
+    Raises
+    ------
+    BadInput
+        It can't be read as one array, or has masked values.
+    """
+    if isinstance(value, (list, tuple)):
+        return value
+    if type(value) is Tensor:
+        return _plain(value, name)
+    if isinstance(value, Tensor):
+        with torch._C.DisableTorchFunctionSubclass():  # what a class of the user's own makes of it is not asked
+            return _plain(value, name)
+    with _reading(name):
+        palette = has(value, "getpalette") and value.getpalette()
+        values = _table_values(value) if has(value, "to_numpy") else value
+        if not isinstance(values, (list, np.ma.MaskedArray)):
+            values = np.asarray(values)
+    if palette:
+        raise BadInput(
+            f"{name} has a picture with a palette, whose numbers are no pixels; convert('RGB') tells its pixels"
+        )
+    if np.ma.is_masked(values):
+        masked = int(np.ma.getmaskarray(values).sum())
+        raise BadInput(f"{name} has {masked} masked values; fill them, or leave them out")
+    if isinstance(values, list):
+        return values
+    array: np.ndarray = np.ma.getdata(values)
+    if array.dtype.kind == "O" and not array.ndim:
+        raise BadInput(f"{name} can't be read from a {type(value).__name__}; {_NEEDED}")
+    return array
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """A foreign object's own code runs in here, which may raise anything; and lists may have no end."""
+    try:
+        yield
+    except Exception as error:
+        raise BadInput(f"{name} can't be read as one array: {one_line(error)}") from error
+
+
+def _from_list(values: Any, name: str) -> Tensor:
+    with _reading(name):
+        kinds = _leaves(values)
+    if any(_acts_as_array(kind) and not issubclass(kind, np.generic) for kind in kinds):
+        return joined([as_tensor(part, name) for part in values], name, batched=False)
+    _require_one_kind(kinds, name)
+    with _reading(name):
+        array = np.asarray(values)
+        if array.dtype.kind in "fO" and all(issubclass(kind, (int, np.integer)) for kind in kinds):
+            # numpy's one type for signed and unsigned numbers may be of floats
+            array = np.array(values, dtype=np.int64)
+    return _from_array(array, name)
+
+
+def _leaves(values: Any) -> set[type]:
+    """Types of all that is no list in nested lists."""
+    kinds = set(map(type, values))
+    if not any(issubclass(kind, (list, tuple)) for kind in kinds):
+        return kinds
+    return set().union(*(_leaves(part) if isinstance(part, (list, tuple)) else {type(part)} for part in values))
+
+
+def _require_one_kind(kinds: set[type], name: str) -> None:
+    """Refuse truth values beside others: numpy takes True for 1 without a word, where a white pixel is 255."""
+    truths = kinds & {bool, np.bool_}
+    if truths and kinds - truths:
+        raise BadInput(f"{name} has truth values among others; all must be of one kind")
+
+
+def _table_values(table: Any) -> Any:
+    """Values of a table: an array, of objects where names are among them; a list of objects that are none.
+
+    What it calls missing among objects is ``None``.
+    """
+    try:
+        values = table.to_numpy()
+    except Exception:
+        if not has(table, "__array__"):
+            raise
+        values = np.asarray(table)  # pyarrow's own method gives only what need not be copied
+    if not isinstance(values, np.ndarray) or values.dtype.kind != "O":
+        return values
+    if has(table, "isna"):
+        values = values.copy()
+        values[np.asarray(table.isna(), dtype=bool)] = None
+    names = any(value is None or isinstance(value, str) for value in values.flat)
+    return values if names else values.tolist()
+
+
+def _plain(value: Tensor, name: str) -> Tensor:
+    if value.is_nested or value.layout != torch.strided:
+        kind = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+        raise BadInput(f"{name} is a {kind} tensor; give a dense one (to_dense or to_padded_tensor makes it)")
+    if value.is_quantized:
+        raise BadInput(f"{name} is a quantised tensor; dequantize() makes it one of floats")
+    if value.device.type == "meta":
+        raise BadInput(f"{name} is a tensor on the device 'meta', which holds no values; give one that does")
+    # masked tensors, and all else that only acts as a tensor
+    if type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        raise BadInput(f"{name} is a {type(value).__name__}; give a plain tensor")
+    return value.detach() if type(value) is Tensor else value.detach().as_subclass(Tensor)
+
+
+def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
+    if value.dtype in _WIDE_UNSIGNED:
+        return _from_array(value.cpu().numpy(), name)
+    if value.dtype not in _TENSOR_TYPES + _INTEGER_TYPES:
+        raise BadInput(f"{name} of shape {tuple(value.shape)} is of type {value.dtype}; {_NEEDED}")
+    wanted = torch.float32 if value.is_floating_point() else value.dtype
+    if copy or value.dtype != wanted or not value.is_contiguous():
+        require_room(value.numel() * wanted.itemsize, f"{name} of shape {tuple(value.shape)} as one tensor")
+    if value.dtype == torch.float64 and value.numel():
+        _require_same_side(float(value.min()), float(value.max()), name)
+    return value.to("cpu", wanted, copy=copy).contiguous().resolve_neg()
+
+
+def _from_array(array: np.ndarray, name: str) -> Tensor:
+    kind = array.dtype.kind
+    if kind not in "fiub":
+        objects = sorted({type(value).__name__ for value in islice(array.flat, _LOOKED_AT)}) if kind == "O" else []
+        what = f"has objects for values ({', '.join(objects)})" if objects else f"is of type {array.dtype}"
+        raise BadInput(f"{name} of shape {array.shape} {shortened(what)}; {_NEEDED}")
+    if array.dtype.itemsize == 8 and kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise BadInput(f"{name} has the number {int(array.max())}, which is out of range")
+    wanted = np.dtype(np.float32 if kind == "f" else np.bool_ if kind == "b" else np.int64)
+    if array.dtype == np.uint8:
+        wanted = array.dtype
+    require_room(array.size * wanted.itemsize, f"{name} of shape {array.shape} as {wanted}")
+    with np.errstate(all="ignore"):  # what does not fit becomes infinite, and is refused as that
+        if kind == "f" and array.dtype.itemsize > wanted.itemsize and array.size:
+            _require_same_side(array.min(), array.max(), name)
+        # copied: torch warns of read-only memory, and the caller's array may change under us
+        return torch.from_numpy(np.array(array, dtype=wanted, order="C"))
+
+
+def _require_same_side(low: Any, high: Any, name: str) -> None:
+    """Refuse floats outside [0, 1] that single precision would round to 0 or 1: afterwards nobody can tell."""
+    if low < 0 == np.float32(low) or np.float32(high) == 1 < high:
+        raise BadInput(f"{name} has floats from {low!s} to {high!s}; floats must be in [0, 1]")
+
+
+def joined(parts: list[Tensor], name: str, batched: bool) -> Tensor:
+    """All parts as one tensor; of one kind, so that nothing is read as what it is not: a byte 1 as a white pixel.
+
+    Raises
+    ------
+    BadInput
+        They are of unlike kind or shape, or do not fit into memory.
+    """
+    kinds = sorted({kind_of(part) for part in parts})
+    if len(kinds) > 1:
+        raise BadInput(f"{name} has items of unlike type ({' and '.join(kinds)}); all must be alike")
+    require_room(sum(part.nbytes for part in parts), f"{name} of {len(parts)} parts as one tensor")
+    try:
+        return torch.cat(parts) if batched else torch.stack(parts)
+    except (RuntimeError, TypeError) as error:
+        shapes = sorted({tuple(part.shape[batched:]) for part in parts})
+        raise BadInput(f"{name} can't be read as one array: it has items of unlike shape ({_few(shapes)})") from error
+
+
+def _few(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes[:5])) + ", ..." * (len(shapes) > 5)
+
+
+def kind_of(part: Tensor) -> str:
+    """What messages call the numbers of a tensor."""
+    if part.dtype == torch.bool:
+        return "truth values"
+    return "floats" if part.is_floating_point() else "whole numbers"

@@ -1,0 +1,224 @@
+"""From what hands out its examples in pieces (data sets, loaders, iterables of batches) to tensors in memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from growmix.data.arrays import MOST_CHANNELS, as_tensor, has, is_array, joined, read, shape_of
+from growmix.data.labels import as_names
+from growmix.errors import BadInput, one_line, shown
+from growmix.system.memory import available, require_room
+
+IMAGE_KEYS = ("x", "image", "images", "img", "pixel_values")
+SECOND_KEYS = ("y", "label", "labels", "target", "targets")
+"""What images, and labels or targets, are called in items that are dictionaries."""
+
+_ABSENT: Final = object()
+_PIECE = 1_024
+"""Bytes that a piece takes beside its numbers."""
+
+_NAME = 64
+"""Bytes that a name takes, more or less."""
+
+
+def is_pieces(value: Any) -> bool:
+    """Whether something hands out its examples in pieces: a data set, a loader, an iterable of batches."""
+    if isinstance(value, (Dataset, DataLoader)):
+        return True
+    if isinstance(value, (type, str, bytes, tuple, Mapping, set, frozenset)) or is_array(value):
+        return False
+    return has(value, "__iter__")
+
+
+def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, seconds: bool = True) -> tuple[Tensor, Any]:
+    """Collect what is given in pieces, all of them, the last partial batch included.
+
+    Each piece is copied: whoever hands out the next may use the same memory for it.
+
+    Parameters
+    ----------
+    data
+        A ``Dataset`` or ``IterableDataset`` of examples, a ``DataLoader``, or an iterable of batches. A piece is images
+        alone, or images and labels (or target images) as a pair, or a dictionary with the keys ``x``, ``image``,
+        ``images``, ``img`` or ``pixel_values``, and ``y``, ``label``, ``labels``, ``target`` or ``targets``. A list of
+        two images is no pair, unless both are batches of four dimensions.
+    name
+        What messages call it.
+    shape
+        Of one image, where that is known.
+    seconds
+        Whether labels are asked for; if not, they are not even looked at.
+
+    Returns
+    -------
+    images
+        All of them.
+    second
+        Labels (a tensor, or a list of names) or target images; ``None`` where there are none.
+
+    Raises
+    ------
+    BadInput
+        The pieces do not fit together or into memory; or the data raised an exception of their own, which is then the
+        cause (``__cause__``) of this one, whose message says at which piece. Ctrl-C passes as it is.
+    """
+    room = available()
+    images: list[Tensor] = []
+    others: list[Any] = []
+    held = 0
+    batched = False
+    piece = "example" if isinstance(data, Dataset) else "batch"
+    for place, (item, (given, second)) in enumerate(_items(data, name, piece, seconds)):
+        image = as_tensor(given, name, copy=True)
+        if not images:
+            batched = _is_batch(data, image, second, name, shape)
+        if _are_two_images(image, second, batched=batched, listed=isinstance(item, list)):
+            raise BadInput(
+                f"{name}: {piece} {place} is two images, {tuple(image.shape)} and {shape_of(second, 'y')}, not images "
+                "and labels; give batches as arrays (n, channels, height, width), or an image and its target as a tuple"
+            )
+        images.append(image)
+        held += image.nbytes + _PIECE
+        if seconds and second is not _ABSENT and not (batched and second is None):
+            n = math.prod(image.shape[:1]) if batched else None
+            others.append(_kept(second, n, f"{piece} {place}"))
+            held += _bytes_of(others[-1])
+        if room is not None and held > room:
+            require_room(held, f"{name} up to {piece} {place}", room)
+    if not images:
+        raise BadInput(f"{name} is empty; at least one example is needed")
+    if others and len(others) != len(images):
+        raise BadInput(
+            f"{name} has a label for {len(others)} of {len(images)} items; label all, with -1 for unlabelled, or none"
+        )
+    return joined(images, name, batched), _joined_seconds(others, batched)
+
+
+def _items(data: Any, name: str, piece: str, seconds: bool) -> Iterator[tuple[Any, tuple[Any, Any]]]:
+    """The pieces, one after another, each with its two parts; an exception of the data's own says at which."""
+    place = 0
+    try:
+        for item in _pieces(data, name):
+            yield item, _pair_of(item, name, seconds)
+            place += 1
+    except BadInput:
+        raise
+    except Exception as error:  # the user's own code runs here, which may raise anything
+        raise BadInput(f"{name} failed at {piece} {place}: {one_line(error)}") from error
+
+
+def _pieces(data: Any, name: str) -> Iterable[Any]:
+    if not isinstance(data, Dataset) or isinstance(data, IterableDataset):
+        pieces: Iterable[Any] = data
+        return pieces
+    if not hasattr(data, "__len__"):
+        raise BadInput(f"{name} is a {type(data).__name__} without a length; give it one, or an IterableDataset")
+    length: int = len(data)
+    return (data[i] for i in range(length))
+
+
+def _is_batch(data: Any, image: Tensor, second: Any, name: str, shape: tuple[int, ...] | None) -> bool:
+    """Whether pieces are batches: data sets hand out examples, loaders make batches; else only a piece can tell.
+
+    By its pixels, where it is known how many an image has, unless it is one image either way; else by its label or list
+    of labels.
+    """
+    if isinstance(data, Dataset):
+        return False
+    if image.ndim >= 4 or _makes_batches(data, image):
+        return True
+    pixels = None if shape is None else math.prod(shape)
+    one, several = image.numel() == pixels, image.ndim > 0 and math.prod(image.shape[1:]) == pixels
+    if one != several:
+        return several
+    given, labels = second is not _ABSENT and second is not None, shape_of(second, "y")
+    if given and len(labels) < 2 and not (shape is None and _may_be_one_hot(labels, image)):
+        return len(labels) == 1
+    if shape is not None:
+        return one and len(labels) < 3
+    raise BadInput(
+        f"{name} yields pieces of shape {tuple(image.shape)} {f'and {labels}' if given else 'without labels'}, which "
+        "may be one image or several; give batches of shape (n, channels, height, width)"
+    )
+
+
+def _makes_batches(data: Any, image: Tensor) -> bool:
+    """Whether a loader makes batches; where they are of one, its own way to join examples may leave out that axis."""
+    if not isinstance(data, DataLoader) or data.batch_sampler is None:
+        return False
+    return data.batch_size != 1 or image.shape[:1] == (1,)
+
+
+def _may_be_one_hot(labels: tuple[int, ...], image: Tensor) -> bool:
+    """Whether as many labels as gray images may be the one-hot label of one image with as many channels."""
+    return image.ndim == 3 and 1 < image.shape[0] <= MOST_CHANNELS and labels == image.shape[:1]
+
+
+def _are_two_images(image: Tensor, second: Any, *, batched: bool, listed: bool) -> bool:
+    """Whether what should be a pair is a list of two images, or may be.
+
+    A tuple of examples is a pair, but loaders make lists of pairs too. There both are batches, with four dimensions; of
+    fewer, images are of like shape, or have channels.
+    """
+    if image.ndim > 3 or not (batched or listed):
+        return False
+    other = shape_of(second, "y")
+    return (other == image.shape and image.ndim > batched) or len(other) == image.ndim == 3
+
+
+def _pair_of(item: Any, name: str, seconds: bool) -> tuple[Any, Any]:
+    """Images of a piece, and its labels or targets."""
+    if isinstance(item, Mapping):
+        image = [item[key] for key in IMAGE_KEYS if key in item]
+        second = [item[key] for key in SECOND_KEYS if key in item]
+        # without labels, what else there is may be labels under a name of their own
+        if len(image) != 1 or len(second) > 1 or (seconds and not second and len(item) > 1):
+            raise BadInput(
+                f"{name} yields dictionaries with the keys {shown(sorted(map(str, item)))}; one of "
+                f"{', '.join(IMAGE_KEYS)} is needed, and at most one of {', '.join(SECOND_KEYS)}; without any of these "
+                "no other key is allowed"
+            )
+        return image[0], second[0] if second else _ABSENT
+    if not isinstance(item, (tuple, list)):
+        return item, _ABSENT
+    if len(item) not in (1, 2):
+        raise BadInput(f"{name} yields tuples of {len(item)}; allowed are images, or pairs of image and label")
+    return item[0], item[1] if len(item) == 2 else _ABSENT
+
+
+def _kept(second: Any, n: int | None, where: str) -> Any:
+    """Labels or targets of a piece as they are now: one name, a list of names, or a tensor.
+
+    ``n`` is the number of images, ``None`` for a single one.
+    """
+    if second is None or isinstance(second, str):
+        return second
+    values = read(second, "y")
+    count = len(values) if isinstance(values, (list, tuple)) or values.ndim else 1
+    if n is not None and count != n:
+        raise BadInput(f"y has {count} labels in {where}, but x has {n} images there; one each is needed")
+    names = as_names(values)
+    if names is not None and n is None:
+        raise BadInput(f"y has {count} names in {where}; one is needed for one image")
+    return as_tensor(values, "y", copy=True) if names is None else names
+
+
+def _bytes_of(second: Any) -> int:
+    return second.nbytes if isinstance(second, Tensor) else _NAME * (len(second) if isinstance(second, list) else 1)
+
+
+def _joined_seconds(others: list[Any], batched: bool) -> Any:
+    """All labels or targets; ``None`` if no piece has any."""
+    if all(second is None for second in others):
+        return None
+    if all(isinstance(second, Tensor) for second in others):
+        return joined(others, "y", batched)
+    names = [name for second in others for name in (second if isinstance(second, list) else [second])]
+    if any(isinstance(name, Tensor) for name in names):
+        raise BadInput("y has names or None in some pieces and numbers in others; one kind is allowed")
+    return names

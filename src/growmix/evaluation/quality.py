@@ -1,0 +1,144 @@
+"""How good a learner's density and its samples are: test log-likelihood, and Frechet distance of generated images.
+
+Both are measured once, after the last task, on a part of each test set; neither reaches what is learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from growmix.evaluation.evaluator import owners_of
+from growmix.evaluation.frechet import frechet_distance, train_features
+from growmix.evaluation.likelihood import bits_per_dim, log_likelihood
+from growmix.learning.replay import generate, replay
+from growmix.system.ambient import torch_as_it_comes
+
+if TYPE_CHECKING:
+    from growmix.components.component import Component
+    from growmix.learning.learner import Learner
+    from growmix.streams import Stream, Task
+
+
+@torch_as_it_comes()
+def likelihood_scores(learner: Learner[Any], stream: Stream, draws: int, examples: int, seed: int) -> dict[str, Any]:
+    """Test log-likelihood of each learnt task by the importance-weighted bound.
+
+    Parameters
+    ----------
+    learner
+        Has learnt the first tasks of ``stream``.
+    stream
+        Tasks with test sets.
+    draws
+        Of the code per example.
+    examples
+        Per test set at most.
+    seed
+        Of the choice of examples and of the draws.
+
+    Returns
+    -------
+    dict
+        Block ``log_likelihood`` of ``metrics.json``: ``nats`` and ``bits_per_dim`` per task, means over examples;
+        ``draws``, and ``examples``, of the largest test set. Of pairs, all of it is of the source image.
+    """
+    shape = stream.shape
+    kind: Any = "discrete" if learner.settings.likelihood == "bernoulli" else "density"
+    nats, counts = [], []
+    for task in stream[: len(learner.history)]:
+        x = task.test.images(_some(len(task.test), examples, seed))
+        counts.append(len(x))
+        nats.append(float(log_likelihood(learner.components, learner.log_prior, x, draws, seed).double().mean()))
+    bits = [bits_per_dim(value, shape[0] * shape[1] * shape[2], kind) for value in nats]
+    return {"nats": nats, "bits_per_dim": bits, "draws": draws, "examples": max(counts)}
+
+
+@torch_as_it_comes()
+def frechet_scores(learner: Learner[Any], stream: Stream, examples: int, seed: int) -> dict[str, Any] | None:
+    """Frechet distance between generated and test images, in the features of a classifier trained for it here.
+
+    Parameters
+    ----------
+    learner
+        Has learnt the first tasks of ``stream``.
+    stream
+        Tasks with training sets (for the classifier, an instrument of this evaluation alone) and test sets.
+    examples
+        Images of each kind per task at most.
+    seed
+        Of everything random.
+
+    Returns
+    -------
+    dict
+        Block ``frechet`` of ``metrics.json``. ``distance`` per task: samples of its classes by the components that
+        learnt it; without labels, samples of its component, ``None`` where that learnt other tasks too, and for a test
+        set of one image. ``all``: samples of everything against all test sets. ``features``: what the distance is
+        measured in. ``None`` altogether where there are no two classes or tasks to learn features from.
+    """
+    tasks = stream[: len(learner.history)]
+    labels = {label for task in tasks for label in task.train.classes()}
+    if max(len(labels), len(tasks)) < 2 or sum(len(task.test) for task in tasks) < 2:
+        return None
+    features = train_features([task.train for task in tasks], seed, learner.settings.device)
+    draws = torch.Generator().manual_seed(seed)
+    real = [features(task.test.images(_some(len(task.test), examples, seed))) for task in tasks]
+    distances: list[float | None] = []
+    for i, task in enumerate(tasks):
+        drawn = _drawn(learner, i, task, len(real[i]), draws) if len(real[i]) > 1 else None
+        distances.append(None if drawn is None else frechet_distance(real[i], features(drawn)))
+    n = sum(map(len, real))
+    return {
+        "distance": distances,
+        "all": frechet_distance(torch.cat(real), features(_drawn_of_all(learner, n, draws))),
+        "features": "a classifier trained by this run on the training images; compare within this run alone",
+    }
+
+
+def _some(n: int, most: int, seed: int) -> Tensor:
+    return torch.randperm(n, generator=torch.Generator().manual_seed(seed))[:most]
+
+
+def _drawn(learner: Learner[Any], i: int, task: Task, n: int, draws: torch.Generator) -> Tensor | None:
+    """Images ``(n, *shape)`` that stand for task i; ``None`` where the task's images can't be told from others'."""
+    from_prior = learner.settings.from_prior
+    owners = owners_of(learner.history[i])
+    kinds = [
+        (learner.components[k], learner.components[k].classes.index(label))
+        for label in task.classes
+        for k in owners
+        if label in learner.components[k].classes
+    ]
+    if kinds:
+        return _of_classes(kinds, n, draws, from_prior=from_prior)
+    exclusive = sum(k in owners_of(step) for step in learner.history for k in owners) == len(owners)
+    if len(owners) > 1 or not exclusive:
+        return None
+    return replay(learner.components[owners[0]], n, draws, from_prior=from_prior).x
+
+
+def _of_classes(kinds: Sequence[tuple[Component, int]], n: int, draws: torch.Generator, *, from_prior: bool) -> Tensor:
+    shares = torch.arange(n).tensor_split(len(kinds))
+    drawn = [
+        generate(component, torch.full((len(share),), position), draws, from_prior=from_prior).x
+        for (component, position), share in zip(kinds, shares, strict=True)
+        if len(share)
+    ]
+    return torch.cat(drawn)
+
+
+def _drawn_of_all(learner: Learner[Any], n: int, draws: torch.Generator) -> Tensor:
+    which = torch.multinomial(learner.log_prior.exp(), n, replacement=True, generator=draws)
+    from_prior = learner.settings.from_prior
+    counts = torch.bincount(which, minlength=len(learner.components)).tolist()
+    return torch.cat(
+        [
+            replay(component, count, draws, from_prior=from_prior).x
+            for component, count in zip(learner.components, counts, strict=True)
+            if count
+        ]
+    )

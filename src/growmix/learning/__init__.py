@@ -1,0 +1,1 @@
+"""The mixture: novelty, gating, growth, replay, routing, history, and the student that it teaches."""

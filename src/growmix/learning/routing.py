@@ -1,0 +1,223 @@
+"""Which component answers for an example: from bounds to responsibilities, batched over components.
+
+Labels never come near it: a route is a function of images and weights alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from growmix.components.component import Component
+from growmix.data.task import as_float
+
+ROWS = 1_024
+"""Images scored at a time; bounds the memory, and a CPU is at its full speed from far fewer on."""
+
+NEGLIGIBLE = 20.0
+"""Nats behind the best component from which on one is left out of the sum: it would add less than a part in 10^8."""
+
+FEW_ROWS = 32
+"""Images up to which a CPU gains from batching over components; with more, one component fills it already."""
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentScores:
+    """What every component says of every example.
+
+    Attributes
+    ----------
+    elbo
+        Log-likelihood bound, nats, shape ``(n, components)``.
+    class_log_proba
+        Per component log p(y|x) over its own classes, shape ``(n, classes)``.
+    """
+
+    elbo: Tensor
+    class_log_proba: tuple[Tensor, ...]
+
+    def of(self, indices: Sequence[int]) -> ComponentScores:
+        """The same for some of the components."""
+        return ComponentScores(self.elbo[:, list(indices)], tuple(self.class_log_proba[k] for k in indices))
+
+
+def log_responsibilities(elbo: Tensor, log_prior: Tensor) -> Tensor:
+    """Log-posterior of the components, log p(k|x), by Bayes' rule; ``(n, k)`` and ``(k,)`` to ``(n, k)``.
+
+    Examples
+    --------
+    >>> log_responsibilities(torch.tensor([[0.0, 0.0]]), torch.tensor([0.25, 0.75]).log()).exp()
+    tensor([[0.2500, 0.7500]])
+    """
+    return (elbo + log_prior).log_softmax(1)
+
+
+def route_examples(elbo: Tensor, log_prior: Tensor) -> Tensor:
+    """Component with the largest posterior for each example; ``(n, k)`` to ``(n,)``."""
+    return (elbo + log_prior).argmax(1)
+
+
+def route_group(elbo: Tensor, log_prior: Tensor) -> int:
+    """One component for a group that is known to come from one task: the largest mean posterior score.
+
+    The log-prior counts once for the group, so it fades as the group grows: the mean bound is per example.
+    """
+    return int((elbo.double().mean(0) + log_prior / len(elbo)).argmax())
+
+
+def total_elbo(rough: Tensor, log_prior: Tensor, tight: Callable[[int, Tensor], Tensor]) -> Tensor:
+    """Lower bound of log p(x) under all components, nats, shape ``(n,)``.
+
+    A component that is far behind the best is left out of the sum, which keeps it a bound.
+
+    Parameters
+    ----------
+    rough
+        Bounds that say which components are far behind, shape ``(n, components)``.
+    log_prior
+        Log share of each component, shape ``(components,)``.
+    tight
+        Bounds that are summed: from a component's index and the rows it is near for, ``(m,)``, to shape ``(m,)``.
+
+    Examples
+    --------
+    >>> total_elbo(torch.tensor([[0.0, -50.0]]), torch.zeros(2), lambda k, rows: torch.tensor([3.0]))
+    tensor([3.])
+    """
+    joint = rough + log_prior
+    near = joint >= joint.max(1, keepdim=True).values - NEGLIGIBLE
+    terms = torch.full_like(rough, -torch.inf)
+    for k in range(rough.shape[1]):
+        rows = near[:, k].nonzero()[:, 0]
+        if len(rows):
+            terms[rows, k] = tight(k, rows)
+    return (terms + log_prior).logsumexp(1)
+
+
+def combine(
+    log_weights: Tensor,
+    class_log_proba: Sequence[Tensor],
+    component_classes: Sequence[Sequence[int]],
+    classes: Sequence[int],
+) -> Tensor:
+    """Class probabilities of the mixture: sum over components of p(k|x) p(y|x, k).
+
+    Parameters
+    ----------
+    log_weights
+        log p(k|x), shape ``(n, components)``: in logarithms, a component that is far from answering still decides
+        among classes that only it knows.
+    class_log_proba
+        Per component, shape ``(n, its classes)``.
+    component_classes
+        Global labels behind these columns, per component.
+    classes
+        Global labels that compete; all others are left out and the rest is normalised.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(n, len(classes))``; rows sum to one, and are uniform where no component knows any of the classes.
+
+    Examples
+    --------
+    >>> log_proba = [torch.tensor([[0.9, 0.1]]).log(), torch.tensor([[0.5, 0.5]]).log()]
+    >>> combine(torch.tensor([[0.5, 0.5]]).log(), log_proba, [(0, 1), (2, 3)], (0, 1, 2, 3))
+    tensor([[0.4500, 0.0500, 0.2500, 0.2500]])
+    """
+    column = {label: j for j, label in enumerate(classes)}
+    log_joint = log_weights.new_full((len(log_weights), len(classes)), -torch.inf)
+    for k, (log_proba, labels) in enumerate(zip(class_log_proba, component_classes, strict=True)):
+        own = [i for i, label in enumerate(labels) if label in column]
+        if not own:
+            continue
+        to = torch.tensor([column[labels[i]] for i in own])
+        joint = log_weights[:, k : k + 1] + log_proba[:, own]
+        log_joint[:, to] = torch.logaddexp(log_joint[:, to], joint)
+    known = torch.isfinite(log_joint).any(1, keepdim=True)
+    return torch.where(known, log_joint, 0.0).softmax(1)
+
+
+@final
+class Router:
+    """Scores images under many components at once.
+
+    Components of like structure run as one batched call wherever that is faster: on an accelerator, and on a CPU for
+    few images.
+
+    Parameters
+    ----------
+    components
+        As they are now: a router is made anew after a component was trained or added.
+    """
+
+    def __init__(self, components: Sequence[Component]) -> None:
+        self._components = tuple(components)
+        self._groups = _group(self._components)
+
+    @torch.no_grad()
+    def scores(self, x: Tensor, noise: Tensor) -> ComponentScores:
+        """Bounds and class log-probabilities of every component, on the CPU.
+
+        Parameters
+        ----------
+        x
+            Images, ``uint8`` or ``float32``, shape ``(n, c, h, w)``.
+        noise
+            As for :meth:`growmix.components.component.Component.score`.
+        """
+        n = x.shape[0]
+        elbo = torch.empty(n, len(self._components))
+        log_proba = [torch.empty(n, len(c.classes)) for c in self._components]
+        for group in self._groups:
+            for start in range(0, n, ROWS):
+                rows = slice(start, start + ROWS)
+                for k, (of_component, of_classes) in zip(group.indices, group.score(x[rows], noise), strict=True):
+                    elbo[rows, k] = of_component.cpu()
+                    log_proba[k][rows] = of_classes.cpu()
+        return ComponentScores(elbo, tuple(log_proba))
+
+
+class _Group:
+    """Components whose networks differ in nothing but the numbers."""
+
+    def __init__(self, indices: Sequence[int], components: Sequence[Component]) -> None:
+        self.indices = tuple(indices)
+        self._members = [components[k] for k in indices]
+        self._device = next(self._members[0].parameters()).device
+
+    @cached_property
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        modules: list[nn.Module] = [*self._members]
+        return stack_module_state(modules)
+
+    def score(self, x: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Bound and class log-probabilities under each member."""
+        images, noise = as_float(x.to(self._device)), noise.to(self._device)
+        one_by_one = self._device.type == "cpu" and len(x) > FEW_ROWS
+        if one_by_one or len(self._members) == 1:
+            return [member.score(images, noise) for member in self._members]
+
+        def one(state: tuple[dict[str, Tensor], dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
+            answer: tuple[Tensor, Tensor] = functional_call(self._members[0], state, (images, noise))
+            return answer
+
+        elbos, log_proba = vmap(one)(self._state)
+        return list(zip(elbos, log_proba, strict=True))
+
+
+def _group(components: Sequence[Component]) -> list[_Group]:
+    alike: dict[object, list[int]] = {}
+    for k, component in enumerate(components):
+        tensors = (*component.named_parameters(), *component.named_buffers())
+        shapes = tuple((name, tensor.shape, tensor.device) for name, tensor in tensors)
+        # a user's own modules may hold code that can't be batched: each of them runs by itself
+        key: object = (type(component), component.structure, shapes) if component.structure else k
+        alike.setdefault(key, []).append(k)
+    return [_Group(indices, components) for indices in alike.values()]

@@ -1,0 +1,293 @@
+"""Student: one compact network that learns, from generated data, all that a mixture knows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import final
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from growmix.checkpoints import persistence
+from growmix.components.component import Component
+from growmix.components.construction import require_density, whole_component
+from growmix.components.density import no_labels
+from growmix.components.nets import MLP, Blueprint, Conv
+from growmix.components.translation import Translation, TranslationObjective
+from growmix.data.labels import Names, check_names_of
+from growmix.data.task import Shape, TaskData
+from growmix.errors import BadInput, NotLearnt, shown
+from growmix.learning.learner import check_callbacks, task_positions
+from growmix.learning.model import Model, ex_post_density
+from growmix.learning.replay import as_bytes, generate, replay
+from growmix.learning.routing import Router, combine, log_responsibilities
+from growmix.settings import Settings
+from growmix.storage.random_state import set_state, state_from
+from growmix.storage.typed import record_from
+from growmix.system.ambient import torch_as_it_comes
+from growmix.system.memory import require_room, require_training
+from growmix.system.paths import check_path
+from growmix.training.loop import Budget, Callback, TrainingLog, fit, place_of, seeded
+from growmix.training.objectives import DistillationObjective
+
+FEWEST, MOST = 4_000, 6_000
+"""Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
+
+
+@final
+class Student(Model):
+    """One component that answers for everything; made by :meth:`growmix.GrowingMixture.distill`.
+
+    Parameters
+    ----------
+    component
+        The network.
+    settings
+        Those of its teacher.
+    log
+        Of its training.
+    names
+        Names of the labels, if they are not numbers.
+
+    Examples
+    --------
+    >>> student = learnt_example().distill()
+    >>> student.predict(np.zeros((3, 1, 8, 8))).shape
+    (3,)
+    """
+
+    def __init__(self, component: Component, settings: Settings, log: TrainingLog, names: Names = ()) -> None:
+        if not isinstance(component, Component):
+            raise BadInput(f"component is {shown(component)}; a student is made by distill() of a mixture")
+        self.settings = settings
+        self._names = names
+        self.component = component
+        self.component.freeze()
+        self.training_log = log
+        self._only_router = Router([component])
+        self._sampling = torch.Generator().manual_seed(settings.seed)
+
+    def __repr__(self) -> str:
+        return f"Student({student_blueprint(self.settings).name!r}, classes={len(self._labels)})"
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The one component."""
+        return (self.component,)
+
+    @property
+    def examples(self) -> int:
+        """Generated examples that it was trained on."""
+        return self.training_log.examples // self.training_log.epochs
+
+    @property
+    def log_prior(self) -> Tensor:
+        """Zero: there is nothing to choose from."""
+        return torch.zeros(1)
+
+    def _router(self) -> Router:
+        return self._only_router
+
+    @property
+    def _draws(self) -> torch.Generator:
+        return self._sampling
+
+    def save(self, path: str | Path) -> None:
+        """Write the student to a folder: safetensors and JSON, no pickle."""
+        document = {
+            "settings": self.settings.to_dict(),
+            "log": asdict(self.training_log),
+            "sampling": self._sampling.get_state().tolist(),
+            "names": list(self._names),
+        }
+        persistence.save(check_path(path, "path"), "student", document, [self.component])
+
+    @classmethod
+    @torch_as_it_comes()
+    def load(cls, path: str | Path, *, device: str | None = None) -> Student:
+        """Read a student back, to where it was made or to another device."""
+        path = check_path(path, "path")
+
+        def network(saved: persistence.Checkpoint) -> Component:
+            (state,) = saved.components
+            if saved.tensors:
+                raise ValueError(f"tensors {sorted(saved.tensors)} are not a student's")
+            settings = Settings(**saved.document["settings"])
+            shape, target = state.outline.shape, state.outline.target_shape
+            empty = _empty(settings, shape, supervised=state.outline.supervised, target_shape=target)
+            return state.fill(empty)
+
+        def look(outline: persistence.Checkpoint) -> None:
+            with persistence.without_memory(path):
+                network(outline)
+
+        saved = persistence.load(path, "student", look)
+        document = saved.document
+        with persistence.understanding(path), torch.random.fork_rng(devices=[]):
+            settings = Settings(**document["settings"])
+            log = record_from(document["log"], TrainingLog)
+            persistence.check_log(log)
+            component = network(saved)
+            names = check_names_of(document.get("names", []), sorted(component.classes))
+            set_state(sampling := torch.Generator(), state_from(document["sampling"]))
+        component.to(place_of(settings if device is None else settings.replace(device=device)))
+        student = cls(component, settings, log, names)
+        student._sampling = sampling
+        return student
+
+
+def student_blueprint(settings: Settings) -> Blueprint:
+    """Networks of the student: of the mixture's kind, with ``student_hidden`` units."""
+    if settings.blueprint == "conv":
+        return Conv(settings.width, settings.student_hidden)
+    return MLP(settings.student_hidden, settings.depth)
+
+
+@torch_as_it_comes()
+def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callback] = ()) -> Student:
+    """Train a student on samples of every component.
+
+    Every past task reaches the student as generated images only. It maximises its own bound on them and, when there
+    are classes, matches the teacher's soft labels: component posterior times class posterior.
+
+    Parameters
+    ----------
+    teacher
+        Has learnt something; it is not changed.
+    fabric
+        Where and how to train.
+    seed
+        Of everything random here.
+    callbacks
+        Told of the training as it goes.
+
+    Raises
+    ------
+    NotLearnt
+        The teacher knows nothing yet.
+    BadInput
+        Something is wrong with ``callbacks``, or there is too little memory.
+
+    References
+    ----------
+    Ye and Bors 2025, Eq. 27.
+    """
+    check_callbacks(callbacks)
+    settings = teacher.settings
+    if not teacher.components:
+        raise NotLearnt("nothing was learnt yet, so there is nothing to teach; call learn(data) first")
+    _require_room(teacher, fabric.device)
+    with seeded(seed) as generator:
+        lessons = _lessons(teacher, generator)
+        student = _new_student(teacher)
+        student.to(fabric.device)
+        positions = task_positions(lessons, student)
+        student.class_counts += torch.bincount(positions[positions >= 0], minlength=len(student.classes)).to(
+            student.class_counts
+        )
+        objective, targets = _objective(teacher, student, lessons, positions)
+        budget = Budget.of(settings.replace(epochs=settings.student_epochs, patience=None), len(lessons))
+        log = fit(
+            objective,
+            [lessons.x, *targets],
+            student.latent,
+            budget,
+            fabric,
+            generator,
+            component=None,
+            callbacks=callbacks,
+        )
+        student.density = ex_post_density(student, lessons.x, positions, torch.ones(len(lessons)), settings, generator)
+    return Student(student, settings, log, teacher._names)
+
+
+def lessons_for(settings: Settings, learnt: int, classes: int, components: int) -> int:
+    """How many generated examples a student learns from.
+
+    Examples
+    --------
+    >>> lessons_for(Settings(), learnt=60_000, classes=10, components=5)
+    60000
+    """
+    groups = max(classes, components)
+    return groups * (settings.student_examples or min(max(learnt // groups, FEWEST), MOST))
+
+
+def _lessons(teacher: Model, generator: torch.Generator) -> TaskData:
+    """Generated images with the labels asked for: as many of every class of every component, kept as bytes."""
+    kinds = [(c, k) for c in teacher.components for k in range(max(1, len(c.classes)))]
+    total = lessons_for(teacher.settings, teacher.examples, len(teacher._labels), len(teacher.components))
+    each = max(1, total // len(kinds))
+    from_prior = teacher.settings.from_prior
+    first = teacher.components[0]
+    values = math.prod(first.shape) + math.prod(first.target_shape or (0,))
+    # twice: part by part, and all as one
+    require_room(2 * each * len(kinds) * values, f"{each * len(kinds)} generated images for the student")
+    if first.target_shape is not None:
+        return _concatenated([_as_bytes(replay(c, each, generator, from_prior=from_prior)) for c in teacher.components])
+    drawn = []
+    for component, k in kinds:
+        positions = torch.full((each,), k) if component.classes else no_labels(each)
+        drawn.append(_as_bytes(generate(component, positions, generator, from_prior=from_prior)))
+    return _concatenated(drawn)
+
+
+def _as_bytes(drawn: TaskData) -> TaskData:
+    target = None if drawn.target is None else as_bytes(drawn.target)
+    return TaskData(as_bytes(drawn.x), no_labels(len(drawn)) if drawn.y is None else drawn.y, target)
+
+
+def _concatenated(parts: Sequence[TaskData]) -> TaskData:
+    labels = [part.y for part in parts if part.y is not None]
+    targets = [part.target for part in parts if part.target is not None]
+    return TaskData(torch.cat([part.x for part in parts]), torch.cat(labels), torch.cat(targets) if targets else None)
+
+
+def _require_room(teacher: Model, device: torch.device) -> None:
+    require_density(teacher.settings.replace(latent=teacher.settings.student_latent))
+    with seeded(0), torch.device("meta"):
+        student = _new_student(teacher)
+    require_training(student.parameters(), student.shape, device)
+
+
+def _new_student(teacher: Model) -> Component:
+    like, supervised = teacher.components[0], len(teacher._labels) > 0
+    student = _empty(teacher.settings, like.shape, supervised=supervised, target_shape=like.target_shape)
+    student.add_classes(teacher._labels)
+    return student
+
+
+def _empty(settings: Settings, shape: Shape, *, supervised: bool, target_shape: Shape | None) -> Component:
+    return whole_component(
+        student_blueprint(settings),
+        settings.replace(latent=settings.student_latent),
+        shape,
+        supervised=supervised,
+        target_shape=target_shape,
+    )
+
+
+def _objective(
+    teacher: Model, student: Component, lessons: TaskData, positions: Tensor
+) -> tuple[nn.Module, list[Tensor]]:
+    """What the student minimises, and what it is given beside the images."""
+    if lessons.target is not None:
+        assert isinstance(student, Translation)  # made for pairs
+        return TranslationObjective(student), [lessons.target]
+    soft = _soft_labels(teacher, lessons, student.classes)
+    return DistillationObjective(student, teacher.settings.student_classification_weight), [positions, soft]
+
+
+def _soft_labels(teacher: Model, lessons: TaskData, classes: Sequence[int]) -> Tensor:
+    """Teacher's class probabilities at the student temperature, shape ``(n, classes)``."""
+    if not classes:
+        return torch.zeros(len(lessons), 0)
+    heat = teacher.settings.student_temperature
+    scores = teacher.component_scores(lessons.x)
+    weights = log_responsibilities(scores.elbo / heat, teacher.log_prior / heat)
+    softened = [(log_proba / heat).log_softmax(1) for log_proba in scores.class_log_proba]
+    return combine(weights, softened, [c.classes for c in teacher.components], classes)

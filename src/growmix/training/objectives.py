@@ -1,0 +1,79 @@
+"""What training minimises, in nats per example: one module per kind of training, around a component."""
+
+from __future__ import annotations
+
+from typing import final
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from growmix.components.component import Component
+
+
+@final
+class TaskObjective(nn.Module):
+    """Minus the bound, plus the classifier's cross-entropy where there is a label.
+
+    Parameters
+    ----------
+    component
+        What is trained.
+    classification_weight
+        Weight of the cross-entropy.
+    unlabelled
+        Whether any example has no label; only then is every batch split.
+
+    References
+    ----------
+    Ye and Bors 2025, supervised component; missing labels as in Kingma et al. 2014 (M2).
+    """
+
+    def __init__(self, component: Component, classification_weight: float, *, unlabelled: bool) -> None:
+        super().__init__()
+        self.component = component
+        self._classification_weight = classification_weight
+        self._split = unlabelled and bool(component.classes)
+
+    def forward(self, x: Tensor, positions: Tensor, noise: Tensor) -> Tensor:
+        """Mean loss of a batch: images ``(batch, *shape)``, class positions ``(batch,)``, noise ``(batch, latent)``."""
+        if not self._split:
+            return self._known(x, positions, noise).mean()
+        known = positions >= 0
+        labelled = self._known(x[known], positions[known], noise[known])
+        elbo, _ = self.component.marginal_elbo(x[~known], noise[~known])
+        return (labelled.sum() - elbo.sum()) / len(x)
+
+    def _known(self, x: Tensor, positions: Tensor, noise: Tensor) -> Tensor:
+        elbo, logits = self.component.elbo(x, positions, noise)
+        if not self.component.classes:
+            return -elbo
+        return self._classification_weight * F.cross_entropy(logits, positions, reduction="none") - elbo
+
+
+@final
+class DistillationObjective(nn.Module):
+    """Minus the student's bound on generated images, plus the cross-entropy to the teacher's soft labels.
+
+    Parameters
+    ----------
+    student
+        What is trained.
+    classification_weight
+        Weight of the cross-entropy.
+
+    References
+    ----------
+    Ye and Bors 2025, Eq. 27; soft labels as in Hinton, Vinyals, Dean 2015.
+    """
+
+    def __init__(self, student: Component, classification_weight: float) -> None:
+        super().__init__()
+        self.component = student
+        self._classification_weight = classification_weight
+
+    def forward(self, x: Tensor, positions: Tensor, soft: Tensor, noise: Tensor) -> Tensor:
+        """Mean loss of a batch; ``soft`` are the teacher's class probabilities ``(batch, classes)``."""
+        elbo, logits = self.component.elbo(x, positions, noise)
+        if not self.component.classes:
+            return -elbo.mean()
+        return (self._classification_weight * F.cross_entropy(logits, soft, reduction="none") - elbo).mean()

@@ -1,0 +1,163 @@
+"""Networks fit every image shape, and a user's own are checked before they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from growmix.components.nets import MLP, Blueprint, Conv, OwnModules, check_blueprint
+from growmix.data.task import Shape
+from growmix.errors import BadInput
+
+NAMED = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)]
+
+
+@pytest.mark.parametrize("shape", NAMED)
+@pytest.mark.parametrize("blueprint", [MLP(hidden=8), MLP(hidden=8, depth=1), Conv(width=2, hidden=8)])
+def test_encoder_and_decoder_fit_the_image(blueprint: Blueprint, shape: Shape) -> None:
+    assert check_blueprint(blueprint, 5, shape) == 8
+    assert blueprint.encoder(shape)(torch.rand(3, *shape)).shape == (3, 8)
+    assert blueprint.decoder(5, shape)(torch.randn(3, 5)).shape == (3, *shape)
+    assert isinstance(blueprint, Blueprint)
+
+
+@pytest.mark.slow
+@given(st.integers(1, 4), st.integers(1, 40), st.integers(1, 40))
+def test_convolutions_fit_images_of_any_size_and_number_of_channels(channels: int, height: int, width: int) -> None:
+    shape = (channels, height, width)
+    assert check_blueprint(Conv(width=1, hidden=3), 2, shape) == 3
+    assert Conv(width=1, hidden=3).decoder(2, shape)(torch.zeros(1, 2)).shape == (1, *shape)
+
+
+@pytest.mark.parametrize(("shape", "sides"), [((1, 8, 8), 4), ((1, 28, 28), 4), ((3, 32, 32), 4), ((3, 64, 64), 4)])
+def test_convolutions_end_at_the_same_small_size(shape: Shape, sides: int) -> None:
+    decoder = Conv(width=2, hidden=8).decoder(3, shape)
+    narrow = next(layer for layer in decoder if isinstance(layer, nn.Unflatten))
+    assert tuple(narrow.unflattened_size)[1:] == (sides, sides)
+
+
+def test_convolutions_widen_to_four_times_their_width_and_no_further() -> None:
+    layers = [layer for layer in Conv(width=3, hidden=8).encoder((1, 64, 64)) if isinstance(layer, nn.Conv2d)]
+    assert [layer.out_channels for layer in layers] == [3, 6, 12, 12]
+
+
+@pytest.mark.parametrize("blueprint", [MLP(hidden=8), Conv(width=2, hidden=8)])
+def test_nothing_in_the_networks_differs_between_training_and_use(blueprint: Blueprint) -> None:
+    x = torch.rand(4, 1, 8, 8)
+    encoder = blueprint.encoder((1, 8, 8))
+    assert torch.equal(encoder.train()(x), encoder.eval()(x))
+    assert list(encoder.buffers()) == []
+
+
+@pytest.mark.parametrize(("shape", "units"), [((1, 16, 16), 400), ((1, 17, 16), 800), ((1, 8, 8), 400)])
+def test_an_mlp_is_narrower_for_small_images(shape: Shape, units: int) -> None:
+    assert check_blueprint(MLP(), 2, shape) == units
+
+
+def test_an_mlp_has_the_depth_asked_for() -> None:
+    for depth in (1, 2, 4):
+        linear = [layer for layer in MLP(8, depth).decoder(3, (1, 4, 4)) if isinstance(layer, nn.Linear)]
+        assert len(linear) == depth + 1
+
+
+def flat(shape: Shape) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 5))
+
+
+def unflat(inputs: int, shape: Shape) -> nn.Module:
+    return nn.Sequential(nn.Linear(inputs, 16), nn.Unflatten(1, shape))
+
+
+class Gives(nn.Module):
+    """Whatever a function gives."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(x)
+
+
+WRONG: dict[str, tuple[Callable[[Shape], nn.Module], Callable[[int, Shape], nn.Module], str]] = {
+    "encoder-of-other-images": (lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(17, 5)), unflat, "fails on images"),
+    "encoder-not-flat": (lambda shape: nn.Conv2d(1, 2, 3), unflat, "encoder gives"),
+    "decoder-of-other-codes": (flat, lambda inputs, shape: unflat(inputs + 1, shape), "fails on images"),
+    "decoder-not-an-image": (flat, lambda inputs, shape: nn.Linear(inputs, 16), "decoder gives"),
+    "decoder-of-other-images": (flat, lambda inputs, shape: unflat(inputs, (2, 2, 4)), "decoder gives"),
+    "encoder-of-two": (lambda shape: Gives(lambda x: (x, x)), unflat, "encoder gives a tuple"),
+    "encoder-of-nothing": (lambda shape: Gives(lambda x: None), unflat, "encoder gives a NoneType"),
+    "encoder-of-a-mean": (lambda shape: Gives(lambda x: x.mean(0).flatten()), unflat, r"encoder gives \(16,\)"),
+    "encoder-of-one": (lambda shape: Gives(lambda x: x[:1].flatten(1)), unflat, r"encoder gives \(1, 16\)"),
+    "encoder-of-doubles": (lambda shape: Gives(lambda x: x.flatten(1).double()), unflat, "encoder .*float64.*float32"),
+    "encoder-of-no-copy": (lambda shape: Gives(part for part in ()), unflat, "fails on images .*: TypeError"),
+    "encoder-no-module": (lambda shape: torch.flatten, unflat, "fails on images .*: AttributeError"),
+    "decoder-of-nothing": (flat, lambda inputs, shape: Gives(lambda z: None), "decoder gives a NoneType"),
+    "decoder-of-one": (
+        flat,
+        lambda inputs, shape: Gives(lambda z: torch.zeros(1, *shape)),
+        r"decoder gives \(1, 1, 4, 4\)",
+    ),
+    "decoder-of-doubles": (
+        flat,
+        lambda inputs, shape: Gives(lambda z: torch.zeros(len(z), *shape).double()),
+        "decoder .*float64.*float32",
+    ),
+}
+
+
+@pytest.mark.parametrize(("encoder", "decoder", "says"), WRONG.values(), ids=WRONG)
+def test_own_modules_that_do_not_fit_are_refused_by_name(
+    encoder: Callable[[Shape], nn.Module], decoder: Callable[[int, Shape], nn.Module], says: str
+) -> None:
+    assert check_blueprint(OwnModules(flat, unflat), 3, (1, 4, 4)) == 5
+    with pytest.raises(BadInput, match=f"'mine'.*{says}"):
+        check_blueprint(OwnModules(encoder, decoder, name="mine"), 3, (1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: MLP(-1), "hidden is -1"),
+        (lambda: MLP("a"), "hidden is 'a'"),
+        (lambda: MLP(float("nan")), "hidden is nan"),
+        (lambda: MLP(4, depth=0), "depth is 0"),
+        (lambda: Conv("a"), "width is 'a'"),
+        (lambda: Conv(4, 10**6), "hidden is 1000000"),
+    ],
+)
+def test_sizes_of_networks_are_whole_numbers(make: Callable[[], Blueprint], says: str) -> None:
+    with pytest.raises(BadInput, match=f"{says}; allowed is a whole number from 1 to "):
+        make()
+
+
+@pytest.mark.parametrize("error", [KeyError("layers"), ZeroDivisionError(), AttributeError("of\nmine")])
+def test_whatever_a_users_maker_raises_is_told_in_one_line(error: Exception) -> None:
+    def torn(shape: Shape) -> nn.Module:
+        raise error
+
+    with pytest.raises(BadInput, match=f"'own' fails on images .* {type(error).__name__}") as caught:
+        check_blueprint(OwnModules(torn, lambda inputs, shape: nn.Identity()), 3, (1, 4, 4))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [KeyError((3, 4, 4)), RuntimeError("of\nmine")])
+def test_a_decoder_of_targets_is_tried_like_the_others(error: Exception) -> None:
+    def sources_only(inputs: int, shape: Shape) -> nn.Module:
+        if shape != (1, 4, 4):
+            raise error
+        return unflat(inputs, shape)
+
+    assert check_blueprint(OwnModules(flat, sources_only), 3, (1, 4, 4)) == 5
+    with pytest.raises(BadInput, match=f"'own' fails to decode targets of shape .*: {type(error).__name__}") as caught:
+        check_blueprint(OwnModules(flat, sources_only), 3, (1, 4, 4), (3, 4, 4))
+    assert "\n" not in str(caught.value)
+    nothing = OwnModules(flat, lambda inputs, shape: unflat(inputs, shape) if shape[0] == 1 else Gives(lambda z: None))
+    with pytest.raises(BadInput, match=r"targets of shape \(3, 4, 4\): decoder gives a NoneType, needed"):
+        check_blueprint(nothing, 3, (1, 4, 4), (3, 4, 4))

@@ -1,0 +1,128 @@
+"""What can't fit is refused before it is made; how much there is, and of data, see test_data.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from growmix import BadInput, GrowingMixture, Settings, Student, experiment
+from growmix.baselines import make_learner
+from growmix.components.nets import MLP, OwnModules
+from growmix.config import RunConfig
+from growmix.studies import runs
+from growmix.system import memory
+
+X = np.random.default_rng(0).random((12, 1, 8, 8), dtype=np.float32)
+Y = np.arange(12) % 3
+TINY: dict[str, Any] = {"latent": 2, "epochs": 1, "density_components": 1, "device": "cpu", "precision": "32-true"}
+TOO_LITTLE = r"training [\d,]+ weights for images of shape \(1, 8, 8\) needs about {} MiB .* are available"
+
+
+@pytest.fixture
+def there_are(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets how many MiB there are."""
+    return lambda mebibytes: monkeypatch.setattr(memory, "available", lambda: mebibytes * 2**20)
+
+
+def test_networks_that_can_not_be_trained_are_refused_before_they_are_made(there_are: Callable[[int], None]) -> None:
+    GrowingMixture("mlp", hidden=1_000, **TINY).check_networks((1, 8, 8), supervised=True)
+    there_are(20)
+    with pytest.raises(BadInput, match=TOO_LITTLE.format(r"32\.\d")):
+        GrowingMixture("mlp", hidden=1_000, **TINY).check_networks((1, 8, 8), supervised=True)
+    with pytest.raises(BadInput, match=r"needs about 124\.\d TiB"):
+        GrowingMixture(MLP(65_536, depth=1_000), **TINY).check_networks((1, 8, 8), supervised=True)
+
+
+def test_what_can_only_be_used_here_is_used_and_not_called_damaged(
+    there_are: Callable[[int], None], tmp_path: Path
+) -> None:
+    mixture = GrowingMixture("mlp", hidden=1_000, student_hidden=1_000, **TINY, student_examples=8, student_epochs=1)
+    mixture.learn((X, Y))
+    mixture.save(tmp_path / "mixture")
+    mixture.distill().save(tmp_path / "student")
+    there_are(20)
+    loaded = GrowingMixture.load(tmp_path / "mixture")
+    np.testing.assert_array_equal(loaded.predict(X), mixture.predict(X))
+    assert len(Student.load(tmp_path / "student").predict(X)) == len(X)
+    for act in (loaded.distill, lambda: loaded.learn((X, Y))):
+        with pytest.raises(BadInput, match=TOO_LITTLE.format(r"\d+\.\d")):
+            act()
+
+
+def test_of_a_component_that_shares_its_own_part_alone_is_trained(there_are: Callable[[int], None]) -> None:
+    mixture = GrowingMixture("mlp", hidden=1_000, sharing="adapter", gate="always", **TINY)
+    mixture.learn((X, Y))
+    there_are(20)
+    assert mixture.learn((1 - X, Y)).component == 1
+
+
+@pytest.mark.parametrize("method", ["mixture", "er", "dgr", "generative-classifier"])
+def test_growth_and_reuse_need_the_same(there_are: Callable[[int], None], method: str) -> None:
+    learner = make_learner(method, Settings(**TINY, hidden=1_000, threshold=1.0))
+    there_are(20)
+    with pytest.raises(BadInput, match=TOO_LITTLE.format(r"\d+\.\d")):
+        learner.learn((X, Y))
+    there_are(1_000)
+    learner.learn((X, Y))
+    there_are(20)
+    with pytest.raises(BadInput, match=TOO_LITTLE.format(r"\d+\.\d")):
+        learner.learn((X, Y))
+    assert [decision.action for decision in learner.decisions] == ["grow"]
+
+
+def test_all_of_a_component_counts(there_are: Callable[[int], None]) -> None:
+    """The decoder of targets, and a solver beside a generator."""
+    there_are(500)
+    wide = np.random.default_rng(1).random((12, 1_000, 8, 8), dtype=np.float32)
+    with pytest.raises(BadInput, match=r"training 14\d,\d\d\d,\d\d\d weights .* needs about 2\.1 GiB"):
+        GrowingMixture("mlp", hidden=2_000, **TINY).learn((X, wide))
+    there_are(40)
+    learner = make_learner("er", Settings(**TINY, hidden=1_000))
+    learner.learn((X, Y))
+    with pytest.raises(BadInput, match=TOO_LITTLE.format(r"48\.9")):
+        make_learner("dgr", Settings(**TINY, hidden=1_000)).learn((X, Y))
+
+
+@pytest.mark.slow
+def test_of_a_users_own_modules_what_is_frozen_needs_no_room_to_train(there_are: Callable[[int], None]) -> None:
+    def encoder(shape: tuple[int, int, int]) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 40_000).requires_grad_(False), nn.Linear(40_000, 5))
+
+    def decoder(inputs: int, shape: tuple[int, int, int]) -> nn.Module:
+        return nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, shape))
+
+    mixture = GrowingMixture(OwnModules(encoder, decoder), **TINY, threshold=1.0)
+    mixture.learn(X)
+    there_are(17)
+    assert mixture.learn(X).action == "reuse"
+
+
+def test_a_run_of_networks_that_can_not_be_trained_writes_nothing(
+    there_are: Callable[[int], None], tmp_path: Path
+) -> None:
+    config = RunConfig(stream="split-digits", out=tmp_path / "run", settings=Settings(**TINY, hidden=2_000))
+    there_are(100)
+    with pytest.raises(BadInput, match=TOO_LITTLE.format(r"\d+\.\d")):
+        experiment.run(config)
+    with pytest.raises(BadInput, match=TOO_LITTLE.format(r"\d+\.\d")):
+        runs.check([runs.Trial("one", config)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_counting_a_component_changes_nothing_that_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A component on a foundation draws weights even while it is only counted."""
+    weights = []
+    for count in (True, False):
+        if not count:
+            monkeypatch.setattr("growmix.learning.learner.is_ours", lambda blueprint: False)
+        mixture = GrowingMixture("mlp", hidden=8, gate="always", sharing="adapter", **TINY)
+        for x in (X, 1 - X):
+            mixture.learn((x, Y))
+        weights.append(mixture.components[1].state_dict())
+    assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
