@@ -1,0 +1,79 @@
+"""What the examples of a mixture are: their shape, and which numbers they may hold."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+Shape: TypeAlias = tuple[int, ...]
+"""Axes of one example: ``(channels, height, width)`` of an image, ``(values,)`` of a vector."""
+
+Support: TypeAlias = Literal["unit", "real"]
+"""Which numbers an example holds: ``unit`` in [0, 1] (pixels, bytes), ``real`` any finite ones."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The kind of example that a mixture learns, fixed by its first task.
+
+    Attributes
+    ----------
+    shape
+        Axes of one example, without the batch.
+    support
+        ``"unit"``: numbers in [0, 1]; ``"real"``: any finite numbers.
+    centre, scale
+        Mean and standard deviation of the first task, one number for each entry of the first axis (each value of a
+        vector, each channel of an image). Both are empty where no statistics are needed (unit support) or known yet.
+
+    Examples
+    --------
+    >>> domain = Domain((2,), "real").with_statistics(torch.tensor([[0.0, 5.0], [2.0, 5.0]]))
+    >>> domain.centre, domain.scale
+    ((1.0, 5.0), (1.0, 1.0))
+    >>> domain.standardise(torch.tensor([[3.0, 5.0]]))
+    tensor([[2., 0.]])
+    """
+
+    shape: Shape
+    support: Support = "unit"
+    centre: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many numbers one example holds."""
+        return math.prod(self.shape)
+
+    @property
+    def is_image(self) -> bool:
+        """Whether examples are pictures: three axes, and pixels in [0, 1]."""
+        return len(self.shape) == 3 and self.support == "unit"
+
+    def project(self, values: Tensor) -> Tensor:
+        """Bring generated numbers to the nearest ones that an example may hold."""
+        return values.clamp(0.0, 1.0) if self.support == "unit" else values
+
+    def standardise(self, x: Tensor) -> Tensor:
+        """Centre and scale examples ``(n, *shape)`` by the first task's statistics; unit numbers stay as they are."""
+        if not self.centre:
+            return x
+        return (x - self.along_first_axis(self.centre, x)) / self.along_first_axis(self.scale, x)
+
+    def along_first_axis(self, numbers: tuple[float, ...], like: Tensor) -> Tensor:
+        """Shape one number per entry of the first axis so that it broadcasts over examples."""
+        vector = torch.tensor(numbers, dtype=torch.float32, device=like.device)
+        return vector.view(-1, *[1] * (len(self.shape) - 1))
+
+    def with_statistics(self, x: Tensor) -> Domain:
+        """Return the same domain with centre and scale of these examples, shape ``(n, *shape)``."""
+        if self.support == "unit":
+            return self
+        rows = x.double().transpose(0, 1).flatten(1)
+        centre, scale = rows.mean(1), rows.std(1, unbiased=False)
+        scale = torch.where(scale > 0, scale, 1.0)
+        return replace(self, centre=tuple(centre.tolist()), scale=tuple(scale.tolist()))
