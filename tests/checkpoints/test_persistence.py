@@ -287,7 +287,7 @@ WRONG = (None, -3, "text", [], {}, [{}], [3])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("key", ["schema", "kind", "settings", "memory", "steps", "sampling", "components"])
+@pytest.mark.parametrize("key", ["schema", "kind", "settings", "memory", "history", "sampling", "components"])
 def test_a_document_of_another_form_is_named(saved: Path, key: str) -> None:
     document = json.loads((saved / DOCUMENT).read_text())
     without = {name: value for name, value in document.items() if name != key}

@@ -27,7 +27,6 @@ from growmix.storage.durable import write_whole
 from growmix.storage.sealing import SEAL, remove_folder, seal
 
 FILES = (SEAL, DOCUMENT, TENSORS)
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "checkpoints" / "schema3"
 
 
 class Trap:
@@ -129,17 +128,19 @@ DAMAGES: dict[str, Damage] = {
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_file_is_named_and_nothing_of_it_is_believed(name: str, damage: str, tmp_path: Path) -> None:
-    shutil.copytree(FIXTURES / "mixture", tmp_path / "it")
-    DAMAGES[damage](tmp_path / "it" / name, FIXTURES / "student")
+def test_a_damaged_file_is_named_and_nothing_of_it_is_believed(
+    name: str, damage: str, checkpoints: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(checkpoints / "mixture", tmp_path / "it")
+    DAMAGES[damage](tmp_path / "it" / name, checkpoints / "student")
     with pytest.raises(BadCheckpoint, match=name.replace(".", r"\.")):
         GrowingMixture.load(tmp_path / "it")
     assert not (tmp_path / "sprung").exists()
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(FILES, 2)))
-def test_files_that_changed_places_are_named(one: str, other: str, tmp_path: Path) -> None:
-    shutil.copytree(FIXTURES / "mixture", tmp_path / "it")
+def test_files_that_changed_places_are_named(one: str, other: str, checkpoints: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkpoints / "mixture", tmp_path / "it")
     content = (tmp_path / "it" / one).read_bytes()
     swap(tmp_path / "it" / one, tmp_path / "it" / other)
     rewrite(tmp_path / "it" / other, content)
@@ -153,15 +154,17 @@ def test_the_damages_are_two_hundred() -> None:
 
 @pytest.mark.parametrize("damage", ["flipped-0", "cut-0", "missing", "link-to-passwd"])
 @pytest.mark.parametrize("name", FILES)
-def test_a_student_in_a_damaged_folder_is_refused_too(name: str, damage: str, tmp_path: Path) -> None:
-    shutil.copytree(FIXTURES / "student", tmp_path / "it")
-    DAMAGES[damage](tmp_path / "it" / name, FIXTURES / "mixture")
+def test_a_student_in_a_damaged_folder_is_refused_too(
+    name: str, damage: str, checkpoints: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(checkpoints / "student", tmp_path / "it")
+    DAMAGES[damage](tmp_path / "it" / name, checkpoints / "mixture")
     with pytest.raises(BadCheckpoint, match=name):
         Student.load(tmp_path / "it")
 
 
-def test_a_folder_that_is_a_link_is_refused_and_not_replaced(tmp_path: Path) -> None:
-    shutil.copytree(FIXTURES / "mixture", tmp_path / "it")
+def test_a_folder_that_is_a_link_is_refused_and_not_replaced(checkpoints: Path, tmp_path: Path) -> None:
+    shutil.copytree(checkpoints / "mixture", tmp_path / "it")
     (tmp_path / "latest").symlink_to("it")
     with pytest.raises(BadCheckpoint, match="latest is a symbolic link"):
         GrowingMixture.load(tmp_path / "latest")

@@ -28,16 +28,14 @@ from growmix.system import memory
 
 pytestmark = pytest.mark.slow
 
-FIXTURES = Path(__file__).parent.parent / "fixtures" / "checkpoints" / "schema3"
-
 MOST_MEMORY = 256 * 2**20
 """More addresses than that a refused checkpoint may not ask for: what it lies about takes GiB. Not less, since glibc
 sets 128 MiB of addresses aside, of which it uses none yet, where a thread's heap is full."""
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> Path:
-    shutil.copytree(FIXTURES / "mixture", tmp_path / "it")
+def saved(checkpoints: Path, tmp_path: Path) -> Path:
+    shutil.copytree(checkpoints / "mixture", tmp_path / "it")
     return tmp_path / "it"
 
 
@@ -127,7 +125,7 @@ LARGE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "classes-of-64-bits": _outline(classes=[2**63, 2**64]),
     "classes-of-truths": _outline(classes=[True, False]),
     "components": lambda d: d.update(components=d["components"] * 1_000),
-    "versions": lambda d: d["steps"][0]["parts"][0].update(component=10**9),
+    "versions": lambda d: d["history"][0]["parts"][0].update(component=10**9),
     "sampling": lambda d: d.update(sampling=[0] * 1_000_000),
     "sampling-unlike": lambda d: d.update(sampling=[10**18]),
     "records": lambda d: d["memory"].update(records=[]),
@@ -135,19 +133,19 @@ LARGE: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 
 def _step(**changes: Any) -> Callable[[dict[str, Any]], Any]:
-    return lambda document: document["steps"][-1].update(changes)
+    return lambda document: document["history"][-1].update(changes)
 
 
 def _decision(**changes: Any) -> Callable[[dict[str, Any]], Any]:
-    return lambda document: document["steps"][-1]["decision"].update(changes)
+    return lambda document: document["history"][-1]["decision"].update(changes)
 
 
 def _part(**changes: Any) -> Callable[[dict[str, Any]], Any]:
-    return lambda document: document["steps"][-1]["parts"][0].update(changes)
+    return lambda document: document["history"][-1]["parts"][0].update(changes)
 
 
 def _log(**changes: Any) -> Callable[[dict[str, Any]], Any]:
-    return lambda document: document["steps"][-1]["log"].update(changes)
+    return lambda document: document["history"][-1]["log"].update(changes)
 
 
 def _record(**changes: Any) -> Callable[[dict[str, Any]], Any]:
@@ -173,9 +171,9 @@ def _stream(left: int, following: int) -> Callable[[dict[str, Any]], Any]:
 
 
 WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "steps-none": lambda d: d.pop("steps"),
-    "steps-word": lambda d: d.update(steps="x"),
-    "steps-thrice": lambda d: d.update(steps=d["steps"] * 3),
+    "history-none": lambda d: d.pop("history"),
+    "history-word": lambda d: d.update(history="x"),
+    "history-thrice": lambda d: d.update(history=d["history"] * 3),
     "decision-component": _decision(component=99),
     "decision-component-word": _decision(component="x"),
     "decision-action": _decision(action="shrink"),
@@ -243,17 +241,17 @@ def test_a_document_that_contradicts_itself_is_refused(saved: Path, change: str)
     ],
 )
 def test_a_students_document_that_contradicts_itself_is_refused(
-    tmp_path: Path, change: Callable[[dict[str, Any]], Any]
+    checkpoints: Path, tmp_path: Path, change: Callable[[dict[str, Any]], Any]
 ) -> None:
-    shutil.copytree(FIXTURES / "student", tmp_path / "it")
+    shutil.copytree(checkpoints / "student", tmp_path / "it")
     changed(tmp_path / "it", change)
     assert_refused(tmp_path / "it", DOCUMENT, Student.load)
 
 
-def test_what_a_stranger_wrote_is_quoted_in_short(saved: Path) -> None:
+def test_what_a_stranger_wrote_is_quoted_in_short(checkpoints: Path, saved: Path) -> None:
     long = "x" * 1_000_000
     for change in ({"growmix": long, "schema": 99}, {"kind": "mixture", "names": [long]}, {"components": long}):
-        document = json.loads((FIXTURES / "mixture" / DOCUMENT).read_text())
+        document = json.loads((checkpoints / "mixture" / DOCUMENT).read_text())
         put(saved, json.dumps({**document, **change}).encode())
         said = refusal(lambda: GrowingMixture.load(saved))
         assert len(said) < 1_000 and DOCUMENT in said, said
@@ -268,9 +266,9 @@ def test_a_document_that_asks_for_more_than_there_is_gets_nothing(saved: Path, c
 
 @pytest.mark.parametrize("change", [{"student_hidden": 65_536}, {"student_latent": 65_536}, {"depth": 900}])
 def test_a_students_document_that_asks_for_more_than_there_is_gets_nothing(
-    tmp_path: Path, change: dict[str, Any]
+    checkpoints: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    shutil.copytree(FIXTURES / "student", tmp_path / "it")
+    shutil.copytree(checkpoints / "student", tmp_path / "it")
     changed(tmp_path / "it", _settings(**change))
     assert_refused(tmp_path / "it", TENSORS, Student.load)
 
@@ -280,13 +278,13 @@ def test_a_students_document_that_asks_for_more_than_there_is_gets_nothing(
     [
         b"[" * 1_000_000,
         b'{"schema":' * 100_000,
-        b'{"schema": 3, "kind": ' + b"9" * 100_000 + b"}",
-        b'{"schema": 3, "schema": 2}',
-        b'{"schema": 3, "kind": NaN}',
-        b'{"schema": 3, "kind": -Infinity}',
-        b'{"schema": 3, "kind": 1e400}',
+        b'{"schema": 4, "kind": ' + b"9" * 100_000 + b"}",
+        b'{"schema": 4, "schema": 2}',
+        b'{"schema": 4, "kind": NaN}',
+        b'{"schema": 4, "kind": -Infinity}',
+        b'{"schema": 4, "kind": 1e400}',
         b'{"schema": true}',
-        b'{"schema": 3.0}',
+        b'{"schema": 4.0}',
         b'{"schema": 0}',
         b'{"schema": -1}',
         b'{"schema": 1}',

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from growmix import __version__
-from growmix.checkpoints.migration import SCHEMA, migrated
+from growmix.checkpoints.migration import SCHEMA, can_be_read, migrated
 from growmix.components.component import Component
 from growmix.components.density import MOST_GAUSSIANS, LatentDensity
 from growmix.data.task import MOST_PIXELS, UNLABELLED, Shape
@@ -49,9 +49,6 @@ DOCUMENT = "state.json"
 TENSORS = "tensors.safetensors"
 OTHERS = "others."
 """Before the names of tensors that are no component's."""
-
-FIRST_SEALED = 3
-"""Schema from which on checkpoints have checksums."""
 
 MOST_JSON = 64 * 2**20
 """Bytes of a document beside few tensors; beside many it may be four times as large as they are, within bounds."""
@@ -516,12 +513,13 @@ def _read_document(file: OpenFile, beside: int, *, sealed: bool) -> dict[str, An
     schema = document.get("schema") if isinstance(document, dict) else None
     if type(schema) is not int or schema < 1:
         raise BadCheckpoint(f"{file.path} is not the document of a checkpoint")
-    if schema > SCHEMA:
+    if not can_be_read(schema):
+        advice = "update it" if schema > SCHEMA else "learn the tasks again, or go on with the growmix that wrote it"
         raise BadCheckpoint(
             f"{file.path} has schema {schema}, of growmix {shown(document.get('growmix'))}; "
-            f"this is growmix {__version__}, which reads schemas up to {SCHEMA}: update it"
+            f"this is growmix {__version__}, which reads schema {SCHEMA}: {advice}"
         )
-    if schema >= FIRST_SEALED and not sealed:
+    if not sealed:
         raise BadCheckpoint(f"{file.path.with_name(SEAL)} is missing")
     return dict(document)
 
