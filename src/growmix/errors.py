@@ -26,7 +26,7 @@ class NotLearnt(GrowmixError, RuntimeError):
 
 
 class NonFiniteLoss(GrowmixError, ArithmeticError):
-    """The training loss became NaN or infinite; the mixture is as it was before the call."""
+    """The training loss became NaN or infinite, or training diverged; the mixture is as it was before the call."""
 
 
 class BadCheckpoint(GrowmixError, ValueError):

@@ -25,6 +25,7 @@ from growmix.storage.digests import digest_of
 from growmix.storage.random_state import set_state
 from growmix.storage.typed import MOST_SECONDS, check_outline, check_range, record_from
 from growmix.system.memory import require_room
+from growmix.training.divergence import has_diverged
 
 DEFAULT_EPOCHS = 40
 STEP_RANGE = (1_500, 6_000)
@@ -190,6 +191,7 @@ class LoopState:
     seconds: float
     precision: dict[str, int | float] | None = None
     best: PatienceState | None = None
+    first_loss: float | None = None
 
     def check(self, steps: int) -> None:
         """See that a training of so many steps can stand there; raises ``ValueError``."""
@@ -369,7 +371,7 @@ def fit(
     Raises
     ------
     NonFiniteLoss
-        As soon as an epoch's loss is NaN or infinite.
+        As soon as an epoch's loss is NaN or infinite; at the end, if the training diverged all the same.
     BadCheckpoint
         What a keeper gave back does not fit.
     BadInput
@@ -407,6 +409,7 @@ def fit(
                 if best:
                     best.restore(objective)
                 loop.check_finite()
+                loop.check_converged()
                 for keeper in keepers:
                     keeper.at_end(loop.state())
     objective.eval()
@@ -482,6 +485,7 @@ class _Loop:
         self._noise = torch.Generator(fabric.device).manual_seed(seed + fabric.global_rank)
         self._before_epoch = generator.get_state()
         self._total = torch.zeros((), device=fabric.device)
+        self._first_loss: Tensor | None = None
         self._began = time.perf_counter()
 
     @property
@@ -526,6 +530,26 @@ class _Loop:
         if not all(bool(torch.isfinite(weight).all()) for weight in moved):
             raise NonFiniteLoss("weights are not finite after the last step; nothing was changed")
 
+    def check_converged(self) -> None:
+        """See that the weights that are kept are not those of a training that diverged, though it stayed finite.
+
+        Raises
+        ------
+        NonFiniteLoss
+            The loss is far above the one that the training began with.
+        """
+        if self._first_loss is None:  # left by a process that did not note it
+            return
+        before = _sum_over_processes(self._fabric, self._first_loss) / self._fabric.world_size
+        best = None if self._best is None else self._best.stand
+        after = self.losses[-1] if best is None or best.score is None else self.losses[-1 - best.epochs_since]
+        if has_diverged(before, after, self._data[0][0].numel()):
+            raise NonFiniteLoss(
+                f"training diverged: the mean loss is {after:.4g} nats per example at its end, and was {before:.4g} "
+                f"before its first step; nothing was changed. Try a learning_rate below "
+                f"{self._budget.learning_rate:g} or a gradient_clip below {self._budget.gradient_clip:g}"
+            )
+
     def state(self) -> TrainingState:
         """All that the next steps depend on; of a finished training, all that what follows it depends on."""
         going = not self.finished
@@ -538,6 +562,7 @@ class _Loop:
             seconds=self.seconds,
             precision=self._fabric.strategy.precision.state_dict() if going else None,
             best=self._best.stand if going and self._best else None,
+            first_loss=_finite_or_none(self._first_loss) if going else None,
         )
         tensors = {"objective": self._objective.state_dict(), "random": _random_state(self._fabric)}
         if self._follower is not None:
@@ -632,6 +657,8 @@ class _Loop:
         state = {k: dict(tensors[name]) for k in range(len(self._weights)) if (name := f"optimizer-{k}") in tensors}
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
         _move_on(self._schedule, self.done)
+        if stand.first_loss is not None:
+            self._first_loss = torch.tensor(stand.first_loss, device=self._fabric.device)
         self._fabric.strategy.precision.load_state_dict(stand.precision or {})
         if self._best is not None and stand.best is not None:
             self._best.recall(stand.best, tensors.get("best", {}))
@@ -650,6 +677,8 @@ class _Loop:
             self._follower.after_step()
         self._schedule.step()
         self.done += 1
+        if self.done == 1:
+            self._first_loss = loss.detach().clone()
         return loss.detach()
 
 
@@ -764,6 +793,11 @@ def _set_random_state(fabric: Fabric, states: Mapping[str, Tensor]) -> None:
         torch.cuda.set_rng_state(states["cuda"], fabric.device)
     if fabric.device.type == "mps":
         torch.mps.set_rng_state(states["mps"])
+
+
+def _finite_or_none(loss: Tensor | None) -> float | None:
+    """A loss as JSON can hold it, which has no word for infinity."""
+    return None if loss is None or not math.isfinite(float(loss)) else float(loss)
 
 
 def _sum_over_processes(fabric: Fabric, value: Tensor) -> float:
