@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
+from growmix import streams
+from growmix.baselines import load, make_learner
 from growmix.baselines.penalties import (
     DAMPING,
     Consistency,
@@ -212,3 +215,54 @@ def test_what_is_packed_comes_back(make: Callable[[float], Any]) -> None:
     assert penalty.pack()
     assert penalty.pack().keys() == again.pack().keys()
     assert all(torch.equal(again.pack()[name], tensor) for name, tensor in penalty.pack().items())
+
+
+class Several(nn.Module):
+    """Stands for a component with many weights, whose numbers a seed chooses."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(seed)
+        for name in "abcdefgh":
+            self.register_parameter(name, nn.Parameter(torch.randn(5, generator=generator)))
+
+
+@pytest.mark.parametrize("make", [ElasticWeights, SynapticIntelligence])
+def test_a_penalty_is_the_same_to_the_bit_in_whatever_order_a_file_gave_its_tensors(
+    make: Callable[[float], Any],
+) -> None:
+    for seed in range(30):
+        network = Several(seed)
+        weights = dict(network.named_parameters())
+        restraint = make(1.0).restrain(network, None)
+        for weight in weights.values():
+            weight.grad = weight.detach() ** 2
+        with torch.no_grad():
+            for weight in weights.values():
+                weight -= 0.1 * weight.grad
+        restraint.after_step()
+        packed = restraint.keep(sum((w * k).sum() for w in weights.values()) for k in (1.0, 2.0)).pack()
+        losses = []
+        for order in (list(packed), list(reversed(packed))):
+            penalty = make(1.0).unpack({name: packed[name] for name in order}, weights)
+            again = Several(seed)
+            restraint = penalty.restrain(again, None)
+            with torch.no_grad():
+                for weight in again.parameters():
+                    weight += 0.3 * weight**2
+            losses.append(cost(restraint))
+        assert losses[0] == losses[1] > 0.0
+
+
+def test_elastic_weights_that_were_saved_and_read_go_on_with_the_losses_that_they_would_have_had(
+    tmp_path: Path,
+) -> None:
+    stream = streams.load("split-digits")
+    learner = make_learner("ewc", Settings(hidden=32, latent=4, epochs=3))
+    for task in stream[:2]:
+        learner.learn(task.train)
+    learner.save(tmp_path / "saved")
+    again = load(tmp_path / "saved", "ewc")
+    for each in (learner, again):
+        each.learn(stream[2].train)
+    assert again.history[-1].log.losses == learner.history[-1].log.losses

@@ -422,14 +422,18 @@ def trained_weights(component: Component) -> dict[str, Tensor]:
 
 
 def _grown(kept: Weights, now: Weights) -> dict[str, Tensor]:
-    """What was kept of each weight, with zeros for the rows of new classes, on the weights' device."""
+    """Give what was kept of each weight, on the weights' device, with zeros for the rows of new classes.
+
+    It comes in the order of the weights, whatever the order in which a file gave it: the penalty is a sum over them,
+    and floating-point numbers summed in another order differ in the last digits.
+    """
     grown: dict[str, Tensor] = {}
-    for name, old in kept.items():
-        if old.shape == now[name].shape:
-            grown[name] = old.to(now[name].device)
-        else:
-            rows = now[name].new_zeros(len(now[name]) - len(old), *old.shape[1:])
-            grown[name] = torch.cat([old.to(rows), rows])
+    for name, weight in now.items():
+        if name not in kept:
+            continue
+        old = kept[name].to(weight.device)
+        rows = weight.new_zeros(len(weight) - len(old), *old.shape[1:]) if old.ndim else None
+        grown[name] = old if rows is None or not len(rows) else torch.cat([old, rows])
     return grown
 
 
