@@ -28,7 +28,7 @@ from growmix import BadInput, GrowingMixture, GrowmixError, NotLearnt, Settings,
 from growmix.baselines import make_learner
 from growmix.components.nets import OwnModules
 from growmix.data.task import TaskData, check_task
-from growmix.evaluation.evaluator import evaluate_student
+from growmix.evaluation import evaluate_student
 from growmix.learning.model import Model, routing_noise
 from growmix.learning.routing import ComponentScores
 from growmix.streams import from_arrays

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
-from torch import Tensor, nn
+from torch import Tensor
 
 from growmix import BadInput, Decision, GrowingMixture, NotLearnt, Student
-from growmix.components.nets import OwnModules
 from growmix.data.task import TaskData
-from growmix.evaluation.evaluator import Evaluator, Scores, evaluate, evaluate_student
+from growmix.evaluation import Evaluator, evaluate, evaluate_student
 from growmix.learning.learner import HistoryEntry, Learner, Part
 from growmix.learning.routing import ComponentScores
-from growmix.streams import Task, from_arrays
+from growmix.streams import Task
 from growmix.training.loop import TrainingLog
 
 
@@ -265,44 +262,6 @@ def test_labels_that_the_mixture_never_met_are_refused_unless_the_training_data_
     assert scores.task_agnostic == ((0.5,),)
 
 
-def test_a_mixture_that_learnt_names_is_compared_with_a_stream_by_name() -> None:
-    x = [np.random.default_rng(k).random((20, 1, 4, 4)) for k in range(3)]
-    as_names = [np.array(names)[np.arange(20) % 2] for names in (["b", "a"], ["d", "c"], ["f", "e"])]
-    named = from_arrays([(a, y, a, y) for a, y in zip(x, as_names, strict=True)], class_names=list("abcdef"))
-    mixture = GrowingMixture("mlp", hidden=4, latent=2, epochs=2, device="cpu", student_examples=9, student_epochs=1)
-    for kind in (1, 0):  # in another order than the stream's
-        mixture.learn((x[kind], as_names[kind]))
-    assert mixture.classes_.tolist() == ["d", "c", "b", "a"]
-    other_way = from_arrays([(x[k], as_names[k], x[k], as_names[k]) for k in (1, 0, 2)], class_names=list("abcdef"))
-    numbers = [np.array(["abcdef".index(name) for name in y]) for y in as_names]
-    numbered = from_arrays([(x[k], numbers[k], x[k], numbers[k]) for k in (1, 0, 2)], class_names=list("abcdef"))
-    for stream in (other_way, numbered):
-        assert stream.class_names == tuple("abcdef")
-        scores = evaluate(mixture, stream)
-        assert scores.task_agnostic is not None
-        for column, k in enumerate((1, 0)):
-            right = float((mixture.predict(x[k]) == as_names[k]).mean())
-            assert scores.task_agnostic[-1][column] == pytest.approx(right)
-        assert scores.chance == (None, None)
-    student = mixture.distill()
-    assert evaluate_student(student, other_way, tasks=2).task_agnostic is not None
-    with pytest.raises(BadInput, match="never learnt; allowed are"):
-        evaluate_student(student, other_way)
-    with pytest.raises(BadInput, match="class_names"):
-        evaluate(mixture, list(numbered))
-    of_numbers = GrowingMixture("mlp", hidden=4, latent=2, epochs=1, device="cpu")
-    of_numbers.learn((x[0], numbers[0]))
-    for stream in (named, list(named)):
-        with pytest.raises(BadInput, match=r"'task-1' has names such as 'a' .* are numbers: \[0, 1\]"):
-            evaluate(of_numbers, stream)
-    again = GrowingMixture("mlp", hidden=4, latent=2, epochs=1, device="cpu")
-    for each in named:
-        again.learn(each.train)
-        assert set(again.predict(each.test.x)) <= set(again.classes_)
-    assert again.classes_.tolist() == list("abcdef")
-    assert evaluate(again, named).task_agnostic is not None
-
-
 def test_scores_of_versions_that_are_gone_are_dropped() -> None:
     mixture = FakeMixture((0, 1))
     stream = [task(i, (0, 1), says=[0] * 4, best=[0] * 4, labels=[0] * 4) for i in range(4)]
@@ -440,184 +399,3 @@ def test_what_does_not_fit_together_is_refused() -> None:
     evaluator.after_task(mixture)
     with pytest.raises(BadInput, match="another mixture"):
         evaluator.after_task(learnt(FakeMixture((0, 1)), 0, 0))
-
-
-# A real mixture on real images ------------------------------------------------------------------------
-
-
-def digits(*classes: int) -> Task:
-    x, y = load_digits(return_X_y=True)
-    rows = np.isin(y, classes)
-    images = torch.tensor(x[rows] / 16, dtype=torch.float32).view(-1, 1, 8, 8)
-    labels = torch.tensor(y[rows], dtype=torch.int64)
-    data = TaskData(images, labels)
-    return Task(str(classes), data[: len(data) * 2 // 3], data[len(data) * 2 // 3 :], classes)
-
-
-Grown: TypeAlias = tuple[GrowingMixture, list[Task], Scores]
-SMALL: dict[str, Any] = {
-    "hidden": 48,
-    "latent": 4,
-    "epochs": 8,
-    "student_hidden": 32,
-    "student_examples": 200,
-}
-
-
-@pytest.fixture(scope="module")
-def grown() -> Grown:
-    stream = [digits(0, 1), digits(2, 3), digits(4, 5)]
-    mixture = GrowingMixture("mlp", **SMALL)
-    evaluator = Evaluator(stream)
-    for each in stream:
-        mixture.learn(each.train)
-        evaluator.after_task(mixture)
-    return mixture, stream, evaluator.scores()
-
-
-def test_figures_are_those_of_the_verbs_of_the_mixture(grown: Grown) -> None:
-    mixture, stream, scores = grown
-    assert len(mixture.components) == 3
-    assert scores.task_agnostic is not None and scores.task_aware is not None
-    for i, each in enumerate(stream):
-        x, y, owner = each.test.x, each.test.y, mixture.decisions[i].component
-        assert scores.task_agnostic[-1][i] == (mixture.predict(x) == y).double().mean()
-        given = mixture.predict(x, component=owner, classes=each.classes)
-        assert scores.task_aware[-1][i] == (given == y).double().mean()
-        assert scores.selection[-1][i] == (mixture.route(x) == owner).double().mean()
-        error = (mixture.reconstruct(x) - x).square().sum((1, 2, 3)).mean()
-        assert scores.reconstruction[i].mse == pytest.approx(float(error), rel=1e-4)
-        nll = -float(mixture.score_samples(x).mean())
-        assert scores.reconstruction[i].nll == pytest.approx(nll, rel=1e-4)
-    assert scores.average.task_agnostic is not None and scores.average.task_agnostic > 0.6
-
-
-def test_evaluate_afterwards_finds_the_rows_that_an_evaluator_saw(
-    grown: Grown,
-) -> None:
-    mixture, stream, scores = grown
-    late = evaluate(mixture, stream)
-    errors = [r.mse for r in scores.reconstruction]
-    assert (late.task_aware, late.task_agnostic) == (scores.task_aware, scores.task_agnostic)
-    assert late.selection == scores.selection
-    assert [r.mse for r in late.reconstruction] == pytest.approx(errors, rel=1e-4)
-
-
-@pytest.mark.parametrize("at", range(1, 7))
-def test_a_measurement_that_was_interrupted_is_done_again(
-    grown: Grown, at: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Three rows and three looks at what comes back: each may be the last that is begun."""
-    mixture, stream, _ = grown
-    whole, evaluator = Evaluator(stream), Evaluator(stream)
-    whole.after_task(mixture)
-    begun = 0
-
-    def counted(name: str) -> Any:
-        work = getattr(Evaluator, name)
-
-        def interrupted(*of: Any) -> Any:
-            nonlocal begun
-            begun += 1
-            if begun == at:
-                raise KeyboardInterrupt
-            return work(*of)
-
-        return interrupted
-
-    for name in ("_row", "_look"):
-        monkeypatch.setattr(Evaluator, name, counted(name))
-    with pytest.raises(KeyboardInterrupt):
-        evaluator.after_task(mixture)
-    evaluator.after_task(mixture)
-    assert evaluator.scores() == whole.scores()
-
-
-def test_labels_are_compared_and_never_used(grown: Grown) -> None:
-    mixture, stream, scores = grown
-    stirred = torch.Generator().manual_seed(0)
-    shuffled = []
-    for each in stream:
-        assert each.test.y is not None
-        order = torch.randperm(len(each.test), generator=stirred)
-        shuffled.append(replace(each, test=TaskData(each.test.x, each.test.y[order])))
-    other = evaluate(mixture, shuffled)
-    errors = [r.mse for r in scores.reconstruction]
-    assert other.selection == scores.selection
-    assert [r.mse for r in other.reconstruction] == pytest.approx(errors, rel=1e-4)
-    assert other.task_agnostic is not None and other.task_agnostic != scores.task_agnostic
-    for i, each in enumerate(shuffled):
-        assert other.task_agnostic[-1][i] == (mixture.predict(each.test.x) == each.test.y).double().mean()
-
-
-def test_rows_of_a_component_that_is_reused_are_those_of_its_time() -> None:
-    stream = [digits(0, 1), digits(2, 3)]
-    mixture = GrowingMixture("mlp", threshold=1e9, **SMALL)
-    evaluator = Evaluator(stream)
-    seen = []
-    for each in stream:
-        mixture.learn(each.train)
-        evaluator.after_task(mixture)
-        seen.append(float((mixture.predict(stream[0].test.x) == stream[0].test.y).double().mean()))
-    scores = evaluator.scores()
-    assert [d.action for d in mixture.decisions] == ["grow", "reuse"]
-    assert scores.task_agnostic is not None
-    assert [row[0] for row in scores.task_agnostic] == seen
-    assert scores.average.forgetting == pytest.approx(seen[0] - seen[1])
-    late = evaluate(mixture, stream)
-    assert late.task_agnostic == ((None, None), scores.task_agnostic[1])
-
-
-class Far(nn.Module):
-    """An encoder that is out of its depth where images are bright."""
-
-    def __init__(self, beyond: float) -> None:
-        super().__init__()
-        self.beyond, self.layer = beyond, nn.Linear(16, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        features: Tensor = self.layer(x.flatten(1))
-        return torch.where(x.mean((1, 2, 3), keepdim=True)[:, 0, 0] > 0.9, torch.tensor(self.beyond), features)
-
-
-@pytest.mark.parametrize("beyond", [math.inf, math.nan])
-def test_an_image_that_the_model_says_no_number_of_stops_nothing(beyond: float) -> None:
-    x, y = np.random.default_rng(0).random((24, 1, 4, 4), dtype=np.float32), np.arange(24) % 2
-    bright = x.copy()
-    bright[0] = 1.0
-    stream = from_arrays([(x, y, bright, y)])
-
-    def decoder(inputs: int, shape: tuple[int, int, int]) -> nn.Module:
-        return nn.Sequential(nn.Linear(inputs, 16), nn.Unflatten(1, shape))
-
-    modules = OwnModules(lambda shape: Far(beyond), decoder)
-    mixture = GrowingMixture(modules, latent=2, epochs=1, density_components=1, device="cpu", precision="32-true")
-    mixture.learn((x, y))
-    evaluator = Evaluator(stream)
-    evaluator.after_task(mixture)
-    document = json.loads(json.dumps(evaluator.scores().to_dict(), allow_nan=False))
-    assert document["reconstruction"]["nll"] == [None]
-    again = Evaluator.unpack(stream, mixture, *evaluator.pack())
-    assert json.loads(json.dumps(again.scores().to_dict(), allow_nan=False)) == document
-
-
-@pytest.mark.slow
-def test_a_student_is_measured_by_its_own_verbs(grown: Grown) -> None:
-    mixture, stream, _ = grown
-    student = mixture.distill()
-    scores = evaluate_student(student, stream)
-    assert scores.task_agnostic is not None and scores.task_aware is not None
-    for i, each in enumerate(stream):
-        x, y = each.test.x, each.test.y
-        assert scores.task_agnostic[i] == (student.predict(x) == y).double().mean()
-        assert scores.task_aware[i] == (student.predict(x, classes=each.classes) == y).double().mean()
-        error = (student.reconstruct(x) - x).square().sum((1, 2, 3)).mean()
-        assert scores.reconstruction[i].mse == pytest.approx(float(error), rel=1e-4)
-    assert scores.parameters == sum(p.numel() for p in student.component.parameters())
-    document = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
-    assert set(document) == {"accuracy", "average", "reconstruction", "translation", "parameters"}
-    assert document["accuracy"]["selection"] is None
-    assert document["average"]["task_agnostic"] == pytest.approx(sum(a or 0.0 for a in scores.task_agnostic) / 3)
-    assert len(evaluate_student(student, stream, tasks=2).reconstruction) == 2
-    with pytest.raises(BadInput, match="tasks is 4; allowed is a whole number from 1 to 3"):
-        evaluate_student(student, stream, tasks=4)

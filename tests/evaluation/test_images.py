@@ -120,7 +120,19 @@ def test_images_of_unlike_shape_are_refused() -> None:
     with pytest.raises(BadInput, match=r"\(1, 1, 8, 8\).*\(1, 3, 8, 8\)"):
         ssim(torch.zeros(1, 1, 8, 8), torch.zeros(1, 3, 8, 8))
     with pytest.raises(BadInput, match=r"\(n, channels, height, width\)"):
-        squared_error(torch.zeros(8, 8), torch.zeros(8, 8))
+        psnr(torch.zeros(8, 8), torch.zeros(8, 8))
+
+
+def test_squared_error_takes_any_numbers_of_any_shape() -> None:
+    made = torch.tensor([[3.0, -1.0], [250.0, 0.0]])
+    assert squared_error(made, torch.zeros(2, 2)).tolist() == [10.0, 62_500.0]
+    assert squared_error(made.view(2, 1, 2, 1), torch.zeros(2, 1, 2, 1)).tolist() == [10.0, 62_500.0]
+    with pytest.raises(BadInput, match=r"made has shape \(2,\); allowed is \(n, ...\)"):
+        squared_error(made[0], made[0])
+    with pytest.raises(BadInput, match=r"\(2, 2\) and targets \(2, 1\)"):
+        squared_error(made, made[:, :1])
+    with pytest.raises(BadInput, match="targets is a tensor of torch.uint8; allowed is a tensor of floats"):
+        squared_error(made, made.byte())
 
 
 X = torch.full((2, 1, 8, 8), 0.5)
@@ -135,7 +147,7 @@ NO_IMAGES = {
 }
 
 
-@pytest.mark.parametrize("score", [squared_error, ssim, psnr, image_scores])
+@pytest.mark.parametrize("score", [ssim, psnr, image_scores])
 @pytest.mark.parametrize(("given", "said"), NO_IMAGES.values(), ids=NO_IMAGES)
 def test_what_is_no_image_has_no_score(score: Callable[[Any, Any], Any], given: Any, said: str) -> None:
     for name, pair in (("images", (given, X)), ("targets", (X, given))):

@@ -93,10 +93,10 @@ def test_bits_of_known_densities() -> None:
     assert bits_per_dim(10 * math.log(256), 10, "density") == pytest.approx(0.0)
 
 
-@pytest.mark.parametrize(("dims", "support"), [(0, "discrete"), (3, "bernoulli"), (1.5, "discrete"), (3, [])])
-def test_what_has_no_bits_is_refused(dims: int, support: str) -> None:
+@pytest.mark.parametrize(("dims", "meaning"), [(0, "discrete"), (3, "bernoulli"), (1.5, "discrete"), (3, [])])
+def test_what_has_no_bits_is_refused(dims: int, meaning: str) -> None:
     with pytest.raises(BadInput, match="allowed"):
-        bits_per_dim(1.0, dims, support)  # type: ignore[arg-type]
+        bits_per_dim(1.0, dims, meaning)  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="nats is None; allowed is a number"):
         bits_per_dim(None, 3, "discrete")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match=r"draws is 1\.5"):

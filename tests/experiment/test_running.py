@@ -539,8 +539,8 @@ def png(image: Image.Image) -> bytes:
 @pytest.mark.parametrize(
     ("tasks", "test_labels", "said"),
     [
-        ("odd", [0, 5], "task 'odd' has test images of the class odd/5, of which neither it nor a task before"),
-        ("odd/0-1,odd/2-5", [0, 2, 4, 5], "task 'odd/2-5' has test images of the class odd/4, odd/5, of"),
+        ("odd", [0, 5], "task 'odd' has test examples of the class odd/5, of which neither it nor a task before"),
+        ("odd/0-1,odd/2-5", [0, 2, 4, 5], "task 'odd/2-5' has test examples of the class odd/4, odd/5, of"),
     ],
 )
 def test_a_test_label_that_is_never_learnt_is_refused_before_training(

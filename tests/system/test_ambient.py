@@ -17,7 +17,7 @@ from torch import Tensor
 from growmix import BadInput, GrowingMixture, Settings, Student, evaluate, experiment, streams
 from growmix.baselines import METHODS, make_learner
 from growmix.config import RunConfig
-from growmix.evaluation.evaluator import evaluate_student
+from growmix.evaluation import evaluate_student
 from growmix.evaluation.frechet import train_features
 from growmix.evaluation.likelihood import log_likelihood
 from growmix.learning.learner import Learner

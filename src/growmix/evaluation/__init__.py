@@ -1,5 +1,6 @@
-"""What is measured of a model over a stream, and the pure functions that it is measured with."""
+"""Measures a model on the test sets of a stream, and holds the pure functions that it is measured with."""
 
-from growmix.evaluation.evaluator import Evaluator, evaluate, evaluate_student
+from growmix.evaluation.evaluator import Evaluator, evaluate
+from growmix.evaluation.student import evaluate_student
 
 __all__ = ["Evaluator", "evaluate", "evaluate_student"]

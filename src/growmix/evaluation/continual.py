@@ -1,7 +1,7 @@
 """What an accuracy matrix says about learning tasks one after another.
 
 Row t of the matrix is the state after task t, column i is task i's test set; accuracies are shares of 1.
-Only the lower triangle counts: row t needs no more than t + 1 entries. ``None`` or NaN: not known.
+Only the lower triangle counts: row t needs no more than t + 1 entries. ``None`` or NaN stands for an unknown accuracy.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Vector: TypeAlias = Sequence[float | None] | NDArray[np.floating]
 
 
 def average_accuracy(matrix: Matrix) -> float | None:
-    """Mean of the last row: all tasks, after the last one.
+    """Mean accuracy over all tasks after the last one: the mean of the last row.
 
     Parameters
     ----------
     matrix
-        Accuracies, see the module.
+        Accuracies, laid out as the module says.
 
     Returns
     -------
@@ -47,20 +47,20 @@ def average_accuracy(matrix: Matrix) -> float | None:
 
 
 def forgetting(matrix: Matrix) -> float | None:
-    r"""How far each task has fallen from the best it ever was, mean over all tasks but the last.
+    r"""How far each task has fallen from the best that it ever was, mean over all tasks but the last.
 
     .. math:: \frac{1}{T-1} \sum_{i<T} \Big( \max_{i \le t<T} a_{t,i} - a_{T,i} \Big)
 
     Parameters
     ----------
     matrix
-        Accuracies, see the module.
+        Accuracies, laid out as the module says.
 
     Returns
     -------
     float or None
         In [-1, 1]; below 0 when the tasks got better. ``None`` with fewer than two tasks, and when an earlier
-        figure of a task that counts is not known: the best of the others could only be too low.
+        figure of a task that counts is unknown: the best of the others could only be too low.
 
     References
     ----------
@@ -77,14 +77,14 @@ def forgetting(matrix: Matrix) -> float | None:
 
 
 def backward_transfer(matrix: Matrix) -> float | None:
-    r"""Change of each task since it was learnt, mean over all tasks but the last.
+    r"""How much the accuracy on each task changed since it was learnt, mean over all tasks but the last.
 
     .. math:: \frac{1}{T-1} \sum_{i<T} ( a_{T,i} - a_{i,i} )
 
     Parameters
     ----------
     matrix
-        Accuracies, see the module.
+        Accuracies, laid out as the module says.
 
     Returns
     -------
@@ -113,17 +113,17 @@ def forward_transfer(before: Vector, chance: Vector) -> float | None:
     before
         Accuracy on each task just before it was learnt; ``None`` where its classes were not all known then.
     chance
-        Accuracy of a guess: one over the number of classes that competed; same length.
+        Accuracy of a guess: one over the number of classes that competed; as many numbers as ``before``.
 
     Returns
     -------
     float or None
-        In [-1, 1]; ``None`` if it can be asked nowhere.
+        In [-1, 1]; ``None`` if it can be asked of no task.
 
     Raises
     ------
     BadInput
-        The two are of unlike length, or one has a figure where the other has none.
+        The two differ in length, or one has a figure where the other has none.
 
     References
     ----------
@@ -147,7 +147,7 @@ def forward_transfer(before: Vector, chance: Vector) -> float | None:
 
 
 def _change(rows: Sequence[Sequence[float | None]], earlier: Sequence[float | None]) -> float | None:
-    """Last row minus an earlier figure, mean over the tasks that have a figure in the last row."""
+    """Average the last row minus an earlier figure, over the tasks that have a figure in the last row."""
     changes = []
     for now, then in zip(rows[-1] if rows else (), earlier, strict=False):
         if now is None:
@@ -159,24 +159,27 @@ def _change(rows: Sequence[Sequence[float | None]], earlier: Sequence[float | No
 
 
 def _best(values: Sequence[float | None]) -> float | None:
-    """Largest value; ``None`` if one is not known."""
+    """Return the largest value; ``None`` if any value is unknown."""
     known = [value for value in values if value is not None]
     return max(known) if len(known) == len(values) else None
 
 
 def _triangle(matrix: Matrix) -> list[list[float | None]]:
+    """Check a matrix, and return its lower triangle row by row."""
     rows = []
     _require_listed(matrix, "matrix")
     for t, row in enumerate(matrix):
         figures = _figures(row, f"row {t} of the matrix")
         if len(figures) <= t:
-            raise BadInput(f"row {t} of the matrix has {len(figures)} entries; {t + 1} are needed, one a task")
+            raise BadInput(
+                f"row {t} of the matrix has {len(figures)} entries; {t + 1} are needed, one for each task so far"
+            )
         rows.append(figures[: t + 1])
     return rows
 
 
 def _figures(values: Any, name: str) -> list[float | None]:
-    """Numbers, ``None`` for one that is not known."""
+    """Check a list of numbers, in which ``None`` stands for an unknown one."""
     _require_listed(values, name)
     return [_known(value, name) for value in values]
 
@@ -189,7 +192,7 @@ def _require_listed(values: Any, name: str) -> None:
 
 def _known(value: Any, name: str) -> float | None:
     if value is not None and (isinstance(value, (bool, np.bool_)) or not isinstance(value, Real)):
-        raise BadInput(f"{name} has {shown(value)}; allowed are numbers, and None for one that is not known")
+        raise BadInput(f"{name} has {shown(value)}; allowed are numbers, and None for an unknown one")
     return None if value is None or math.isnan(value) else float(value)
 
 

@@ -1,8 +1,8 @@
 """Frechet distance between images, in the features of a small classifier that is trained for the purpose.
 
-Never call it FID: that is the distance in the features of one pretrained Inception network. These features are made
-anew by every run from the run's own data, so figures are comparable within a run, and between runs on the same stream
-with the same seed, and nowhere else. The classifier is an instrument of evaluation: nothing that is learnt sees it.
+Never call it FID: that is the distance in the features of one pretrained Inception network. Every run learns these
+features again from its own data, so figures are comparable within a run, and between runs on the same stream with the
+same seed, and nowhere else. The classifier is an instrument of evaluation: nothing that is learnt sees it.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from growmix.training.loop import Budget, fit, make_fabric, seeded
 FEATURES = 64
 MOST_IMAGES = 20_000
 BUDGET = Budget(epochs=6, batch_size=128, learning_rate=2e-3, weight_decay=0.01, gradient_clip=10.0, steps=600)
-"""Of the classifier: enough for 98 % on MNIST, and about ten seconds."""
+"""How long the classifier is trained: enough for 98 % on MNIST, and about ten seconds."""
 
 
 def frechet_distance(real: Tensor, generated: Tensor) -> float:
-    r"""Distance of two Gaussians fitted to features.
+    r"""Distance between two Gaussians that are fitted to features.
 
     .. math:: \|\mu_r - \mu_g\|^2 + \mathrm{tr}\left(C_r + C_g - 2 (C_r C_g)^{1/2}\right)
 
     Parameters
     ----------
     real, generated
-        Features, shapes ``(n, d)`` and ``(m, d)``, at least two rows each.
+        Features of both kinds of images, shapes ``(n, d)`` and ``(m, d)``, at least two rows each.
 
     Returns
     -------
     float
-        Squared units of the features, 0 for equal sets.
+        The distance in squared units of the features, 0 for equal sets.
 
     Raises
     ------
     BadInput
-        The shapes do not fit, or a feature is not finite.
+        The shapes do not fit together, or a feature is not finite.
 
     References
     ----------
@@ -89,16 +89,16 @@ def _root(covariance: Tensor) -> Tensor:
 
 @torch_as_it_comes()
 def train_features(tasks: Sequence[TaskData], seed: int, device: str = "auto") -> Callable[[Tensor], Tensor]:
-    """Train a classifier on real images, and give its features.
+    """Train a classifier on real images, and return the function that computes its features.
 
     Parameters
     ----------
     tasks
-        Training sets. Classes are their labels where every task has some, else which task an image is of.
+        Training sets. Classes are their labels where every task has some, else the task that an image is from.
     seed
-        Of everything random.
+        Seed of the choice of images, of the first weights and of the batches.
     device
-        Where to compute.
+        The device to compute on, as in the settings.
 
     Returns
     -------
@@ -108,15 +108,15 @@ def train_features(tasks: Sequence[TaskData], seed: int, device: str = "auto") -
     Raises
     ------
     BadInput
-        There is no task.
+        There is no task to learn features from.
     """
     if not tasks:
         raise BadInput("tasks is empty; features are learnt from at least one")
     fabric = make_fabric(Settings(device=device, precision="32-true"))
-    with seeded(seed) as stream:
-        x, y = _lessons(tasks, stream)
+    with seeded(seed) as generator:
+        x, y = _lessons(tasks, generator)
         objective = _Classification(FeatureClassifier(tasks[0].shape, 1 + int(y.max())))
-        fit(objective, [x, y], 1, BUDGET.over(len(x)), fabric, stream, component=None)
+        fit(objective, [x, y], 1, BUDGET.over(len(x)), fabric, generator, component=None)
     network = objective.network
 
     @torch_as_it_comes()
@@ -129,7 +129,15 @@ def train_features(tasks: Sequence[TaskData], seed: int, device: str = "auto") -
 
 @final
 class FeatureClassifier(nn.Module):
-    """Two strided convolutions, a layer of 64 features, and a class for each."""
+    """Two strided convolutions, a layer of 64 features, and a linear layer that gives the classes.
+
+    Parameters
+    ----------
+    shape
+        Channels, height and width of the images.
+    classes
+        How many classes are told apart.
+    """
 
     def __init__(self, shape: Shape, classes: int) -> None:
         super().__init__()
@@ -147,13 +155,15 @@ class FeatureClassifier(nn.Module):
         self.classify = nn.Linear(FEATURES, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits ``(n, classes)``."""
+        """Return the logits of the classes, shape ``(n, classes)``."""
         logits: Tensor = self.classify(self.features(x))
         return logits
 
 
 @final
 class _Classification(nn.Module):
+    """Cross-entropy of a classifier, as the objective that :func:`growmix.training.loop.fit` minimises."""
+
     def __init__(self, network: FeatureClassifier) -> None:
         super().__init__()
         self.network = network
@@ -162,15 +172,15 @@ class _Classification(nn.Module):
         return F.cross_entropy(self.network(x), labels)
 
 
-def _lessons(tasks: Sequence[TaskData], stream: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Some images of every task, with labels, or the task's number where labels are wanting."""
+def _lessons(tasks: Sequence[TaskData], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Choose some images of every task, with labels, or the task's number where labels are missing."""
     each = max(1, MOST_IMAGES // len(tasks))
     labelled = all(task.y is not None and bool((task.y != UNLABELLED).any()) for task in tasks)
     images, labels = [], []
     for number, task in enumerate(tasks):
         known = task.y if labelled and task.y is not None else torch.full((len(task),), number)
         rows = (known != UNLABELLED).nonzero()[:, 0]  # before the choice: few labels must not be lost to the cap
-        rows = rows[torch.randperm(len(rows), generator=stream)[:each]]
+        rows = rows[torch.randperm(len(rows), generator=generator)[:each]]
         images.append(task.x[rows])
         labels.append(known[rows])
     _, positions = torch.cat(labels).unique(return_inverse=True)

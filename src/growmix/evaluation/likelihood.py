@@ -1,4 +1,4 @@
-"""Test log-likelihood of a mixture by the importance-weighted bound, in nats and in bits per dimension."""
+"""Bounds the test log-likelihood of a mixture by importance weighting, in nats and in bits per dimension."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from growmix.settings import require_whole
 from growmix.system.ambient import torch_as_it_comes
 
 ROWS = 512
-"""Images at a time; all of them are decoded once per draw and class."""
+"""Examples at a time; all of them are decoded once for each draw and class."""
 
-Support: TypeAlias = Literal["discrete", "density"]
+Meaning: TypeAlias = Literal["discrete", "density"]
+"""What a likelihood is: the probability of binary values, or a density of values in [0, 1]."""
 
 
-def bits_per_dim(nats: float, dims: int, support: Support) -> float:
-    """Bits that a model needs for each value of an image.
+def bits_per_dim(nats: float, dims: int, meaning: Meaning) -> float:
+    """Bits that a model needs for each value of an example in [0, 1].
 
     A Bernoulli likelihood gives the probability of a binary image, and for pixels between 0 and 1 its cross-entropy:
     comparable with other Bernoulli figures on the same images alone. A Gaussian is a density of pixels in [0, 1]; it
@@ -34,16 +35,16 @@ def bits_per_dim(nats: float, dims: int, support: Support) -> float:
     Parameters
     ----------
     nats
-        Log-likelihood of an image, summed over its values.
+        Log-likelihood of an example, summed over its values.
     dims
-        Number of values (channels times height times width).
-    support
-        ``"discrete"`` for a Bernoulli, ``"density"`` for pixels in [0, 1].
+        Number of values of an example, such as channels times height times width.
+    meaning
+        ``"discrete"`` for a Bernoulli likelihood, ``"density"`` for a density of values in [0, 1].
 
     Raises
     ------
     BadInput
-        ``dims`` is no number of values, or ``support`` is unknown.
+        ``dims`` is no number of values, or ``meaning`` is unknown.
 
     Examples
     --------
@@ -55,9 +56,9 @@ def bits_per_dim(nats: float, dims: int, support: Support) -> float:
     dims = require_whole(dims, "dims", 1)
     if not isinstance(nats, Real) or isinstance(nats, bool):
         raise BadInput(f"nats is {shown(nats)}; allowed is a number")
-    if not isinstance(support, str) or support not in ("discrete", "density"):
-        raise BadInput(f"support is {shown(support)}; allowed are 'discrete' and 'density'")
-    levels = 256 if support == "density" else 1
+    if not isinstance(meaning, str) or meaning not in ("discrete", "density"):
+        raise BadInput(f"meaning is {shown(meaning)}; allowed are 'discrete' and 'density'")
+    levels = 256 if meaning == "density" else 1
     return (dims * math.log(levels) - nats) / (dims * math.log(2))
 
 
@@ -67,20 +68,20 @@ def log_likelihood(components: Sequence[Component], log_prior: Tensor, x: Tensor
     r"""Lower bound of :math:`\log p(x) = \log \sum_k \pi_k p_k(x)`, nats, shape ``(n,)``, on the CPU.
 
     Each :math:`p_k` is bounded by importance weights, so the bound rises towards the truth with the draws. A component
-    that scores 20 nats or more behind the best is left out of the sum, which keeps it a bound.
+    that scores 20 nats or more below the best is left out of the sum, which keeps it a bound.
 
     Parameters
     ----------
     components
-        At least one.
+        The components of the mixture, at least one.
     log_prior
-        Log share of each, shape ``(components,)``.
+        Log share of each component, shape ``(components,)``.
     x
-        Images in [0, 1] or bytes, shape ``(n, channels, height, width)``.
+        Examples as the components take them, or bytes, shape ``(n, *shape)``.
     draws
-        Of the code per image; the same for every image, so that none depends on its neighbours.
+        How many codes are drawn for each example; the same for all, so that none depends on its neighbours.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Raises
     ------

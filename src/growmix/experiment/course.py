@@ -16,7 +16,7 @@ from growmix.checkpoints.persistence import prefixed, under
 from growmix.checkpoints.snapshots import Snapshots
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput, GrowmixError
-from growmix.evaluation.evaluator import Evaluator, evaluate_student
+from growmix.evaluation import Evaluator, evaluate_student
 from growmix.experiment.description import describe, quality, show_translations
 from growmix.experiment.folder import CHECKPOINT, EVALUATION, EVENTS, PROGRESS, STUDENT, TRANSLATION, RunFolder
 from growmix.experiment.planning import plan, precision, teaches, versions

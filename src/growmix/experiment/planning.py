@@ -9,7 +9,7 @@ from typing import Any
 from growmix import __version__, baselines, streams
 from growmix.config import RunConfig
 from growmix.errors import BadInput
-from growmix.evaluation.evaluator import check_test_labels
+from growmix.evaluation.labels import check_test_labels
 from growmix.learning.learner import Learner
 from growmix.learning.student import lessons_for
 from growmix.report.reporter import RunPlan

@@ -11,7 +11,7 @@ from growmix import baselines
 from growmix.checkpoints import persistence
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput
-from growmix.evaluation.evaluator import evaluate, evaluate_student
+from growmix.evaluation import evaluate, evaluate_student
 from growmix.experiment.description import describe, quality
 from growmix.experiment.folder import CHECKPOINT, EVALUATION, PROGRESS, STUDENT, RunFolder
 from growmix.experiment.planning import check_theory, load_stream, teaches, versions

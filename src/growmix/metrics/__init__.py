@@ -1,7 +1,7 @@
-"""What is measured, as pure functions.
+"""The pure functions of :mod:`growmix.evaluation`, under the path by which they were known first.
 
-``continual`` and ``images`` work on numbers and images and know nothing of mixtures; ``likelihood`` asks components,
-``frechet`` trains a classifier of its own. The last two are imported by their modules' names.
+Those of ``continual`` and ``images`` work on numbers and tensors and know nothing of mixtures. ``likelihood`` asks
+components and ``frechet`` trains a classifier of its own: import these two from :mod:`growmix.evaluation`.
 """
 
 from growmix.evaluation.continual import average_accuracy, backward_transfer, forgetting, forward_transfer

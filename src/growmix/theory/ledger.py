@@ -21,7 +21,7 @@ from torch import Tensor
 from growmix.components.component import Component
 from growmix.data.task import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput
-from growmix.evaluation.evaluator import in_labels_of
+from growmix.evaluation.labels import in_labels_of
 from growmix.learning.learner import Learner
 from growmix.learning.model import in_pieces
 from growmix.learning.replay import as_bytes, generate, replay
