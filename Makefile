@@ -25,10 +25,10 @@ run: $(VENV)/.installed
 	@echo "Results: $(RESULTS) (metrics.json, events.jsonl, config.yaml, checkpoint/)"
 
 test: lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) src tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) src tests tools
 
 quick: lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" src tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" src tests tools
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
