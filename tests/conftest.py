@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -29,3 +33,21 @@ def data_root() -> Path:
     if not (folder / "mnist" / "train.parquet").is_file():
         pytest.skip(f"no data sets in {folder}; set GROWMIX_TEST_DATA to a folder of <name>/train.parquet")
     return folder
+
+
+PATIENCE = 1_800.0
+"""Seconds until a test gives up on another process; only a test that fails ever waits so long."""
+
+
+def _wait_for(happened: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def wait_for() -> Callable[..., None]:
+    """Wait until something is seen to have happened; fails where the process that should do it ended without."""
+    return _wait_for

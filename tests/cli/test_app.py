@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -488,7 +487,9 @@ def test_mistakes_leave_the_process_with_status_2_and_no_traceback(tmp_path: Pat
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_what_was_learnt(tmp_path: Path, ending: signal.Signals) -> None:
+def test_an_interrupted_run_keeps_what_was_learnt(
+    tmp_path: Path, ending: signal.Signals, wait_for: Callable[..., None]
+) -> None:
     options = ["--hidden", "32", "--epochs", "400", "--out", "run"]
     process = subprocess.Popen(
         [*GROWMIX, "run", "split-digits", *options],
@@ -499,13 +500,10 @@ def test_an_interrupted_run_keeps_what_was_learnt(tmp_path: Path, ending: signal
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     events = tmp_path / "run" / "events.jsonl"
-    deadline = time.monotonic() + 120
     try:
-        while not (events.exists() and '"task_finished"' in events.read_text()):
-            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-            time.sleep(0.05)
+        wait_for(lambda: events.exists() and '"task_finished"' in events.read_text(), process)
         process.send_signal(ending)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate()
     finally:
         process.kill()
     assert process.returncode == INTERRUPTED

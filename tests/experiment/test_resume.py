@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -698,26 +697,21 @@ def command(folder: Path) -> list[str]:
     return [*GROWMIX, "run", "--config", str(file), "--out", str(folder)]
 
 
-def wait_for(process: subprocess.Popen[str], happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not happened():
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-        time.sleep(0.001)
-
-
 def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.mark.parametrize("sign", ['"epoch"', '"decision"', '"student_started"'])
-def test_killed_by_the_system_it_ends_the_same(growing: Path, tmp_path: Path, sign: str) -> None:
+def test_killed_by_the_system_it_ends_the_same(
+    growing: Path, tmp_path: Path, sign: str, wait_for: Callable[..., None]
+) -> None:
     folder = tmp_path / "run"
     events = folder / experiment.EVENTS
     process = subprocess.Popen(
         command(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )
     try:
-        wait_for(process, lambda: events.exists() and sign in events.read_text())
+        wait_for(lambda: events.exists() and sign in events.read_text(), process)
     finally:
         process.kill()
         process.communicate()
@@ -731,16 +725,16 @@ def test_killed_by_the_system_it_ends_the_same(growing: Path, tmp_path: Path, si
     assert_same_end(folder, as_in=growing / "run")
 
 
-def test_ctrl_c_leaves_130_and_says_how_to_go_on(growing: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_130_and_says_how_to_go_on(growing: Path, tmp_path: Path, wait_for: Callable[..., None]) -> None:
     folder = tmp_path / "run"
     events = folder / experiment.EVENTS
     process = subprocess.Popen(
         command(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     )
     try:
-        wait_for(process, lambda: events.exists() and '"training_finished"' in events.read_text())
+        wait_for(lambda: events.exists() and '"training_finished"' in events.read_text(), process)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate()
     finally:
         process.kill()
     assert process.returncode == INTERRUPTED, errors

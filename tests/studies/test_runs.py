@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,9 +45,12 @@ if method == "ewc":
 if method == "si":
     signal.signal(signal.SIGTERM, keep)
     (out / "ready").touch()
-    time.sleep(60)
+    time.sleep(3_600)
 if method == "er":
     os.kill(os.getpid(), signal.SIGKILL)
+(out / "running").touch()
+while len(list(out.parent.glob("*/running"))) < int(os.environ.get("RUNS_THAT_MEET", "1")):
+    time.sleep(0.01)
 time.sleep(0.3)
 end("run_finished")
 '''
@@ -65,13 +67,6 @@ def _stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 
 Make = Callable[..., Trial]
-
-
-def wait_for(file: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not file.exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def last_event(trial: Trial) -> str:
@@ -132,10 +127,10 @@ def test_a_killed_run_is_no_result(trial: Make) -> None:
         list(run_trials([trial("er")]))
 
 
-def test_the_end_of_a_study_has_its_runs_keep_what_they_learnt(trial: Make) -> None:
+def test_the_end_of_a_study_has_its_runs_keep_what_they_learnt(trial: Make, wait_for: Callable[..., None]) -> None:
     outcomes = run_trials([trial("si"), trial("joint")], jobs=2)
     assert next(outcomes).trial.variant == "joint"
-    wait_for(trial("si").config.folder / "ready")
+    wait_for((trial("si").config.folder / "ready").exists)
     outcomes.close()
     assert last_event(trial("si")) == "run_cut_short"
     assert standing(trial("si").config) == "unfinished"
@@ -143,7 +138,8 @@ def test_the_end_of_a_study_has_its_runs_keep_what_they_learnt(trial: Make) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_as_many_run_at_a_time_as_were_asked_for(trial: Make, jobs: int) -> None:
+def test_as_many_run_at_a_time_as_were_asked_for(trial: Make, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNS_THAT_MEET", str(jobs))  # a run that should not be alone waits for the others
     trials = [trial("joint", seed=seed) for seed in range(4)]
     spans = [outcome.metrics for outcome in run_trials(trials, jobs=jobs)]
     at_once = max(sum(a["began"] <= b["began"] < a["ended"] for a in spans) for b in spans)
