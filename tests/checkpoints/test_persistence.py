@@ -443,5 +443,5 @@ def test_a_number_that_no_int_holds_comes_back(tmp_path: Path, name: str) -> Non
 
 def test_images_that_could_not_be_read_back_are_not_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("growmix.data.task.MOST_PIXELS", 63)
-    with pytest.raises(BadInput, match="images of 64 values; allowed are up to 63"):
+    with pytest.raises(BadInput, match="examples of 64 numbers; allowed are up to 63"):
         GrowingMixture("mlp", **TINY).learn(images(0))

@@ -288,8 +288,6 @@ WRAPPINGS: dict[str, Callable[[np.ndarray], Any]] = {
     "read-only": locked,
     "memory map": mapped,
     "masked without a mask": np.ma.MaskedArray,
-    "flat": lambda x: x.reshape(len(x), -1),
-    "without channels": lambda x: x[:, 0],
     "list": lambda x: x.tolist(),
     "list of arrays": list,
     "list of tensors": lambda x: list(torch.from_numpy(x)),
@@ -303,7 +301,6 @@ WRAPPINGS: dict[str, Callable[[np.ndarray], Any]] = {
     "tensor of a spiteful class": lambda x: torch.from_numpy(x).as_subclass(SpitefulTensor),
     "transposed tensor": lambda x: torch.from_numpy(np.ascontiguousarray(x.swapaxes(2, 3))).transpose(2, 3),
     "negated view": lambda x: torch.complex(torch.from_numpy(x), torch.from_numpy(-x)).conj().imag,
-    "table": lambda x: Table(x.reshape(len(x), -1)),
     "column": lambda x: column(list(x)),
     "column of tensors": lambda x: column(list(torch.from_numpy(x).requires_grad_())),
     "data set": Items,
@@ -340,8 +337,7 @@ def pixel_faults() -> st.SearchStrategy[Any]:
 @st.composite
 def wrong_shapes(draw: st.DrawFn) -> Any:
     shape = tuple(draw(st.lists(st.integers(0, 6), max_size=6)))
-    # the last is one image without its channel, which interpolation takes
-    if shape[1:] in (SHAPE, SHAPE[1:], (16,)) or shape == SHAPE[1:]:
+    if shape[1:] == SHAPE or shape == SHAPE:  # the last is one image, which interpolation takes
         shape = (*shape[:-1], shape[-1] + 1)
     x = np.zeros(shape, dtype=draw(st.sampled_from([np.float32, np.uint8, np.float64])))
     return draw(st.sampled_from([x, torch.from_numpy(x), x.tolist()]))
@@ -415,6 +411,9 @@ WRONG_TYPES: dict[str, Callable[[np.ndarray], Any]] = {
     "channels last": lambda x: np.zeros((4, 8, 8, 4), dtype=np.float32),
     "loader of lists": lambda x: DataLoader(Items(torch.from_numpy(x)), batch_size=2, collate_fn=list),
     "lists of two images": lambda x: iter([[x[0], x[1]], [x[2], x[3]]]),
+    "flat": lambda x: x.reshape(len(x), -1),
+    "without channels": lambda x: x[:, 0],
+    "table of pixels": lambda x: Table(x.reshape(len(x), -1)),
     "lists of two gray images": lambda x: Items([[x[0, 0], x[1, 0]], [x[2, 0], x[3, 0]]]),
     "lists of two rows": lambda x: Items([[x[0].ravel(), x[1].ravel()]] * 4),
     "data set of lists of images": lambda x: Items([[x[0], x[1]], [x[2], x[3]]] * 2),
@@ -488,8 +487,9 @@ def test_images_in_any_form_are_answered(
     name, verb = pair
     alone = verb.startswith("interpolate")
     x = x[:1] if alone else x
-    # one image can't be told from rows of one
-    given_x = x if alone and wrapping in ("flat", "without channels", "table") else WRAPPINGS[wrapping](x)
+    if (name, verb, wrapping) == ("pairs", "novelty", "labelled data set"):
+        return  # with labels it is another kind of task, as for learn
+    given_x = WRAPPINGS[wrapping](x)
     answer = VERBS[verb](model_of(name), given_x)
     assert is_answer(verb, model_of(name), len(x), answer)
     if verb not in ("novelty", "component_scores", "interpolate to") and pair != ("names", "predict"):
@@ -797,7 +797,7 @@ def test_what_is_no_task_is_refused(state_hash: Callable[..., str], name: str, c
         task = (x, BAD_LABELS[what](len(x)))
     else:
         task = WRONG_TASKS[what](x)
-    refuses(lambda: model.learn(task), r"(data|x|y|names|all \d+ images in data|the pairs|the targets of the pairs)")
+    refuses(lambda: model.learn(task), r"(data|x|y|names|all \d+ examples in data|the pairs|target)")
     assert state_hash(model) == state_hash(model_of(name))
 
 

@@ -45,7 +45,7 @@ def test_tasks_without_labels_have_no_classes() -> None:
 
 
 def test_a_second_array_of_images_is_what_the_first_is_translated_to() -> None:
-    stream = from_arrays({"a": (X, COLOUR, X[:2], COLOUR[:2]), "b": (X[:, 0], COLOUR, X[:1], COLOUR[:1])})
+    stream = from_arrays({"a": (X, COLOUR, X[:2], COLOUR[:2]), "b": (X, COLOUR, X[:1], COLOUR[:1])})
     assert (stream.shape, stream.target_shape) == ((1, 8, 8), (3, 8, 8))
     for data, rows in ((stream[0].train, slice(None)), (stream[0].test, slice(2))):
         assert data.y is None
@@ -137,8 +137,11 @@ def test_a_stream_is_a_sequence_and_a_slice_of_it_a_stream() -> None:
         ({"day": (X, X), "night": (X, COLOUR, X, COLOUR)}, "'day' have None (None: no pairs)"),
         ({"day": (X, COLOUR, X, COLOUR), "night": (X, X, X, X)}, "'night' has training targets of shape (1, 8, 8)"),
         ({"night": X}, "'night' is a ndarray"),
-        ({"day": (X, X), "night": (X[..., :4], X[..., :4])}, "'night' has training images of shape (1, 8, 4)"),
-        ({"night": (X, X[..., :4])}, "'night' has test images of shape (1, 8, 4)"),
+        (
+            {"day": (X, X), "night": (X[..., :4], X[..., :4])},
+            "as training data images of shape (1, 8, 4), but task 'day' has images",
+        ),
+        ({"night": (X, X[..., :4])}, "'night' has as test data images of shape (1, 8, 4)"),
         ({"night": (X, abs(Y) * 10**9, X, Y)}, "label 1000000000"),
     ],
 )
@@ -215,14 +218,16 @@ def test_a_task_has_its_images_in_the_form_that_is_learnt(given: torch.Tensor, m
         ((None, DATA, DATA, ()), "name is None"),
         (("a", None, DATA, ()), "task 'a': train is None; allowed is a TaskData"),
         (("a", DATA, X, ()), "task 'a': test is array"),
-        (("a", DATA, TaskData(torch.zeros(4, 8)), ()), "task 'a': test is TaskData"),
+        (("a", DATA, TaskData([[0.5]] * 4), ()), "task 'a': test is TaskData"),
+        (("a", DATA, TaskData(torch.zeros(4, 8, 8)), ()), "task 'a', test data: x has shape (4, 8, 8); images are"),
+        (("a", DATA, TaskData(DATA.x, support="all"), ()), "task 'a', test data: support is 'all'; allowed are"),
         (("a", DATA, DATA, 5), "task 'a': classes is 5"),
         (("a", DATA, DATA, (0.5,)), "task 'a': classes is (0.5,)"),
         (("a", DATA, TaskData(DATA.x, ZEROS[:3]), (0,)), "task 'a', test data: y has shape (3,)"),
         (("a", TaskData(DATA.x, ZEROS[:, None]), DATA, (0,)), "task 'a', training data: y has shape (4, 1)"),
         (("a", DATA, TaskData(DATA.x, ZEROS - 7), (0,)), "task 'a', test data: y has the label -7"),
         (("a", DATA, TaskData(DATA.x, ZEROS.double()), (0,)), "task 'a', test data: y is of type torch.float64"),
-        (("a", DATA, TaskData(DATA.x + 2, ZEROS), (0,)), "task 'a', test data: x has pixels from 2.0 to 2.0"),
+        (("a", DATA, TaskData(DATA.x + 2, ZEROS), (0,)), "task 'a', test data: x has numbers from 2.0 to 2.0"),
         (("a", DATA, TaskData(DATA.x, ZEROS + 5), (0, 1)), "task 'a': classes is (0, 1), but y has the labels [5]"),
     ],
 )

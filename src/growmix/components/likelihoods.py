@@ -140,7 +140,7 @@ class Gaussian(Likelihood):
         return mean + (0.5 * self._log_variance()).exp() * noise
 
 
-def make_likelihood(name: LikelihoodName, variance: float, shape: tuple[int, int, int]) -> Likelihood:
+def make_likelihood(name: LikelihoodName, variance: float, shape: tuple[int, ...]) -> Likelihood:
     """The likelihood of that name.
 
     Examples

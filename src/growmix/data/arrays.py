@@ -193,15 +193,13 @@ def _plain(value: Tensor, name: str) -> Tensor:
 
 
 def _from_tensor(value: Tensor, name: str, copy: bool) -> Tensor:
-    if value.dtype in _WIDE_UNSIGNED:
-        return _from_array(value.cpu().numpy(), name)
+    if value.dtype in (*_WIDE_UNSIGNED, torch.float64):
+        return _from_array(value.cpu().resolve_neg().numpy(), name)
     if value.dtype not in _TENSOR_TYPES + _INTEGER_TYPES:
         raise BadInput(f"{name} of shape {tuple(value.shape)} is of type {value.dtype}; {_NEEDED}")
     wanted = torch.float32 if value.is_floating_point() else value.dtype
     if copy or value.dtype != wanted or not value.is_contiguous():
         require_room(value.numel() * wanted.itemsize, f"{name} of shape {tuple(value.shape)} as one tensor")
-    if value.dtype == torch.float64 and value.numel():
-        _require_same_side(float(value.min()), float(value.max()), name)
     return value.to("cpu", wanted, copy=copy).contiguous().resolve_neg()
 
 
@@ -218,16 +216,22 @@ def _from_array(array: np.ndarray, name: str) -> Tensor:
         wanted = array.dtype
     require_room(array.size * wanted.itemsize, f"{name} of shape {array.shape} as {wanted}")
     with np.errstate(all="ignore"):  # what does not fit becomes infinite, and is refused as that
-        if kind == "f" and array.dtype.itemsize > wanted.itemsize and array.size:
-            _require_same_side(array.min(), array.max(), name)
         # copied: torch warns of read-only memory, and the caller's array may change under us
-        return torch.from_numpy(np.array(array, dtype=wanted, order="C"))
+        values = np.array(array, dtype=wanted, order="C")
+        if kind == "f" and array.dtype.itemsize > wanted.itemsize and array.size:
+            _keep_outside(array, values)
+    return torch.from_numpy(values)
 
 
-def _require_same_side(low: Any, high: Any, name: str) -> None:
-    """Refuse floats outside [0, 1] that single precision would round to 0 or 1: afterwards nobody can tell."""
-    if low < 0 == np.float32(low) or np.float32(high) == 1 < high:
-        raise BadInput(f"{name} has floats from {low!s} to {high!s}; floats must be in [0, 1]")
+def _keep_outside(exact: np.ndarray, rounded: np.ndarray) -> None:
+    """Move numbers outside [0, 1] that single precision rounds to 0 or 1 to the next one outside, in place.
+
+    So whoever checks the range afterwards still sees them, and nobody else notices.
+    """
+    if exact.min() < 0:
+        rounded[(exact < 0) & (rounded == 0)] = -np.finfo(np.float32).tiny
+    if exact.max() > 1:
+        rounded[(exact > 1) & (rounded == 1)] = np.nextafter(np.float32(1), np.float32(2))
 
 
 def joined(parts: list[Tensor], name: str, batched: bool) -> Tensor:
@@ -258,3 +262,8 @@ def kind_of(part: Tensor) -> str:
     if part.dtype == torch.bool:
         return "truth values"
     return "floats" if part.is_floating_point() else "whole numbers"
+
+
+def like_given(values: Tensor, given: Any) -> Any:
+    """Hand an answer back in the kind that the question came in: tensors for tensors, else numpy."""
+    return values if isinstance(given, Tensor) else values.numpy()

@@ -9,7 +9,8 @@ from typing import Any, Final
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from growmix.data.arrays import MOST_CHANNELS, as_tensor, has, is_array, joined, read, shape_of
+from growmix.data.arrays import as_tensor, has, is_array, joined, read, shape_of
+from growmix.data.domain import Domain
 from growmix.data.labels import as_names
 from growmix.errors import BadInput, one_line, shown
 from growmix.system.memory import available, require_room
@@ -35,7 +36,7 @@ def is_pieces(value: Any) -> bool:
     return has(value, "__iter__")
 
 
-def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, seconds: bool = True) -> tuple[Tensor, Any]:
+def gather(data: Any, name: str, like: Domain | None = None, *, seconds: bool = True) -> tuple[Tensor, Any]:
     """Collect what is given in pieces, all of them, the last partial batch included.
 
     Each piece is copied: whoever hands out the next may use the same memory for it.
@@ -43,21 +44,21 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
     Parameters
     ----------
     data
-        A ``Dataset`` or ``IterableDataset`` of examples, a ``DataLoader``, or an iterable of batches. A piece is images
-        alone, or images and labels (or target images) as a pair, or a dictionary with the keys ``x``, ``image``,
-        ``images``, ``img`` or ``pixel_values``, and ``y``, ``label``, ``labels``, ``target`` or ``targets``. A list of
-        two images is no pair, unless both are batches of four dimensions.
+        A ``Dataset`` or ``IterableDataset`` of examples, a ``DataLoader``, or any other iterable of batches. A piece is
+        examples alone, or examples and labels (or target images) as a pair, or a dictionary with the keys ``x``,
+        ``image``, ``images``, ``img`` or ``pixel_values``, and ``y``, ``label``, ``labels``, ``target`` or ``targets``.
+        A list of two images is no pair, unless both are batches of four axes.
     name
-        What messages call it.
-    shape
-        Of one image, where that is known.
+        What messages call the data.
+    like
+        The domain learnt, or ``None``; it tells a single image from several gray ones.
     seconds
         Whether labels are asked for; if not, they are not even looked at.
 
     Returns
     -------
-    images
-        All of them.
+    examples
+        All examples as one tensor.
     second
         Labels (a tensor, or a list of names) or target images; ``None`` where there are none.
 
@@ -68,35 +69,35 @@ def gather(data: Any, name: str, shape: tuple[int, ...] | None = None, *, second
         cause (``__cause__``) of this one, whose message says at which piece. Ctrl-C passes as it is.
     """
     room = available()
-    images: list[Tensor] = []
+    examples: list[Tensor] = []
     others: list[Any] = []
     held = 0
     batched = False
     piece = "example" if isinstance(data, Dataset) else "batch"
     for place, (item, (given, second)) in enumerate(_items(data, name, piece, seconds)):
-        image = as_tensor(given, name, copy=True)
-        if not images:
-            batched = _is_batch(data, image, second, name, shape)
-        if _are_two_images(image, second, batched=batched, listed=isinstance(item, list)):
+        x = as_tensor(given, name, copy=True)
+        if _are_two_examples(x, second, unsure=isinstance(item, list) or _makes_batches(data)):
             raise BadInput(
-                f"{name}: {piece} {place} is two images, {tuple(image.shape)} and {shape_of(second, 'y')}, not images "
-                "and labels; give batches as arrays (n, channels, height, width), or an image and its target as a tuple"
+                f"{name}: {piece} {place} is two examples, {tuple(x.shape)} and {shape_of(second, 'y')}, not "
+                "examples and labels; give batches as arrays, or an image and its target as a tuple"
             )
-        images.append(image)
-        held += image.nbytes + _PIECE
+        if not examples:
+            batched = not isinstance(data, Dataset) and _is_batch(x, second, name, like)
+        examples.append(x)
+        held += x.nbytes + _PIECE
         if seconds and second is not _ABSENT and not (batched and second is None):
-            n = math.prod(image.shape[:1]) if batched else None
+            n = math.prod(x.shape[:1]) if batched else None
             others.append(_kept(second, n, f"{piece} {place}"))
             held += _bytes_of(others[-1])
         if room is not None and held > room:
             require_room(held, f"{name} up to {piece} {place}", room)
-    if not images:
+    if not examples:
         raise BadInput(f"{name} is empty; at least one example is needed")
-    if others and len(others) != len(images):
+    if others and len(others) != len(examples):
         raise BadInput(
-            f"{name} has a label for {len(others)} of {len(images)} items; label all, with -1 for unlabelled, or none"
+            f"{name} has a label for {len(others)} of {len(examples)} items; label all, with -1 for unlabelled, or none"
         )
-    return joined(images, name, batched), _joined_seconds(others, batched)
+    return joined(examples, name, batched), _joined_seconds(others, batched)
 
 
 def _items(data: Any, name: str, piece: str, seconds: bool) -> Iterator[tuple[Any, tuple[Any, Any]]]:
@@ -122,53 +123,38 @@ def _pieces(data: Any, name: str) -> Iterable[Any]:
     return (data[i] for i in range(length))
 
 
-def _is_batch(data: Any, image: Tensor, second: Any, name: str, shape: tuple[int, ...] | None) -> bool:
-    """Whether pieces are batches: data sets hand out examples, loaders make batches; else only a piece can tell.
+def _is_batch(x: Tensor, second: Any, name: str, like: Domain | None) -> bool:
+    """Return whether the pieces of a loader or another iterable are batches, by the axes of the first one.
 
-    By its pixels, where it is known how many an image has, unless it is one image either way; else by its label or list
-    of labels.
+    Four axes are a batch of images and two a batch of vectors; one axis is one vector. Three axes are one image, where
+    a single label or target says so, or the shape learnt; else they may be gray images, and are refused.
     """
-    if isinstance(data, Dataset):
-        return False
-    if image.ndim >= 4 or _makes_batches(data, image):
-        return True
-    pixels = None if shape is None else math.prod(shape)
-    one, several = image.numel() == pixels, image.ndim > 0 and math.prod(image.shape[1:]) == pixels
-    if one != several:
-        return several
-    given, labels = second is not _ABSENT and second is not None, shape_of(second, "y")
-    if given and len(labels) < 2 and not (shape is None and _may_be_one_hot(labels, image)):
-        return len(labels) == 1
-    if shape is not None:
-        return one and len(labels) < 3
-    raise BadInput(
-        f"{name} yields pieces of shape {tuple(image.shape)} {f'and {labels}' if given else 'without labels'}, which "
-        "may be one image or several; give batches of shape (n, channels, height, width)"
-    )
+    if x.ndim != 3:
+        return x.ndim in (2, 4)
+    labels = shape_of(second, "y")
+    single = second is not _ABSENT and second is not None and len(labels) in (0, 3)
+    if not single and (like is None or like.shape != x.shape):
+        with_labels = f"and {labels}" if labels else "without labels"
+        raise BadInput(
+            f"{name} yields pieces of shape {tuple(x.shape)} {with_labels}, which may be one image or several; "
+            "give batches of shape (n, channels, height, width)"
+        )
+    return False
 
 
-def _makes_batches(data: Any, image: Tensor) -> bool:
-    """Whether a loader makes batches; where they are of one, its own way to join examples may leave out that axis."""
-    if not isinstance(data, DataLoader) or data.batch_sampler is None:
-        return False
-    return data.batch_size != 1 or image.shape[:1] == (1,)
+def _makes_batches(data: Any) -> bool:
+    """Return whether a loader puts examples together to batches of several."""
+    return isinstance(data, DataLoader) and data.batch_sampler is not None and data.batch_size != 1
 
 
-def _may_be_one_hot(labels: tuple[int, ...], image: Tensor) -> bool:
-    """Whether as many labels as gray images may be the one-hot label of one image with as many channels."""
-    return image.ndim == 3 and 1 < image.shape[0] <= MOST_CHANNELS and labels == image.shape[:1]
+def _are_two_examples(x: Tensor, second: Any, *, unsure: bool) -> bool:
+    """Return whether what should be a pair may be a list of two examples.
 
-
-def _are_two_images(image: Tensor, second: Any, *, batched: bool, listed: bool) -> bool:
-    """Whether what should be a pair is a list of two images, or may be.
-
-    A tuple of examples is a pair, but loaders make lists of pairs too. There both are batches, with four dimensions; of
-    fewer, images are of like shape, or have channels.
+    A tuple of an image and its target is a pair, but a list may be two images or vectors of a batch, and so may be
+    whatever a loader's own ``collate_fn`` makes. With two or four axes both are batches.
     """
-    if image.ndim > 3 or not (batched or listed):
-        return False
     other = shape_of(second, "y")
-    return (other == image.shape and image.ndim > batched) or len(other) == image.ndim == 3
+    return unsure and x.ndim in (1, 3) and (other == x.shape or len(other) == x.ndim == 3)
 
 
 def _pair_of(item: Any, name: str, seconds: bool) -> tuple[Any, Any]:
@@ -201,10 +187,10 @@ def _kept(second: Any, n: int | None, where: str) -> Any:
     values = read(second, "y")
     count = len(values) if isinstance(values, (list, tuple)) or values.ndim else 1
     if n is not None and count != n:
-        raise BadInput(f"y has {count} labels in {where}, but x has {n} images there; one each is needed")
+        raise BadInput(f"y has {count} labels in {where}, but x has {n} examples there; one each is needed")
     names = as_names(values)
     if names is not None and n is None:
-        raise BadInput(f"y has {count} names in {where}; one is needed for one image")
+        raise BadInput(f"y has {count} names in {where}; one is needed for one example")
     return as_tensor(values, "y", copy=True) if names is None else names
 
 

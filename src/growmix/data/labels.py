@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from growmix.data.arrays import as_tensor, kind_of, read
 from growmix.errors import BadInput, shown
+from growmix.settings import UNLABELLED
 
 Names: TypeAlias = tuple[str, ...]
 """Name of the label 0, 1, 2, ...; empty where labels are numbers."""
@@ -124,3 +127,82 @@ def names_of(numbers: Tensor, names: Names) -> np.ndarray:
     """
     found = [None if number < 0 else names[number] for number in numbers.tolist()]
     return np.array(found, dtype=object if None in found else np.str_)
+
+
+def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
+    """Labels as ``int64`` of shape ``(n,)``, each -1 (unlabelled) or a class number; and names, if they were strings.
+
+    Parameters
+    ----------
+    y
+        Whole numbers, -1 for unlabelled; or strings, ``None`` for unlabelled, which all may be.
+    n
+        How many there must be.
+
+    Raises
+    ------
+    BadInput
+        If there are not ``n``, if they are neither whole numbers nor strings, or one is below -1.
+
+    Examples
+    --------
+    >>> check_labels([0, -1], 2), check_labels(["cat", None], 2)
+    ((tensor([ 0, -1]), ()), (tensor([ 0, -1]), ('cat',)))
+    """
+    with _reading_labels():
+        y = read(y, "y")
+    if isinstance(y, np.ndarray) and y.ndim == 1:
+        _require_length(y, n)  # before all are looked at: there may be no end of them
+    named = as_names(y)
+    if named is None:
+        return check_label_numbers(y, n), ()
+    numbers, names = number_names(named)
+    return check_label_numbers(numbers, n), names
+
+
+@contextmanager
+def _reading_labels() -> Iterator[None]:
+    """What can't be read as numbers can't be read as labels: these are what is allowed."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{error}; {LABELS}") from error
+
+
+def check_label_numbers(y: Any, n: int, most: int | None = None) -> Tensor:
+    """Labels that are whole numbers; below ``most``, if that is known."""
+    with _reading_labels():
+        y = read(y, "y")
+        labels = as_tensor(y, "y")
+    _require_length(labels, n)
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        missing = ", NaN among them" if bool(labels.isnan().any()) else ""
+        what = f"is of type {y.dtype}" if isinstance(y, (Tensor, np.ndarray)) else f"has {kind_of(labels)}"
+        raise BadInput(f"y {what}{missing}; {LABELS}")
+    labels = labels.to(torch.int64)
+    if int(labels.min()) < UNLABELLED:
+        raise BadInput(f"y has the label {int(labels.min())}; labels are 0 or above, or -1 for unlabelled")
+    if most is not None and int(labels.max()) >= most:
+        raise BadInput(f"y has the label {int(labels.max())}, but there are names for {most} labels, from 0 on")
+    return labels
+
+
+def _require_length(y: Tensor | np.ndarray, n: int) -> None:
+    if y.ndim != 1 or y.shape[0] != n:
+        raise BadInput(f"y has shape {tuple(y.shape)}, but x has {n} examples; y must have shape ({n},)")
+
+
+def label_positions(labels: Tensor, classes: Sequence[int]) -> Tensor:
+    """Index of every label in ``classes``; -1 stays -1.
+
+    Examples
+    --------
+    >>> label_positions(torch.tensor([7, 3, -1]), (3, 7))
+    tensor([ 1,  0, -1])
+    """
+    if not classes:
+        return torch.full_like(labels, UNLABELLED)
+    known = torch.tensor(sorted(classes), dtype=torch.int64, device=labels.device)
+    order = torch.tensor(sorted(range(len(classes)), key=lambda i: classes[i]), device=labels.device)
+    place = torch.searchsorted(known, labels).clamp_(max=len(classes) - 1)
+    return torch.where(known[place] == labels, order[place], UNLABELLED)

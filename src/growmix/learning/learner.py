@@ -290,7 +290,7 @@ class Learner(Model, Generic[Memory]):
         return component.to(self._fabric.device)
 
     def _check_task(self, data: Any) -> TaskData:
-        task = self._numbered(check_task(data, self.shape if self._components else None))
+        task = self._numbered(check_task(data, self.domain if self._components else None))
         known = self._components[0].target_shape if self._components else task.target_shape
         if task.target_shape != known:
             raise BadInput(

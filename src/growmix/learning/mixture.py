@@ -162,7 +162,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         >>> len(learnt_example().novelty(np.random.default_rng(0).random((20, 1, 8, 8))))
         2
         """
-        task = check_task(data, self.shape)
+        task = check_task(data, self.domain)
         if task.y is not None or task.target is not None:
             task = self._check_task(task)
         with seeded(self._seed(len(self._history))) as generator:

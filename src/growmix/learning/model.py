@@ -14,8 +14,10 @@ from torch import Tensor
 from growmix.components.component import Component, most_likely
 from growmix.components.density import LatentDensity, no_labels
 from growmix.data.arrays import is_array, read
+from growmix.data.domain import Domain, Shape
+from growmix.data.examples import default_support
 from growmix.data.labels import Names, names_of
-from growmix.data.task import UNLABELLED, Shape, as_float, check_images, like_given, read_images
+from growmix.data.task import UNLABELLED, as_float, check_examples, like_given, read_examples
 from growmix.errors import BadInput, NonFiniteLoss, NotLearnt, shown
 from growmix.learning.replay import generate, replay
 from growmix.learning.routing import ComponentScores, Router, combine, log_responsibilities, route_examples, total_elbo
@@ -32,11 +34,11 @@ _BOUND_SEED = 20_250  # the draws are fixed, so that an example's bound never de
 
 
 class Model(ABC):
-    """Interface of everything that answers for images: what it must know, and the verbs that follow from it.
+    """Interface of everything that answers for examples: what it must know, and the verbs that follow from it.
 
-    All verbs take ``x`` as arrays (numpy in, numpy out) or tensors (tensors out): shape ``(n, channels, height,
-    width)``, ``float`` in [0, 1] or bytes; and as all else that :func:`growmix.data.check_images` takes. Wrong images
-    raise :class:`growmix.errors.BadInput`.
+    All verbs take ``x`` as arrays (numpy in, numpy out) or tensors (tensors out): images ``(n, channels, height,
+    width)``, ``float`` in [0, 1] or bytes, or vectors ``(n, numbers)``; and as all else that
+    :func:`growmix.data.check_examples` takes. Examples unlike those learnt raise :class:`growmix.errors.BadInput`.
     """
 
     settings: Settings
@@ -68,8 +70,13 @@ class Model(ABC):
 
     @property
     def shape(self) -> Shape:
-        """Channels, height, width of the images."""
+        """Axes of one example: three of an image, one of a vector."""
         return self._learnt()[0].shape
+
+    @property
+    def domain(self) -> Domain:
+        """Shape and support of the examples, as the first task fixed them."""
+        return Domain(self.shape, default_support(self.shape))
 
     @property
     @torch_as_it_comes()
@@ -297,8 +304,8 @@ class Model(ABC):
         Parameters
         ----------
         a, b
-            One image each, shape ``(channels, height, width)`` or ``(1, channels, height, width)``; one channel may be
-            left out. Or flat, ``(values,)`` or ``(1, values)``.
+            One example each, with or without the axis of a batch of one: an image of shape ``(channels, height,
+            width)`` or ``(1, channels, height, width)``, a vector of shape ``(numbers,)`` or ``(1, numbers)``.
         steps
             Number of images, both ends included.
         component
@@ -338,14 +345,14 @@ class Model(ABC):
         return self.components
 
     def _check(self, x: Any, name: str = "x") -> Tensor:
-        return check_images(x, self.shape, name)
+        return check_examples(x, self.domain, name=name)
 
-    def _one(self, image: Any, name: str) -> Tensor:
-        given = read_images(image, self.shape, name)
-        flat = given.ndim == 2 and given.shape[1] == math.prod(self.shape)
-        batch = given if flat or given.ndim in (0, 4) else given[None]
-        if given.ndim and len(batch) != 1:
-            raise BadInput(f"{name} has {len(batch)} images; interpolation goes between one and one")
+    def _one(self, example: Any, name: str) -> Tensor:
+        """Return one example, given alone or as a batch of one, as a checked batch of one."""
+        given = read_examples(example, self.domain, name)
+        batch = given[None] if given.ndim == len(self.shape) else given
+        if batch.ndim == 1 + len(self.shape) and len(batch) != 1:
+            raise BadInput(f"{name} has {len(batch)} examples; interpolation goes between one and one")
         return self._check(batch, name)
 
     def _index(self, component: Any, given: str = "component is") -> int:

@@ -10,8 +10,10 @@ from typing import Any, final, overload
 from torch import Tensor
 
 from growmix.data.arrays import as_tensor
+from growmix.data.domain import Domain, Shape, Support
+from growmix.data.examples import check_support, described
 from growmix.data.labels import Names, check_names
-from growmix.data.task import Shape, TaskData, check_data, check_task
+from growmix.data.task import TaskData, check_data, check_task
 from growmix.errors import BadInput, one_line, shown
 from growmix.settings import is_whole
 from growmix.system.ambient import torch_as_it_comes
@@ -30,15 +32,15 @@ class Task:
     name
         Such as ``mnist/0-1`` or ``mnist@permute3``; a stream that repeats a data set repeats the name.
     train, test
-        Images ``(n, channels, height, width)`` and global labels ``(n,)``; or pairs: source images, and the targets
-        that they are to be translated to, in the same order.
+        Examples (images or vectors) and global labels ``(n,)``; or pairs: source images, and the targets that they are
+        to be translated to, in the same order.
     classes
-        Global labels that occur in it, ascending; empty when it has no labels.
+        Global labels that occur in the task, ascending; empty when it has no labels.
 
     Raises
     ------
     BadInput
-        If a part is no data that :func:`growmix.data.check_data` takes, only one part has pairs, or a label is none of
+        A part is no data that :func:`growmix.data.check_data` takes, only one part has pairs, or a label is none of
         ``classes``.
     """
 
@@ -52,12 +54,12 @@ class Task:
             raise BadInput(f"name is {shown(self.name)}; the name of a task is text")
         for part, of in (("train", "training"), ("test", "test")):
             data = getattr(self, part)
-            if not isinstance(data, TaskData) or not isinstance(data.x, Tensor) or data.x.ndim != 4:
+            if not isinstance(data, TaskData) or not isinstance(data.x, Tensor):
                 raise BadInput(
                     f"task {self.name!r}: {part} is {shown(data)}; allowed is a TaskData, as growmix.data.check_task "
                     "and streams.from_arrays make them"
                 )
-            with _told_of(f"{self.name!r}, {of} data"):
+            with _wrong_in(f"{self.name!r}, {of} data"):
                 object.__setattr__(self, part, check_data(data))
         if (self.train.target is None) != (self.test.target is None):
             raise BadInput(f"task {self.name!r} has targets in one part only; training and test data both need them")
@@ -81,14 +83,14 @@ class Task:
 @final
 @dataclass(frozen=True, eq=False, repr=False)
 class Stream(Sequence[Task]):
-    """Tasks in the order in which they arrive, with images of one shape and labels of one numbering.
+    """Tasks in the order in which they arrive, with examples of one domain and labels of one numbering.
 
     Attributes
     ----------
     name
         Name in the catalogue, or the user's.
     tasks
-        At least one.
+        One task or more, in their order.
     class_names
         Name of every global label, such as ``mnist/3``; the position is the label.
     notes
@@ -98,8 +100,8 @@ class Stream(Sequence[Task]):
     Raises
     ------
     BadInput
-        If there is no task, the tasks' images are unlike in shape, only some tasks have pairs, or names are not
-        different or too few.
+        There is no task, the tasks' examples are unlike in shape or support, only some tasks have pairs, or names are
+        not different or too few.
     """
 
     name: str
@@ -124,25 +126,35 @@ class Stream(Sequence[Task]):
     def _check_shapes(self) -> None:
         if not self.tasks:
             raise BadInput(f"stream {self.name!r} has no task; at least one is needed")
+        first = self.tasks[0].name
         for task in self.tasks:
             for part, data in (("training", task.train), ("test", task.test)):
                 if data.shape != self.shape:
                     raise BadInput(
-                        f"task {task.name!r} has {part} images of shape {data.shape}, but those of task "
-                        f"{self.tasks[0].name!r} have {self.shape} (channels, height, width); "
-                        "bring all images of a stream to one shape"
+                        f"task {task.name!r} has as {part} data {described(data.shape)}, but task {first!r} has "
+                        f"{described(self.shape)}; bring all examples of a stream to one shape"
+                    )
+                if data.support != self.domain.support:
+                    raise BadInput(
+                        f"task {task.name!r} has {part} data of {data.support} support, but task {first!r} has "
+                        f"{self.domain.support} support; give all examples of a stream one support"
                     )
                 if data.target_shape != self.target_shape:
                     raise BadInput(
                         f"task {task.name!r} has {part} targets of shape {data.target_shape}, but those of task "
-                        f"{self.tasks[0].name!r} have {self.target_shape} (None: no pairs); "
+                        f"{first!r} have {self.target_shape} (None: no pairs); "
                         "a stream has pairs of one shape, or none"
                     )
 
     @property
+    def domain(self) -> Domain:
+        """Shape and support of every example, without statistics."""
+        return self.tasks[0].train.domain
+
+    @property
     def shape(self) -> Shape:
-        """Channels, height and width of every image; of every source where the tasks are pairs."""
-        return self.tasks[0].train.shape
+        """Axes of every example; of every source image where the tasks are pairs."""
+        return self.domain.shape
 
     @property
     def target_shape(self) -> Shape | None:
@@ -172,6 +184,7 @@ def from_arrays(
     tasks: Mapping[str, Sequence[Any]] | Iterable[Sequence[Any]],
     name: str = "arrays",
     class_names: Sequence[str] | None = None,
+    support: Support | None = None,
 ) -> Stream:
     """Make a stream of your own arrays or tensors.
 
@@ -180,27 +193,31 @@ def from_arrays(
     tasks
         Per task ``(x, y, x_test, y_test)``, or ``(x, x_test)`` when there are no labels, or ``(train, test)`` of
         torch data sets or loaders, with labels or without, or pairs of images
-        ``(source, target, source_test, target_test)``, told by targets of three or more dimensions; a mapping names
-        the tasks, otherwise they are ``task-1``, ``task-2``, and so on. Images are as
-        :func:`growmix.data.check_images` takes them: ``(n, channels, height, width)``, ``(n, height, width)``
-        or ``(n, pixels)``, floats in [0, 1] or bytes. Labels ``(n,)`` are integers with one meaning in all
+        ``(source, target, source_test, target_test)``, told by targets of three or more axes; a mapping names
+        the tasks, otherwise they are ``task-1``, ``task-2``, and so on. Examples are as
+        :func:`growmix.data.check_examples` takes them: images ``(n, channels, height, width)`` or vectors
+        ``(n, numbers)``. Labels ``(n,)`` are integers with one meaning in all
         tasks, -1 where unlabelled; or strings, ``None`` where unlabelled, which are numbered over the whole stream.
-        Targets are like images, with channels of their own. All is copied.
+        Targets are images with channels of their own. All is copied.
     name
-        Of the stream.
+        Name of the stream.
     class_names
         Name of label 0, 1, 2, ...; without them a label is its own name, and labels that are strings are numbered in
         the order in which they appear.
+    support
+        ``"unit"`` allows numbers in [0, 1] and bytes, ``"real"`` any finite numbers; by default images are ``unit`` and
+        vectors ``real``.
 
     Returns
     -------
     Stream
+        All tasks in the order given, checked and copied.
 
     Raises
     ------
     BadInput
-        Anything that :func:`growmix.data.check_task` refuses, with the task's name before it; images of
-        unlike shape; pairs in some tasks only; a label without a name; names that are not different strings; no task.
+        Anything that :func:`growmix.data.check_task` refuses, with the task's name before it; examples of unlike
+        shape; pairs in some tasks only; a label without a name; names that are not different strings; no task.
         An exception that ``tasks`` raised is the cause of a BadInput.
 
     Examples
@@ -214,11 +231,14 @@ def from_arrays(
     Task('right', train=6, test=6, classes=(1,))
     >>> from_arrays([(x, 1 - x, x, 1 - x)]).target_shape
     (1, 8, 8)
+    >>> from_arrays([(x.reshape(6, 64) * 9, x.reshape(6, 64))]).domain.support
+    'real'
     >>> from_arrays([(x, ["cat"] * 6, x, ["cat"] * 6), (x, ["ant"] * 6, x, ["ant"] * 6)]).class_names
     ('cat', 'ant')
     """
     class_names = None if class_names is None else check_names(class_names, "class_names")
-    made = tuple(_checked_task(*item) for item in _named(tasks))
+    support = check_support(support)
+    made = tuple(_checked_task(name, arrays, support) for name, arrays in _named(tasks))
     made, found = _numbered(made, class_names)
     highest = max((label for task in made for label in task.classes), default=-1)
     if highest >= MAX_CLASSES:
@@ -230,7 +250,7 @@ def from_arrays(
 
 
 def _named(tasks: Any) -> Iterator[tuple[str, Any]]:
-    """Names and arrays, each task checked before the next is asked for: it may come in the same memory."""
+    """Yield names and arrays; each task is checked before the next is asked for, which may come in the same memory."""
     if isinstance(tasks, Mapping):
         yield from ((str(name), arrays) for name, arrays in tasks.items())
         return
@@ -245,7 +265,7 @@ def _named(tasks: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _numbered(tasks: tuple[Task, ...], class_names: Names | None) -> tuple[tuple[Task, ...], Names]:
-    """Labels that are names numbered over the whole stream, as ``class_names`` says or in order of appearance."""
+    """Number labels that are names over the whole stream, as ``class_names`` says or in order of appearance."""
     parts = [part for task in tasks for part in (task.train, task.test)]
     if not any(part.names for part in parts):
         return tasks, ()
@@ -267,24 +287,24 @@ def _numbered(tasks: tuple[Task, ...], class_names: Names | None) -> tuple[tuple
     return tuple(numbered), names
 
 
-def _checked_task(name: str, arrays: Sequence[Any]) -> Task:
+def _checked_task(name: str, arrays: Sequence[Any], support: Support | None) -> Task:
     if not isinstance(arrays, (tuple, list)) or len(arrays) not in (2, 4):
         what = f"{len(arrays)} items" if isinstance(arrays, (tuple, list)) else f"a {type(arrays).__name__}"
         raise BadInput(
-            f"task {name!r} is {what}; allowed are (x, y, x_test, y_test), (train, test) of images without labels or "
+            f"task {name!r} is {what}; allowed are (x, y, x_test, y_test), (train, test) of examples without labels or "
             "of data sets, or (source, target, source_test, target_test)"
         )
     given, test_given = arrays if len(arrays) == 2 else (tuple(arrays[:2]), tuple(arrays[2:]))
-    with _told_of(f"{name!r}, training data"):
-        train = check_task(_owned_parts(given))
-    with _told_of(f"{name!r}, test data"):
-        test = check_data(_owned_parts(test_given))
+    with _wrong_in(f"{name!r}, training data"):
+        train = check_task(_owned_parts(given), support=support)
+    with _wrong_in(f"{name!r}, test data"):
+        test = check_data(_owned_parts(test_given), support=support)
     return Task(name, train, test, tuple(sorted({*train.classes(), *test.classes()})))
 
 
 @contextmanager
-def _told_of(part: str) -> Iterator[None]:
-    """What is wrong within is wrong with that part of a task."""
+def _wrong_in(part: str) -> Iterator[None]:
+    """Put the part of a task that is being checked before the message of what is wrong with it."""
     try:
         yield
     except BadInput as error:
@@ -292,7 +312,7 @@ def _told_of(part: str) -> Iterator[None]:
 
 
 def _owned_parts(given: Any) -> Any:
-    """Data or a pair, with a copy of each tensor: the caller's may change under us, or be filled for the next task."""
+    """Copy each tensor of data or a pair: the caller's may change under us, or be filled for the next task."""
     if isinstance(given, tuple) and len(given) == 2:
         return tuple(map(_owned, given, "xy"))
     return _owned(given, "x")
