@@ -29,7 +29,8 @@ from growmix.baselines import make_learner
 from growmix.components.nets import OwnModules
 from growmix.data.task import TaskData, check_task
 from growmix.evaluation import evaluate_student
-from growmix.learning.model import Model, routing_noise
+from growmix.learning.answers import routing_noise
+from growmix.learning.model import Model
 from growmix.learning.routing import ComponentScores
 from growmix.streams import from_arrays
 from growmix.system import memory

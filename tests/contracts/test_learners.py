@@ -79,7 +79,7 @@ def answers(learner: Learner[Any]) -> dict[str, Any]:
 
 def state(learner: Learner[Any]) -> dict[str, Any]:
     """All that further learning depends on."""
-    document, tensors = learner._pack()
+    document, tensors = learner._pack(learner._memory)
     weights = {f"{k}.{n}": t for k, c in enumerate(learner.components) for n, t in c.state_dict().items()}
     return copy.deepcopy({"document": document, "steps": learner.history, **tensors, **weights})
 

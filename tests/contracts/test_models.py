@@ -8,6 +8,7 @@ import inspect
 import itertools
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 
 from growmix import BadInput, GrowingMixture, evaluate
-from growmix.learning import model as model_module
+from growmix.learning import answers
+from growmix.learning.knowledge import Knowledge
 from growmix.learning.model import Model
 from growmix.learning.routing import ComponentScores
 from growmix.streams import from_arrays
@@ -281,8 +283,8 @@ def test_components_that_are_left_out_of_the_sum_would_not_have_counted() -> Non
     model, x = make("mixture"), images(30, seed=5)
     single = [make("mixture"), make("mixture")]
     for k, one in enumerate(single):
-        one._components, one._history = [model.components[k]], [one._history[0]]  # type: ignore[attr-defined]
-        one._cached_router = None  # type: ignore[attr-defined]
+        knowledge = Knowledge((model.components[k],), (60,))
+        one._state = replace(one._state, knowledge=knowledge)  # type: ignore[attr-defined]
     terms = [one.score_samples(x) + model.log_prior[k].item() for k, one in enumerate(single)]
     np.testing.assert_allclose(model.score_samples(x), np.logaddexp(*terms), rtol=1e-5)
 
@@ -337,10 +339,10 @@ def test_a_sample_comes_from_the_component_asked_for_and_from_all_in_proportion(
 )
 def test_samples_that_can_not_be_drawn_are_refused_and_the_stream_stays(arguments: dict[str, Any], says: str) -> None:
     model = make("mixture")
-    state = model._draws.get_state()
+    state = model._sampling
     with pytest.raises(BadInput, match=says):
         model.sample(**arguments)
-    assert torch.equal(model._draws.get_state(), state)
+    assert torch.equal(model._sampling, state)
 
 
 @pytest.mark.parametrize("made", ["replay", "generate"])
@@ -348,13 +350,13 @@ def test_a_sample_that_fails_leaves_the_model_as_it_was(
     classifier: Model, made: str, state_hash: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, untouched = state_hash(classifier), copy.deepcopy(classifier)
-    real = getattr(model_module, made)
+    real = getattr(answers, made)
 
     def fail(*arguments: Any, **named: Any) -> Any:
         real(*arguments, **named)  # draws, and then there is no memory
         raise MemoryError
 
-    monkeypatch.setattr(model_module, made, fail)
+    monkeypatch.setattr(answers, made, fail)
     with pytest.raises(MemoryError):
         classifier.sample(5, label=None if made == "replay" else 0)
     monkeypatch.undo()

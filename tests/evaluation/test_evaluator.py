@@ -15,7 +15,8 @@ from torch import Tensor
 from growmix import BadInput, Decision, GrowingMixture, NotLearnt, Student
 from growmix.data.task import TaskData
 from growmix.evaluation import Evaluator, evaluate, evaluate_student
-from growmix.learning.learner import HistoryEntry, Learner, Part
+from growmix.learning.history import HistoryEntry, Part
+from growmix.learning.learner import Learner
 from growmix.learning.routing import ComponentScores
 from growmix.streams import Task
 from growmix.training.loop import TrainingLog

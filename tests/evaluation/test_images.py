@@ -131,7 +131,7 @@ def test_squared_error_takes_any_numbers_of_any_shape() -> None:
         squared_error(made[0], made[0])
     with pytest.raises(BadInput, match=r"\(2, 2\) and targets \(2, 1\)"):
         squared_error(made, made[:, :1])
-    with pytest.raises(BadInput, match="targets is a tensor of torch.uint8; allowed is a tensor of floats"):
+    with pytest.raises(BadInput, match=r"targets is a tensor of torch\.uint8; allowed is a tensor of floats"):
         squared_error(made, made.byte())
 
 

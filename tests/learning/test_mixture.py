@@ -93,7 +93,7 @@ def everything(mixture: GrowingMixture) -> Any:
     """All that a failed call must leave as it was."""
     known = knowledge(mixture) if mixture.components else None
     modes = [component.training for component in mixture.components]
-    return known, modes, mixture.training_logs, mixture.settings, mixture._draws.get_state().tolist()
+    return known, modes, mixture.training_logs, mixture.settings, mixture._sampling.tolist()
 
 
 class Diary(Callback):

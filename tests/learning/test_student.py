@@ -50,7 +50,7 @@ def teacher() -> GrowingMixture:
 
 
 def state(model: Any) -> str:
-    digest = hashlib.sha256(model._draws.get_state().numpy().tobytes())
+    digest = hashlib.sha256(model._sampling.numpy().tobytes())
     for component in model.components:
         digest.update(repr((component.classes, component.training)).encode())
         for name, t in (*component.named_parameters(), *component.named_buffers()):

@@ -75,14 +75,14 @@ class GenerativeClassifier(Learner[None]):
             k = places[label]
             components[k], log = self._train(k, data, replace(budget, steps=steps), generator, callbacks)
             logs.append(log)
-        added = [k for k in places.values() if k >= len(self._components)]
+        added = [k for k in places.values() if k >= len(self.components)]
         decision = Decision("grow", min(added), (), 0.0) if added else Decision("reuse", min(places.values()), (), 0.0)
         examples = {places[label]: len(data) for label, data in own.items()}
         return Learnt(decision, components, examples, None, _summed(logs))
 
     def _places(self, labels: Sequence[int]) -> dict[int, int]:
         """Index of each class's component, new ones behind those that there are."""
-        known = [component.classes[0] for component in self._components]
+        known = [component.classes[0] for component in self.components]
         everything = [*known, *(label for label in labels if label not in known)]
         return {label: everything.index(label) for label in labels}
 
@@ -90,7 +90,7 @@ class GenerativeClassifier(Learner[None]):
         self, index: int, data: TaskData, budget: Budget, generator: torch.Generator, callbacks: Sequence[Callback]
     ) -> tuple[Component, TrainingLog]:
         """The network of one class after its part of a task."""
-        teacher = self._components[index] if index < len(self._components) else None
+        teacher = self.components[index] if index < len(self.components) else None
         component = self._successor(teacher, data, data.classes())
         learnt, replayed = 0, None
         if teacher is not None:
@@ -117,7 +117,7 @@ class GenerativeClassifier(Learner[None]):
     def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
         return whole_component(self.blueprint, self.settings, shape, supervised=supervised, target_shape=target_shape)
 
-    def _pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def _pack(self, memory: None) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {}, {}
 
     def _unpack(self, saved: Checkpoint) -> None:

@@ -100,7 +100,7 @@ class OneNetwork(Learner[Past]):
 
     def _learn(self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Past]:
         check_images_alone(self.method, task)
-        teacher = self._components[0] if self._components else None
+        teacher = self.components[0] if self.components else None
         component = self._successor(teacher, task, task.classes())
         data, weight = self._lessons(teacher, task, generator)
         restraint = self._memory.penalty.restrain(component, teacher)
@@ -154,8 +154,8 @@ class OneNetwork(Learner[Past]):
     def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
         return self._build(self.blueprint, self.settings, shape, supervised=supervised, target_shape=target_shape)
 
-    def _pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        rehearsal, penalty = self._memory.rehearsal.pack(), self._memory.penalty.pack()
+    def _pack(self, memory: Past) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        rehearsal, penalty = memory.rehearsal.pack(), memory.penalty.pack()
         return {}, prefixed("rehearsal.", rehearsal) | prefixed("penalty.", penalty)
 
     def _unpack(self, saved: Checkpoint) -> Past:

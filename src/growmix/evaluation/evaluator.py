@@ -23,7 +23,7 @@ from growmix.streams.stream import Task
 from growmix.system.ambient import torch_as_it_comes
 
 if TYPE_CHECKING:
-    from growmix.learning.learner import HistoryEntry
+    from growmix.learning.history import HistoryEntry
 
 
 def evaluate(mixture: Learner[Any], stream: Sequence[Task]) -> Scores:

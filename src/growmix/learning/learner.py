@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, final
 
 import numpy as np
 import torch
@@ -25,37 +24,29 @@ from growmix.components.translation import Translation, TranslationObjective
 from growmix.data.labels import Names, check_names_of
 from growmix.data.task import Shape, TaskData, check_task, label_positions, like_given
 from growmix.errors import BadInput, shown
+from growmix.learning.answers import scores_under
 from growmix.learning.gating import Decision
-from growmix.learning.model import Model
-from growmix.learning.routing import Router, route_examples, route_group
+from growmix.learning.history import (
+    HistoryEntry,
+    Part,
+    check_history,
+    entry_from,
+    examples_after,
+    versions_after,
+)
+from growmix.learning.knowledge import Knowledge
+from growmix.learning.model import Model, check_x
+from growmix.learning.routing import route_examples, route_group
 from growmix.settings import Settings
 from growmix.storage.random_state import set_state, state_from
-from growmix.storage.typed import check_range, record_from
 from growmix.system.ambient import torch_as_it_comes
 from growmix.system.memory import require_room, require_training
 from growmix.system.paths import check_path
+from growmix.system.threads import OwnLock
 from growmix.training.loop import Budget, Callback, TrainingLog, fit, make_fabric, place_of, seeded
 from growmix.training.objectives import TaskObjective
 
 Memory = TypeVar("Memory")
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one component learnt of a task: how many of its examples, and the component's version afterwards."""
-
-    component: int
-    examples: int
-    version: int
-
-
-@dataclass(frozen=True)
-class HistoryEntry:
-    """One call of ``learn``: its decision, what each component had of it, and the log of its training."""
-
-    decision: Decision
-    parts: tuple[Part, ...]
-    log: TrainingLog
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +74,37 @@ class Learnt(Generic[Memory]):
     log: TrainingLog
 
 
+@dataclass(frozen=True, eq=False)
+class LearnerState(Generic[Memory]):
+    """All that a learner has learnt, at one moment; learning replaces it as a whole.
+
+    Attributes
+    ----------
+    memory
+        What the method keeps beside its components.
+    knowledge
+        What it answers from.
+    history
+        One entry for each task learnt, in order.
+    """
+
+    memory: Memory
+    knowledge: Knowledge = field(default_factory=Knowledge)
+    history: tuple[HistoryEntry, ...] = ()
+
+
+@final
+class _Machine:
+    """The fabric of one learner, made when it is first asked for; a copy of the learner makes its own."""
+
+    def __init__(self) -> None:
+        self.lock = OwnLock()
+        self.fabric: Fabric | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Machine, ()
+
+
 class Learner(Model, Generic[Memory]):
     """Interface of a method that learns one task at a time: the verbs of a model, ``learn``, ``save``, and a history.
 
@@ -102,85 +124,74 @@ class Learner(Model, Generic[Memory]):
     def __init__(self, blueprint: str | Blueprint | None, settings: Settings, memory: Memory) -> None:
         if isinstance(blueprint, str):
             settings = settings.replace(blueprint=blueprint)
-        self.settings = settings
+        super().__init__(settings)
         own = blueprint if blueprint is not None and not isinstance(blueprint, str) else None
         if own is not None and (isinstance(own, type) or not isinstance(own, Blueprint)):
             raise BadInput(f"blueprint is a {type(own).__name__}; allowed are 'mlp', 'conv' or a Blueprint")
         self.blueprint: Blueprint = own or make_blueprint(settings)
-        self._components: list[Component] = []
-        self._history: list[HistoryEntry] = []
-        self._memory = memory
-        self._cached_router: Router | None = None
-        self._cached_fabric: Fabric | None = None
-        self._sampling = torch.Generator().manual_seed(settings.seed)
+        self._state: LearnerState[Memory] = LearnerState(memory)
+        self._training_lock = OwnLock()
+        self._machine = _Machine()
 
     # What it is ------------------------------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        learnt = f"tasks={len(self._history)}, components={len(self._components)}, classes={len(self._labels)}"
+        state = self._state
+        known = state.knowledge
+        learnt = f"tasks={len(state.history)}, components={len(known.components)}, classes={len(known.labels)}"
         return f"{type(self).__name__}({self.blueprint.name!r}, {learnt})"
 
     @property
-    def components(self) -> tuple[Component, ...]:
-        """The components, in the order in which they were added."""
-        return tuple(self._components)
+    def _knowledge(self) -> Knowledge:
+        return self._state.knowledge
+
+    @property
+    def _memory(self) -> Memory:
+        return self._state.memory
 
     @property
     def history(self) -> tuple[HistoryEntry, ...]:
         """One per learnt task, in order."""
-        return tuple(self._history)
+        return self._state.history
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """One per learnt task, in order."""
-        return tuple(entry.decision for entry in self._history)
+        return tuple(entry.decision for entry in self.history)
 
     @property
     def training_logs(self) -> tuple[TrainingLog, ...]:
         """One per learnt task, in order."""
-        return tuple(entry.log for entry in self._history)
-
-    @property
-    def examples(self) -> int:
-        """Real examples learnt, over all tasks."""
-        return sum(part.examples for entry in self._history for part in entry.parts)
+        return tuple(entry.log for entry in self.history)
 
     @property
     def versions(self) -> tuple[int, ...]:
         """How often every component was trained."""
-        return self.versions_at(len(self._history))
+        return versions_after(self.history)
 
     @property
     def supervised(self) -> bool | None:
         """Whether its components classify; ``None`` while the first task is still to say."""
-        return self._components[0].supervised if self._components else self.settings.supervised
+        components = self.components
+        return components[0].supervised if components else self.settings.supervised
 
     @property
     def shared_parameters(self) -> int:
         """Numbers that the components share; those of a component itself are not among them."""
         return 0
 
-    @property
-    def log_prior(self) -> Tensor:
-        """Log share of every component among the examples learnt."""
-        return self.log_prior_at(len(self._history))
-
     @torch_as_it_comes()
     def log_prior_at(self, tasks: int) -> Tensor:
         """The log-prior as it was after so many tasks, over the components that there were."""
-        self._learnt()
-        if not 1 <= tasks <= len(self._history):
-            raise BadInput(f"tasks is {tasks}; allowed are 1 to {len(self._history)}, the tasks learnt")
-        parts = [part for entry in self._history[:tasks] for part in entry.parts]
-        counts = torch.zeros(1 + max(part.component for part in parts))
-        for part in parts:
-            counts[part.component] += part.examples
-        return (counts / counts.sum()).log()
+        state = self._state
+        state.knowledge.learnt()
+        if not 1 <= tasks <= len(state.history):
+            raise BadInput(f"tasks is {tasks}; allowed are 1 to {len(state.history)}, the tasks learnt")
+        return Knowledge(examples=examples_after(state.history[:tasks])).log_prior
 
     def versions_at(self, tasks: int) -> tuple[int, ...]:
         """The versions of the components as they were after so many tasks."""
-        versions = {part.component: part.version for entry in self._history[:tasks] for part in entry.parts}
-        return tuple(versions[k] for k in range(len(versions)))
+        return versions_after(self.history[:tasks])
 
     # Learning --------------------------------------------------------------------------------------------------
 
@@ -206,24 +217,26 @@ class Learner(Model, Generic[Memory]):
         Raises
         ------
         BadInput
-            Something is wrong with ``data`` or ``callbacks``, or there is too little memory; or another task was
-            learnt meanwhile, by a callback or another thread.
+            Something is wrong with ``data`` or ``callbacks``, or there is too little memory; or a callback made this
+            learner learn another task meanwhile.
         NonFiniteLoss
             Training failed.
 
         Notes
         -----
-        Whatever is raised, the model stays as it was: work is done on new components or on copies.
+        Whatever is raised, the model stays as it was: work is done on new components or on copies. Of several threads,
+        one learns and the others wait; meanwhile every verb answers from what was known before.
         """
         check_callbacks(callbacks)
-        known = self._history
-        with torch_as_it_comes():
-            task = self._check_task(data)
-            require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
-            require_density(self.settings)
-            with seeded(self._seed(len(self._history))) as generator:
-                learnt = self._learn(task, generator, callbacks)
-        self._commit(learnt, task.names or self._names, known)
+        with self._training_lock.held:
+            state = self._state
+            with torch_as_it_comes():
+                task = self._check_task(data, state.knowledge)
+                require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
+                require_density(self.settings)
+                with seeded(self._seed(len(state.history), state)) as generator:
+                    learnt = self._learn(task, generator, callbacks)
+            self._commit(learnt, task.names, state)
         return learnt.decision
 
     @torch_as_it_comes()
@@ -249,7 +262,8 @@ class Learner(Model, Generic[Memory]):
         with seeded(0), torch.device("meta") if is_ours(self.blueprint) else nullcontext():
             component = self._new_component(shape, supervised=supervised, target_shape=target_shape)
         # asked first, a fabric would start the other processes of several devices
-        device = self._cached_fabric.device if self._cached_fabric else place_of(self.settings)
+        fabric = self._machine.fabric
+        device = fabric.device if fabric else place_of(self.settings)
         require_training(component.parameters(), shape, device)
 
     @abstractmethod
@@ -261,8 +275,8 @@ class Learner(Model, Generic[Memory]):
         """An untrained component as this method makes them."""
 
     @abstractmethod
-    def _pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """The memory as JSON and tensors."""
+    def _pack(self, memory: Memory) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """A memory of this method as JSON and tensors."""
 
     @abstractmethod
     def _unpack(self, saved: persistence.Checkpoint) -> Memory:
@@ -289,9 +303,10 @@ class Learner(Model, Generic[Memory]):
         count_task(component, task, classes)
         return component.to(self._fabric.device)
 
-    def _check_task(self, data: Any) -> TaskData:
-        task = self._numbered(check_task(data, self.domain if self._components else None))
-        known = self._components[0].target_shape if self._components else task.target_shape
+    def _check_task(self, data: Any, knowledge: Knowledge) -> TaskData:
+        first = knowledge.components[0] if knowledge.components else None
+        task = _numbered(check_task(data, knowledge.domain() if first else None), knowledge)
+        known = first.target_shape if first else task.target_shape
         if task.target_shape != known:
             raise BadInput(
                 f"data has targets of shape {task.target_shape}, but {known} is what was learnt (None: no pairs); "
@@ -299,43 +314,33 @@ class Learner(Model, Generic[Memory]):
             )
         if task.target is not None and self.settings.supervised:
             raise BadInput("supervised is True, but data are pairs of images, which are learnt without labels")
-        if self.supervised is None or task.target is not None:
+        supervised = first.supervised if first else self.settings.supervised
+        if supervised is None or task.target is not None:
             return task
-        if task.y is not None and not self.supervised:
+        if task.y is not None and not supervised:
             raise BadInput(
                 "data has labels, but this mixture is unsupervised; give x alone, or start with supervised=True"
             )
-        if task.y is None and self.supervised:
+        if task.y is None and supervised:
             return replace(task, y=torch.full((len(task),), -1))
         return task
 
-    def _numbered(self, task: TaskData) -> TaskData:
-        """The task with the numbers that its labels have here, where they are names."""
-        if task.names and self._labels and not self._names:
-            raise BadInput(
-                f"y has names such as {shown(task.names[0])}, but the labels learnt are numbers: {shown(self._labels)}"
-            )
-        if task.classes() and self._names and not task.names:
-            raise BadInput(
-                f"y has numbers such as {task.classes()[0]}, but the labels learnt are names: {shown(self._names)}"
-            )
-        return task.numbered_after(self._names)
-
-    def _commit(self, learnt: Learnt[Memory], names: Names, known: list[HistoryEntry]) -> None:
-        """The only place where a learner changes; ``known`` is what it had learnt when the task came."""
-        if self._history is not known:
+    def _commit(self, learnt: Learnt[Memory], names: Names, before: LearnerState[Memory]) -> None:
+        """Replace the state by the next one: the only place where a learner changes; ``before`` is what it was."""
+        if self._state.history is not before.history:
             raise BadInput("another task was learnt while data was; this call changed nothing: learn one at a time")
-        versions = dict(enumerate(self.versions))
-        components = list(self._components)
-        for k in sorted(learnt.components):
-            learnt.components[k].freeze()
-            components[k : k + 1] = [learnt.components[k]]
+        versions = dict(enumerate(versions_after(before.history)))
+        components = dict(enumerate(before.knowledge.components))
+        for k, component in learnt.components.items():
+            component.freeze()
+            components[k] = component
         parts = tuple(Part(k, n, versions.get(k, 0) + 1) for k, n in sorted(learnt.examples.items()))
-        history = [*self._history, HistoryEntry(learnt.decision, parts, learnt.log)]
-        # one call that runs no Python: not even Ctrl-C can fall between two of these
-        vars(self).update(
-            _components=components, _history=history, _memory=learnt.memory, _names=names, _cached_router=None
+        history = (*before.history, HistoryEntry(learnt.decision, parts, learnt.log))
+        knowledge = Knowledge(
+            tuple(components[k] for k in sorted(components)), examples_after(history), names or before.knowledge.names
         )
+        # one assignment, the last step: not even Ctrl-C can fall between what belongs together
+        self._state = LearnerState(learnt.memory, knowledge, history)
 
     # Answers ---------------------------------------------------------------------------------------------------
 
@@ -357,10 +362,11 @@ class Learner(Model, Generic[Memory]):
         """
         if not isinstance(per, str) or per not in ("example", "group"):
             raise BadInput(f"per is {shown(per)}; allowed are 'example' and 'group'")
-        elbo = self.component_scores(x).elbo
+        known = self._knowledge
+        elbo = scores_under(known, check_x(known, x), self.settings.routing_draws).elbo
         if per == "group":
-            return route_group(elbo, self.log_prior)
-        return like_given(route_examples(elbo, self.log_prior), x)
+            return route_group(elbo, known.log_prior)
+        return like_given(route_examples(elbo, known.log_prior), x)
 
     # Keeping ---------------------------------------------------------------------------------------------------
 
@@ -372,67 +378,68 @@ class Learner(Model, Generic[Memory]):
         BadInput
             ``path`` is no path, or can't be written.
         """
-        memory, tensors = self._pack()
+        state = self._state
+        memory, tensors = self._pack(state.memory)
         document = {
             "settings": self.settings.to_dict(),
             "blueprint": self.blueprint.name,
-            "history": [asdict(entry) for entry in self._history],
-            "sampling": self._sampling.get_state().tolist(),
-            "names": list(self._names),
+            "history": [asdict(entry) for entry in state.history],
+            "sampling": self._sampling.tolist(),
+            "names": list(state.knowledge.names),
             "memory": memory,
         }
-        persistence.save(check_path(path, "path"), self.method, document, self._components, tensors)
+        persistence.save(check_path(path, "path"), self.method, document, state.knowledge.components, tensors)
 
     # Machinery -------------------------------------------------------------------------------------------------
 
     @property
     def _fabric(self) -> Fabric:
-        if self._cached_fabric is None:
-            self._cached_fabric = make_fabric(self.settings)
-            self._place(self._cached_fabric.device)
-        return self._cached_fabric
+        with self._machine.lock.held:
+            if self._machine.fabric is None:
+                fabric = make_fabric(self.settings)
+                self._place(fabric.device)
+                self._machine.fabric = fabric
+            return self._machine.fabric
 
-    def _router(self) -> Router:
-        if self._cached_router is None:
-            self._cached_router = Router(self._learnt())
-        return self._cached_router
+    def _seed(self, what: int, state: LearnerState[Memory]) -> int:
+        """Return the seed of one piece of work: task ``what``, or -1 for the student after so many tasks.
 
-    @property
-    def _draws(self) -> torch.Generator:
-        return self._sampling
-
-    def _seed(self, what: int) -> int:
-        """Seed of one piece of work: task ``what``, or -1 for the student after so many tasks.
-
-        Derived, not drawn: there is no stream to lose, and a failed or an extra call changes nothing that follows.
+        It is derived, not drawn: there is no generator to lose, and a failed or an extra call changes nothing that
+        follows.
         """
-        entropy = [self.settings.seed, what + 1, len(self._history)]
+        entropy = [self.settings.seed, what + 1, len(state.history)]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
     def _rebuild(self, saved: persistence.Checkpoint) -> None:
         """Take over the tensors of what was saved, as far as they fit; this object is new."""
+        components: list[Component] = []
         for state in saved.components:
             shape, target = state.outline.shape, state.outline.target_shape
             empty = self._new_component(shape, supervised=state.outline.supervised, target_shape=target)
-            self._components.append(state.fill(empty))
-        self._history = [_entry_from(entry) for entry in saved.document["history"]]
-        _check_history(self._history, self._components)
-        self._memory = self._unpack(saved)
-        if self._pack()[1].keys() != saved.tensors.keys():
+            components.append(state.fill(empty))
+        history = tuple(entry_from(entry) for entry in saved.document["history"])
+        check_history(history, components)
+        knowledge = Knowledge(tuple(components), examples_after(history))
+        self._state = LearnerState(self._memory, knowledge, history)
+        self._state = replace(self._state, memory=self._unpack(saved))
+        if self._pack(self._memory)[1].keys() != saved.tensors.keys():
             raise ValueError(f"tensors {sorted(saved.tensors)} are not those that {self.method!r} keeps")
 
     def _restore(self, saved: persistence.Checkpoint, device: torch.device) -> None:
         """Become what was saved, on a device; this object is new."""
         self._rebuild(saved)
         self._place(device)
-        set_state(self._sampling, state_from(saved.document["sampling"]))
-        self._names = check_names_of(saved.document.get("names", []), self._labels)
+        self._sampling = state_from(saved.document["sampling"])
+        set_state(torch.Generator(), self._sampling)  # a state that can't be drawn from is refused here
+        names = check_names_of(saved.document.get("names", []), self._labels)
+        self._state = replace(self._state, knowledge=replace(self._state.knowledge, names=names))
 
     def _place(self, device: torch.device) -> None:
-        """Bring what answers to a device."""
-        for component in self._components:
+        """Bring what answers to a device; this is done before it answers, or where several processes begin."""
+        knowledge = self._knowledge
+        for component in knowledge.components:
             component.to(device)
-        self._cached_router = None
+        self._state = replace(self._state, knowledge=replace(knowledge))  # what was cached is of the old device
 
 
 L = TypeVar("L", bound=Learner[Any])
@@ -494,6 +501,18 @@ def check_callbacks(callbacks: Any) -> None:
     """
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(each, Callback) for each in callbacks):
         raise BadInput(f"callbacks is {shown(callbacks)}; allowed is a list of growmix.training.loop.Callback")
+
+
+def _numbered(task: TaskData, knowledge: Knowledge) -> TaskData:
+    """Return the task with the numbers that its labels have here, where they are names."""
+    labels, names = knowledge.labels, knowledge.names
+    if task.names and labels and not names:
+        raise BadInput(
+            f"y has names such as {shown(task.names[0])}, but the labels learnt are numbers: {shown(list(labels))}"
+        )
+    if task.classes() and names and not task.names:
+        raise BadInput(f"y has numbers such as {task.classes()[0]}, but the labels learnt are names: {shown(names)}")
+    return task.numbered_after(names)
 
 
 def count_task(component: Component, task: TaskData, classes: Sequence[int]) -> None:
@@ -562,36 +581,3 @@ def train_component(
         callbacks=callbacks,
         held_out=held_out,
     )
-
-
-def _entry_from(document: dict[str, Any]) -> HistoryEntry:
-    entry = record_from(document, HistoryEntry)
-    persistence.check_log(entry.log)
-    check_range("threshold", entry.decision.threshold, 0.0, math.inf)
-    return entry
-
-
-def _check_history(history: Sequence[HistoryEntry], components: Sequence[Component]) -> None:
-    """See that steps that were read can have led to these components.
-
-    Raises
-    ------
-    ValueError
-        They can't.
-    """
-    shapes = {(component.shape, component.target_shape, component.supervised) for component in components}
-    if len(shapes) > 1:
-        raise ValueError("components of different kinds of images")
-    versions: dict[int, int] = {}
-    for number, entry in enumerate(history):
-        known, learnt = len(versions), [part.component for part in entry.parts]
-        for part in entry.parts:
-            check_range("examples", part.examples, 1)
-            versions[part.component] = versions.get(part.component, 0) + 1
-            check_range("version", part.version, versions[part.component], versions[part.component])
-        if len(set(learnt)) < len(learnt) or entry.decision.component not in learnt:
-            raise ValueError(f"task {number} was learnt by {learnt}, decided was {entry.decision.component}")
-        if len(entry.decision.novelty) not in (0, known):
-            raise ValueError(f"task {number} has {len(entry.decision.novelty)} novelties to {known} components")
-    if sorted(versions) != list(range(len(components))):
-        raise ValueError(f"{len(components)} components, but {len(versions)} were trained")

@@ -20,15 +20,17 @@ from growmix.components.sharing import Foundation
 from growmix.components.translation import Translation
 from growmix.data.task import UNLABELLED, Shape, TaskData, check_task
 from growmix.errors import BadInput, shown
+from growmix.learning.answers import in_pieces, routing_noise
 from growmix.learning.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdGate
 from growmix.learning.learner import (
     Learner,
+    LearnerState,
     Learnt,
     load_learner,
     task_positions,
     train_component,
 )
-from growmix.learning.model import ex_post_density, in_pieces, routing_noise
+from growmix.learning.model import ex_post_density
 from growmix.learning.novelty import MAX_QUANTILES, MEASURES, ReferenceStatistics, after_update, name_scores, unlikeness
 from growmix.learning.replay import generate, join, replay, replay_size
 from growmix.learning.routing import Router
@@ -36,7 +38,7 @@ from growmix.learning.student import Student, distill
 from growmix.settings import Settings
 from growmix.storage.typed import check_range, record_from
 from growmix.system.ambient import torch_as_it_comes
-from growmix.training.loop import Budget, Callback, TrainingLog, seeded
+from growmix.training.loop import Budget, Callback, TrainingLog
 
 MAX_HELD_OUT = 1_000
 MIN_HELD_OUT = 50
@@ -162,11 +164,12 @@ class GrowingMixture(Learner[MixtureMemory]):
         >>> len(learnt_example().novelty(np.random.default_rng(0).random((20, 1, 8, 8))))
         2
         """
-        task = check_task(data, self.domain)
+        state = self._state
+        task = check_task(data, state.knowledge.domain())
         if task.y is not None or task.target is not None:
-            task = self._check_task(task)
-        with seeded(self._seed(len(self._history))) as generator:
-            return self._novelty(task, generator)[0]
+            task = self._check_task(task, state.knowledge)
+        generator = torch.Generator().manual_seed(self._seed(len(state.history), state))
+        return self._novelty(task, state, generator)[0]
 
     @torch_as_it_comes()
     def distill(self, *, callbacks: Sequence[Callback] = ()) -> Student:
@@ -174,7 +177,8 @@ class GrowingMixture(Learner[MixtureMemory]):
 
         See :func:`growmix.learning.student.distill`.
         """
-        return distill(self, self._fabric, self._seed(-1), callbacks)
+        with self._training_lock.held:
+            return distill(self, self._fabric, self._seed(-1, self._state), callbacks)
 
     @classmethod
     def load(cls, path: str | Path, *, blueprint: Blueprint | None = None, device: str | None = None) -> GrowingMixture:
@@ -216,7 +220,7 @@ class GrowingMixture(Learner[MixtureMemory]):
     def _decide(self, task: TaskData, generator: torch.Generator) -> Decision:
         measure = MEASURES[self.settings.novelty]
         threshold = measure.default_threshold if self.settings.threshold is None else self.settings.threshold
-        novelty, noise = self._novelty(task, generator) if self._components else ((), 0.0)
+        novelty, noise = self._novelty(task, self._state, generator) if self.components else ((), 0.0)
         counts = [record.examples for record in self.records]
         decision = make_gate(self.settings).decide(novelty, counts, max(threshold, noise))
         if noise > threshold:
@@ -224,19 +228,21 @@ class GrowingMixture(Learner[MixtureMemory]):
             decision = replace(decision, note=note)
         return decision
 
-    def _novelty(self, task: TaskData, generator: torch.Generator) -> tuple[tuple[float, ...], float]:
-        """Novelty to every component, and what may be chance at the nearest of them."""
+    def _novelty(
+        self, task: TaskData, state: LearnerState[MixtureMemory], generator: torch.Generator
+    ) -> tuple[tuple[float, ...], float]:
+        """Return the novelty to every component, and what may be chance at the nearest of them."""
+        records = state.memory.records
         measure = MEASURES[self.settings.novelty]
         chosen = torch.randperm(len(task), generator=generator)[: self.settings.novelty_examples]
         nearest: list[tuple[float, int]] = []
-        for k, record in enumerate(self.records):
+        for component, record in zip(state.knowledge.components, records, strict=True):
             statistics = [reference.statistics for reference in record.references]
-            component = self._components[k]
             own = self._generated(component, (), generator) if measure.needs_samples else None
             generated = None if own is None else self._elbo(component, own)
             nearest.append(measure.nearest(self._scores(component, task.x[chosen]), statistics, generated))
         best = min(range(len(nearest)), key=lambda k: nearest[k][0])
-        reference = self.records[best].references[nearest[best][1]]
+        reference = records[best].references[nearest[best][1]]
         noise = measure.noise(len(chosen), reference.count, len(reference.statistics))
         return tuple(distance for distance, _ in nearest), noise
 
@@ -246,7 +252,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         """The component to train (new, or a copy), and what the old one replays for it."""
         if decision.action == "grow":
             return self._successor(None, task, classes), None
-        teacher = self._components[decision.component]
+        teacher = self.components[decision.component]
         component = self._successor(teacher, task, classes)
         size = replay_size(len(task), self.records[decision.component].examples, self.settings.replay_ratio)
         return component, replay(teacher, size, generator, from_prior=self.settings.from_prior) if size else None
@@ -298,7 +304,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         if decision.action == "grow":
             return Record(examples, 1, (new,))
         old = self.records[decision.component]
-        teacher = self._components[decision.component]
+        teacher = self.components[decision.component]
         # samples of the same classes serve all references to these: a component has up to sixteen
         shifts = {
             classes: self._shift(classes, teacher, component, generator)
@@ -341,13 +347,13 @@ class GrowingMixture(Learner[MixtureMemory]):
         noise = routing_noise(self.settings.routing_draws, component.latent)
         return Router([component]).scores(x, noise).elbo[:, 0]
 
-    def _pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        foundation = self._memory.foundation
-        tensors = {} if foundation is None else dict(foundation.state_dict())
-        return {"records": [asdict(record) for record in self.records]}, tensors
+    def _pack(self, memory: MixtureMemory) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        tensors = {} if memory.foundation is None else dict(memory.foundation.state_dict())
+        return {"records": [asdict(record) for record in memory.records]}, tensors
 
     def _rebuild(self, saved: Checkpoint) -> None:
-        self._memory = MixtureMemory((), self._foundation_from(saved))  # components are made to stand on it
+        memory = MixtureMemory((), self._foundation_from(saved))  # components are made to stand on it
+        self._state = replace(self._state, memory=memory)
         super()._rebuild(saved)
 
     def _foundation_from(self, saved: Checkpoint) -> Foundation | None:

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.components.component import Component, most_likely
-from growmix.components.density import LatentDensity, no_labels
-from growmix.data.arrays import is_array, read
+from growmix.components.component import Component
+from growmix.components.density import LatentDensity
 from growmix.data.domain import Domain, Shape
-from growmix.data.examples import default_support
-from growmix.data.labels import Names, names_of
-from growmix.data.task import UNLABELLED, as_float, check_examples, like_given, read_examples
-from growmix.errors import BadInput, NonFiniteLoss, NotLearnt, shown
-from growmix.learning.replay import generate, replay
-from growmix.learning.routing import ComponentScores, Router, combine, log_responsibilities, route_examples, total_elbo
-from growmix.settings import Settings, is_whole, require_whole
+from growmix.data.task import as_float, check_examples, like_given, read_examples
+from growmix.errors import BadInput, NonFiniteLoss
+from growmix.learning.answers import (
+    are_scores_of,
+    between,
+    bound,
+    by_components,
+    class_probabilities,
+    drawn,
+    in_pieces,
+    require_room_for,
+    scores_under,
+)
+from growmix.learning.knowledge import Knowledge, listed
+from growmix.learning.routing import ComponentScores
+from growmix.settings import Settings, require_whole
+from growmix.storage.random_state import set_state
 from growmix.system.ambient import torch_as_it_comes
-from growmix.system.memory import require_room
-
-_ROWS = 1_024
-_COPIES = 3
-"""Times that images are held while they are made: the pieces, all of a component as one, and the answer."""
-
-_BOUND_DRAWS = 8
-_BOUND_SEED = 20_250  # the draws are fixed, so that an example's bound never depends on what is scored beside it
+from growmix.system.threads import OwnLock
 
 
 class Model(ABC):
@@ -39,44 +40,62 @@ class Model(ABC):
     All verbs take ``x`` as arrays (numpy in, numpy out) or tensors (tensors out): images ``(n, channels, height,
     width)``, ``float`` in [0, 1] or bytes, or vectors ``(n, numbers)``; and as all else that
     :func:`growmix.data.check_examples` takes. Examples unlike those learnt raise :class:`growmix.errors.BadInput`.
+
+    Any number of threads can call the verbs at once, also while another thread calls ``learn``: each call answers from
+    what was known when it began.
+
+    Parameters
+    ----------
+    settings
+        All parameters.
     """
 
-    settings: Settings
-    _names: Names = ()
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._sampling = torch.Generator().manual_seed(settings.seed).get_state()  # only ``sample`` moves it
+        self._sampling_lock = OwnLock()
 
     @property
     @abstractmethod
+    def _knowledge(self) -> Knowledge:
+        """What it answers from at this moment; every verb asks for it once."""
+
+    @property
     def components(self) -> tuple[Component, ...]:
-        """What it is made of."""
+        """The components, in the order in which they were added."""
+        return self._knowledge.components
 
     @property
-    @abstractmethod
     def examples(self) -> int:
         """Number of examples learnt."""
+        return sum(self._knowledge.examples)
 
     @property
-    @abstractmethod
+    @torch_as_it_comes()
     def log_prior(self) -> Tensor:
-        """Log share of every component, shape ``(components,)``."""
-
-    @abstractmethod
-    def _router(self) -> Router:
-        """Over the components as they are now."""
+        """Log share of every component among the examples learnt, shape ``(components,)``."""
+        known = self._knowledge
+        known.learnt()
+        return known.log_prior.clone()
 
     @property
-    @abstractmethod
-    def _draws(self) -> torch.Generator:
-        """Stream that ``sample`` draws from; learning never touches it."""
+    def _names(self) -> tuple[str, ...]:
+        return self._knowledge.names
+
+    @property
+    def _labels(self) -> tuple[int, ...]:
+        """Numbers of all labels learnt, ascending."""
+        return self._knowledge.labels
 
     @property
     def shape(self) -> Shape:
         """Axes of one example: three of an image, one of a vector."""
-        return self._learnt()[0].shape
+        return self._knowledge.learnt()[0].shape
 
     @property
     def domain(self) -> Domain:
         """Shape and support of the examples, as the first task fixed them."""
-        return Domain(self.shape, default_support(self.shape))
+        return self._knowledge.domain()
 
     @property
     @torch_as_it_comes()
@@ -85,13 +104,7 @@ class Model(ABC):
 
         Numbers ascending, ``int64``; names in the order in which they were first met, as strings.
         """
-        labels = torch.tensor(self._labels, dtype=torch.int64)
-        return names_of(labels, self._names) if self._names else labels.numpy()
-
-    @property
-    def _labels(self) -> list[int]:
-        """Numbers of all labels learnt, ascending."""
-        return sorted({label for component in self.components for label in component.classes})
+        return self._knowledge.classes()
 
     @torch_as_it_comes()
     def component_scores(self, x: Any, components: Sequence[int] | None = None) -> ComponentScores:
@@ -103,11 +116,12 @@ class Model(ABC):
         >>> mixture.component_scores(np.zeros((3, 1, 8, 8))).elbo.shape
         torch.Size([3, 2])
         """
-        images = self._check(x)
-        if components is None:
-            return self._router().scores(images, self._routing_noise())
-        chosen = [self.components[self._index(k, "components has")] for k in _listed(components, "components")]
-        return Router(chosen).scores(images, self._routing_noise())
+        known = self._knowledge
+        images = check_x(known, x)
+        chosen = components
+        if chosen is not None:
+            chosen = [known.index(k, "components has") for k in listed(chosen, "components")]
+        return scores_under(known, images, self.settings.routing_draws, chosen)
 
     @torch_as_it_comes()
     def predict_proba(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
@@ -132,7 +146,10 @@ class Model(ABC):
         >>> learnt_example().predict_proba(np.zeros((3, 1, 8, 8))).shape
         (3, 4)
         """
-        return like_given(self._proba(x, component, self._competing(classes)), x)
+        known = self._knowledge
+        competing = known.competing(classes)
+        draws = self.settings.routing_draws
+        return like_given(class_probabilities(known, check_x(known, x), draws, component, competing), x)
 
     @torch_as_it_comes()
     def predict(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
@@ -145,9 +162,12 @@ class Model(ABC):
         >>> learnt_example().predict(np.zeros((3, 1, 8, 8))).shape
         (3,)
         """
-        competing = self._competing(classes)
-        chosen = torch.tensor(competing, dtype=torch.int64)[self._proba(x, component, competing).argmax(1)]
-        return names_of(chosen, self._names) if self._names else like_given(chosen, x)
+        known = self._knowledge
+        competing = known.competing(classes)
+        draws = self.settings.routing_draws
+        proba = class_probabilities(known, check_x(known, x), draws, component, competing)
+        chosen = torch.tensor(competing, dtype=torch.int64)[proba.argmax(1)]
+        return known.as_called(chosen) if known.names else like_given(chosen, x)
 
     @torch_as_it_comes()
     def score_samples(self, x: Any, *, scores: ComponentScores | None = None) -> Any:
@@ -169,17 +189,12 @@ class Model(ABC):
         >>> learnt_example().score_samples(np.zeros((3, 1, 8, 8))).shape
         (3,)
         """
-        images = self._check(x)
-        if scores is not None and not _are_scores(scores, len(images), self._learnt()):
+        known = self._knowledge
+        images = check_x(known, x)
+        if scores is not None and not are_scores_of(scores, len(images), known.learnt()):
             raise BadInput("scores are not those of x; give what component_scores(x) returned, or nothing")
-        generator = torch.Generator().manual_seed(_BOUND_SEED)
-        half = torch.randn(_BOUND_DRAWS // 2, self._learnt()[0].latent, generator=generator)
-        scores = scores or self._router().scores(images, self._routing_noise())
-
-        def tight(k: int, rows: Tensor) -> Tensor:
-            return Router([self.components[k]]).scores(images[rows], torch.cat([half, -half])).elbo[:, 0]
-
-        return like_given(total_elbo(scores.elbo, self.log_prior, tight), x)
+        scores = scores or scores_under(known, images, self.settings.routing_draws)
+        return like_given(bound(known, images, scores), x)
 
     @torch_as_it_comes()
     def reconstruct(self, x: Any, *, component: int | None = None) -> Any:
@@ -190,11 +205,11 @@ class Model(ABC):
         >>> learnt_example().reconstruct(np.zeros((3, 1, 8, 8))).shape
         (3, 1, 8, 8)
         """
-        images = self._check(x)
-        self._require_room(len(images), self.shape, "reconstructing")
-        output = torch.empty(images.shape, dtype=torch.float32)
-        for k, rows in self._shares(images, component):
-            output[rows] = in_pieces(self.components[k], "reconstruct", images[rows])
+        known = self._knowledge
+        images, shape = check_x(known, x), known.learnt()[0].shape
+        require_room_for(len(images), shape, "reconstructing")
+        draws = self.settings.routing_draws
+        output = by_components(known, images, draws, component, "reconstruct", shape)
         return like_given(output.clamp_(0.0, 1.0), x)
 
     @torch_as_it_comes()
@@ -206,11 +221,9 @@ class Model(ABC):
         >>> learnt_example().encode(np.zeros((3, 1, 8, 8))).shape
         (3, 2)
         """
-        images = self._check(x)
-        output = torch.empty(len(images), self._learnt()[0].latent)
-        for k, rows in self._shares(images, component):
-            output[rows] = in_pieces(self.components[k], "code", images[rows])
-        return like_given(output, x)
+        known = self._knowledge
+        images, shape = check_x(known, x), (known.learnt()[0].latent,)
+        return like_given(by_components(known, images, self.settings.routing_draws, component, "code", shape), x)
 
     @torch_as_it_comes()
     def sample(self, n: int, component: int | None = None, label: Any = None) -> tuple[np.ndarray, np.ndarray]:
@@ -239,25 +252,14 @@ class Model(ABC):
         ((5, 1, 8, 8), array([2, 2, 2, 2, 2]))
         """
         n = require_whole(n, "n", 1)
-        number = None if label is None else self._label(label)
-        chances = self._source(component, number)
-        self._require_room(n, self.shape, "generating")
-        from_prior = self.settings.from_prior
-        draws = self._draws.clone_state()  # whatever fails on the way must not move the model's own
-        which = torch.multinomial(chances, n, replacement=True, generator=draws)
-        images, labels = torch.empty(n, *self.shape), no_labels(n)
-        for k in which.unique().tolist():
-            rows = (which == k).nonzero()[:, 0]
-            source = self.components[k]
-            if number is None:
-                drawn = replay(source, len(rows), draws, from_prior=from_prior)
-            else:
-                positions = torch.full((len(rows),), source.classes.index(number))
-                drawn = generate(source, positions, draws, from_prior=from_prior)
-            images[rows] = drawn.x
-            labels[rows] = labels[rows] if drawn.y is None else drawn.y
-        answer = images.numpy(), names_of(labels, self._names) if self._names else labels.numpy()
-        self._draws.set_state(draws.get_state())
+        known = self._knowledge
+        require_room_for(n, known.learnt()[0].shape, "generating")
+        number = None if label is None else known.label(label)
+        with self._sampling_lock.held:  # or two threads would draw the same numbers
+            set_state(generator := torch.Generator(), self._sampling)
+            images, labels = drawn(known, n, component, number, generator, from_prior=self.settings.from_prior)
+            answer = images.numpy(), known.as_called(labels)
+            self._sampling = generator.get_state()  # the last step: whatever fails before it moves nothing
         return answer
 
     @torch_as_it_comes()
@@ -281,16 +283,14 @@ class Model(ABC):
         BadInput
             The model learnt no pairs.
         """
-        images = self._check(x)
-        shape = self._learnt()[0].target_shape
+        known = self._knowledge
+        images, shape = check_x(known, x), known.learnt()[0].target_shape
         if shape is None:
             raise BadInput(
                 "this model learnt no pairs of images and can't translate; learn((source, target)) teaches it"
             )
-        self._require_room(len(images), shape, "translating to")
-        output = torch.empty(len(images), *shape)
-        for k, rows in self._shares(images, component):
-            output[rows] = in_pieces(self.components[k], "translate", images[rows])
+        require_room_for(len(images), shape, "translating to")
+        output = by_components(known, images, self.settings.routing_draws, component, "translate", shape)
         return like_given(output.clamp_(0.0, 1.0), x)
 
     @torch_as_it_comes()
@@ -326,192 +326,26 @@ class Model(ABC):
         (8, 1, 8, 8)
         """
         steps = require_whole(steps, "steps", 2)
-        self._require_room(steps, self.shape, "interpolating with")
-        ends = torch.cat([as_float(self._one(a, "a")), as_float(self._one(b, "b"))])
-        if component is None:
-            elbo = self._router().scores(ends, self._routing_noise()).elbo
-            component = int((elbo + self.log_prior).sum(0).argmax())
-        pair = component if isinstance(component, tuple) else (component, component)
-        last = len(self.components) - 1
-        if len(pair) != 2 or not all(is_whole(k, 0, last) for k in pair):
-            raise BadInput(f"component is {shown(component)}; allowed are 0 to {last}, and a tuple of two of these")
-        first, second = (self.components[k] for k in pair)
-        path = _path(first, second, ends, steps)
+        known = self._knowledge
+        require_room_for(steps, known.learnt()[0].shape, "interpolating with")
+        ends = torch.cat([as_float(_one(known, a, "a")), as_float(_one(known, b, "b"))])
+        path = between(known, ends, steps, self.settings.routing_draws, component)
         return like_given(path.clamp_(0.0, 1.0), a)
 
-    def _learnt(self) -> tuple[Component, ...]:
-        if not self.components:
-            raise NotLearnt("nothing was learnt yet; call learn(data) first")
-        return self.components
 
-    def _check(self, x: Any, name: str = "x") -> Tensor:
-        return check_examples(x, self.domain, name=name)
-
-    def _one(self, example: Any, name: str) -> Tensor:
-        """Return one example, given alone or as a batch of one, as a checked batch of one."""
-        given = read_examples(example, self.domain, name)
-        batch = given[None] if given.ndim == len(self.shape) else given
-        if batch.ndim == 1 + len(self.shape) and len(batch) != 1:
-            raise BadInput(f"{name} has {len(batch)} examples; interpolation goes between one and one")
-        return self._check(batch, name)
-
-    def _index(self, component: Any, given: str = "component is") -> int:
-        last = len(self._learnt()) - 1
-        if not is_whole(component, 0, last):
-            raise BadInput(f"{given} {shown(component)}; allowed are 0 to {last}")
-        return int(component)
-
-    def _proba(self, x: Any, component: int | None, competing: Sequence[int]) -> Tensor:
-        """Probability of every competing class, of all components or of one alone, shape ``(n, classes)``."""
-        if component is None:
-            scores = self.component_scores(x)
-            asked = self.components
-            weights = log_responsibilities(scores.elbo, self.log_prior)
-        else:
-            component = self._index(component)
-            asked = (self.components[component],)
-            if not set(asked[0].classes).intersection(competing):
-                raise BadInput(
-                    f"component is {component}, which knows {self._all_called(asked[0].classes)}; allowed are those "
-                    f"that know one of the classes that compete, {self._all_called(competing)}"
-                )
-            scores = self.component_scores(x, [component])
-            weights = torch.zeros_like(scores.elbo)
-        return combine(weights, scores.class_log_proba, [c.classes for c in asked], competing)
-
-    def _competing(self, classes: Any) -> list[int]:
-        """Numbers of the labels asked for, by default of all."""
-        known = self._known()
-        if classes is None:
-            return known
-        asked = _listed(classes, "classes")
-        numbers = [self._number(label) for label in asked]
-        if len(set(numbers)) < len(asked) or not set(numbers) <= set(known):
-            raise BadInput(f"classes is {shown(asked)}; allowed are different labels among {self._allowed()}")
-        return numbers
-
-    def _label(self, label: Any) -> int:
-        """Number of a label that was learnt."""
-        known, number = self._known(), self._number(label)
-        if number not in known:
-            raise BadInput(f"label is {shown(label)}; allowed are {self._allowed()}")
-        return number
-
-    def _known(self) -> list[int]:
-        """Numbers of the labels learnt, of which there must be some."""
-        self._learnt()
-        if not self._labels:
-            raise BadInput("this model learnt without labels and knows no classes; route(x) tells components")
-        return self._labels
-
-    def _allowed(self) -> str:
-        return shown(self.classes_.tolist())
-
-    def _number(self, label: Any) -> int:
-        """Number of one label as the user calls it, -1 if there is none such."""
-        if self._names:
-            return self._names.index(label) if isinstance(label, str) and label in self._names else UNLABELLED
-        return int(label) if is_whole(label, 0) else UNLABELLED
-
-    def _called(self, number: int) -> str | int:
-        """A label as the user calls it."""
-        return self._names[number] if self._names else number
-
-    def _all_called(self, numbers: Sequence[int]) -> str:
-        return shown([self._called(number) for number in sorted(numbers)])
-
-    def _require_room(self, n: int, shape: Shape, what: str) -> None:
-        require_room(_COPIES * 4 * n * math.prod(shape), f"{what} {n} images of shape {shape}")
-
-    def _routing_noise(self) -> Tensor:
-        return routing_noise(self.settings.routing_draws, self._learnt()[0].latent)
-
-    def _shares(self, images: Tensor, component: int | None) -> list[tuple[int, Tensor]]:
-        """Which rows each component answers for."""
-        if component is not None:
-            return [(self._index(component), torch.arange(len(images)))]
-        if len(self.components) == 1:
-            return [(0, torch.arange(len(images)))]
-        route = route_examples(self._router().scores(images, self._routing_noise()).elbo, self.log_prior)
-        return [(k, (route == k).nonzero()[:, 0]) for k in route.unique().tolist()]
-
-    def _source(self, component: int | None, label: int | None) -> Tensor:
-        """Chance of every component to be drawn from."""
-        chance = self.log_prior.exp()
-        if component is not None:
-            chance = torch.nn.functional.one_hot(torch.tensor(self._index(component)), len(self.components)).float()
-        if label is not None:
-            chance = chance * torch.tensor([float(label in c.classes) for c in self.components])
-            if not bool(chance.any()):
-                known = self.components[0 if component is None else component].classes
-                raise BadInput(
-                    f"label is {self._called(label)!r}; component {component} knows {self._all_called(known)}"
-                )
-        return chance
+def check_x(known: Knowledge, x: Any, name: str = "x") -> Tensor:
+    """Return examples as a user gives them as a tensor of the domain that was learnt, or refuse them in words."""
+    return check_examples(x, known.domain(), name=name)
 
 
-def _listed(values: Any, name: str) -> list[Any]:
-    """What was given as several values, as a list; not what has no end, or would be taken for its keys."""
-    listed: Any = None
-    if isinstance(values, (list, tuple, range, set, frozenset)):
-        listed = list(values)
-    elif is_array(values):
-        given = read(values, name)
-        if isinstance(given, (list, tuple)):
-            listed = list(given)
-        elif given.ndim == 1:
-            listed = given.tolist()
-    if not listed:
-        raise BadInput(f"{name} is {shown(values)}; allowed is a list of one or more")
-    assert isinstance(listed, list)
-    return listed
-
-
-def _are_scores(scores: Any, n: int, components: Sequence[Component]) -> bool:
-    """Whether that can be what these components say of so many images."""
-    if not isinstance(scores, ComponentScores) or not isinstance(scores.class_log_proba, tuple):
-        return False
-    parts = [scores.elbo, *scores.class_log_proba]
-    shapes = [(n, len(components)), *((n, len(component.classes)) for component in components)]
-    return len(parts) == len(shapes) and all(
-        isinstance(part, Tensor)
-        and (part.dtype, part.device.type, part.layout) == (torch.float32, "cpu", torch.strided)
-        and part.shape == shape
-        for part, shape in zip(parts, shapes, strict=True)
-    )
-
-
-@torch.no_grad()
-def _path(first: Component, second: Component, ends: Tensor, steps: int) -> Tensor:
-    """Images ``(steps, *shape)`` from ``ends[0]`` under one component to ``ends[1]`` under another or the same."""
-    (start, start_logits), (end, end_logits) = (
-        component.encode(image.to(_device(component))) for component, image in ((first, ends[:1]), (second, ends[1:]))
-    )
-    share = torch.linspace(0.0, 1.0, steps, device=start.device)[:, None]
-    codes = (1.0 - share) * start + share * end
-    blend = share[:, :, None, None]
-    from_first = first.decode(codes, most_likely(start_logits).expand(steps))
-    from_second = second.decode(codes, most_likely(end_logits).expand(steps))
-    return ((1.0 - blend) * from_first + blend * from_second).cpu()
-
-
-def _device(component: Component) -> torch.device:
-    return next(component.parameters()).device
-
-
-@torch.no_grad()
-def in_pieces(component: Component, verb: Literal["reconstruct", "code", "rate", "translate"], x: Tensor) -> Tensor:
-    """A component's answer for images, on its device in pieces that bound the memory; on the CPU."""
-    answer: Callable[[Tensor], Tensor] = getattr(component, verb)
-    return torch.cat([answer(as_float(piece.to(_device(component)))).cpu() for piece in x.split(_ROWS)])
-
-
-def routing_noise(draws: int, latent: int) -> Tensor:
-    """Fixed draws of the code for comparing components, shape ``(draws, latent)``; zero draws: the posterior mean."""
-    if draws == 0:
-        return torch.zeros(1, latent)
-    require_room(4 * draws * latent, f"routing_draws of {draws} codes of length {latent}")
-    return torch.randn(draws, latent, generator=torch.Generator().manual_seed(_BOUND_SEED))
+def _one(known: Knowledge, example: Any, name: str) -> Tensor:
+    """Return one example, given alone or as a batch of one, as a checked batch of one."""
+    domain = known.domain()
+    given = read_examples(example, domain, name)
+    batch = given[None] if given.ndim == len(domain.shape) else given
+    if batch.ndim == 1 + len(domain.shape) and len(batch) != 1:
+        raise BadInput(f"{name} has {len(batch)} examples; interpolation goes between one and one")
+    return check_x(known, batch, name)
 
 
 @torch.no_grad()

@@ -5,10 +5,12 @@ Labels never come near it: a route is a function of images and weights alone.
 
 from __future__ import annotations
 
+import copy
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -173,8 +175,8 @@ class Router:
             As for :meth:`growmix.components.component.Component.score`.
         """
         n = x.shape[0]
-        elbo = torch.empty(n, len(self._components))
-        log_proba = [torch.empty(n, len(c.classes)) for c in self._components]
+        elbo = torch.empty(n, len(self._components), dtype=torch.float32)
+        log_proba = [torch.empty(n, len(c.classes), dtype=torch.float32) for c in self._components]
         for group in self._groups:
             for start in range(0, n, ROWS):
                 rows = slice(start, start + ROWS)
@@ -185,12 +187,13 @@ class Router:
 
 
 class _Group:
-    """Components whose networks differ in nothing but the numbers."""
+    """Components whose networks differ in nothing but the numbers, which can be scored in one batched call."""
 
     def __init__(self, indices: Sequence[int], components: Sequence[Component]) -> None:
         self.indices = tuple(indices)
         self._members = [components[k] for k in indices]
         self._device = next(self._members[0].parameters()).device
+        self._own = threading.local()
 
     @cached_property
     def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -204,12 +207,36 @@ class _Group:
         if one_by_one or len(self._members) == 1:
             return [member.score(images, noise) for member in self._members]
 
+        skeleton = self._skeleton()
+
         def one(state: tuple[dict[str, Tensor], dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
-            answer: tuple[Tensor, Tensor] = functional_call(self._members[0], state, (images, noise))
+            answer: tuple[Tensor, Tensor] = functional_call(skeleton, state, (images, noise))
             return answer
 
         elbos, log_proba = vmap(one)(self._state)
         return list(zip(elbos, log_proba, strict=True))
+
+    def _skeleton(self) -> Component:
+        """Return a copy of a member without memory, for this thread alone.
+
+        torch puts the numbers of each member into the module that it is given for the time of a call: no other thread
+        may use that module meanwhile, least of all a component that answers.
+        """
+        if not hasattr(self._own, "skeleton"):
+            self._own.skeleton = _without_memory(self._members[0])
+        skeleton: Component = self._own.skeleton
+        return skeleton
+
+
+def _without_memory(component: Component) -> Component:
+    """Return a copy of a component whose weights and buffers have shapes, but no numbers."""
+    outlines: dict[int, Any] = {}
+    for tensor in (*component.parameters(), *component.buffers()):
+        outline = tensor.detach().to("meta")
+        is_weight = isinstance(tensor, nn.Parameter)
+        outlines[id(tensor)] = nn.Parameter(outline, requires_grad=False) if is_weight else outline
+    # who copies deeply looks for every object in this record first, and takes what is there
+    return copy.deepcopy(component, outlines)
 
 
 def _group(components: Sequence[Component]) -> list[_Group]:

@@ -21,10 +21,11 @@ from growmix.components.translation import Translation, TranslationObjective
 from growmix.data.labels import Names, check_names_of
 from growmix.data.task import Shape, TaskData
 from growmix.errors import BadInput, NotLearnt, shown
+from growmix.learning.knowledge import Knowledge
 from growmix.learning.learner import check_callbacks, task_positions
 from growmix.learning.model import Model, ex_post_density
 from growmix.learning.replay import as_bytes, generate, replay
-from growmix.learning.routing import Router, combine, log_responsibilities
+from growmix.learning.routing import combine, log_responsibilities
 from growmix.settings import Settings
 from growmix.storage.random_state import set_state, state_from
 from growmix.storage.typed import record_from
@@ -63,45 +64,25 @@ class Student(Model):
     def __init__(self, component: Component, settings: Settings, log: TrainingLog, names: Names = ()) -> None:
         if not isinstance(component, Component):
             raise BadInput(f"component is {shown(component)}; a student is made by distill() of a mixture")
-        self.settings = settings
-        self._names = names
+        super().__init__(settings)
         self.component = component
         self.component.freeze()
         self.training_log = log
-        self._only_router = Router([component])
-        self._sampling = torch.Generator().manual_seed(settings.seed)
+        self._state = Knowledge((component,), (max(1, log.examples // log.epochs),), names)
 
     def __repr__(self) -> str:
         return f"Student({student_blueprint(self.settings).name!r}, classes={len(self._labels)})"
 
     @property
-    def components(self) -> tuple[Component, ...]:
-        """The one component."""
-        return (self.component,)
-
-    @property
-    def examples(self) -> int:
-        """Generated examples that it was trained on."""
-        return self.training_log.examples // self.training_log.epochs
-
-    @property
-    def log_prior(self) -> Tensor:
-        """Zero: there is nothing to choose from."""
-        return torch.zeros(1)
-
-    def _router(self) -> Router:
-        return self._only_router
-
-    @property
-    def _draws(self) -> torch.Generator:
-        return self._sampling
+    def _knowledge(self) -> Knowledge:
+        return self._state
 
     def save(self, path: str | Path) -> None:
         """Write the student to a folder: safetensors and JSON, no pickle."""
         document = {
             "settings": self.settings.to_dict(),
             "log": asdict(self.training_log),
-            "sampling": self._sampling.get_state().tolist(),
+            "sampling": self._sampling.tolist(),
             "names": list(self._names),
         }
         persistence.save(check_path(path, "path"), "student", document, [self.component])
@@ -133,7 +114,7 @@ class Student(Model):
             persistence.check_log(log)
             component = network(saved)
             names = check_names_of(document.get("names", []), sorted(component.classes))
-            set_state(sampling := torch.Generator(), state_from(document["sampling"]))
+            set_state(torch.Generator(), sampling := state_from(document["sampling"]))
         component.to(place_of(settings if device is None else settings.replace(device=device)))
         student = cls(component, settings, log, names)
         student._sampling = sampling

@@ -249,7 +249,7 @@ def _rivals(
     members = FOLDS * search.restarts
     h, other = (Ensemble(lambda: folds.network(hypotheses, loss), members) for _ in range(2))
     # the difference may be largest either way
-    sign = torch.where(torch.arange(search.restarts) % 2 == 0, 1.0, -1.0).repeat(FOLDS)[:, None]
+    sign = torch.where(torch.arange(search.restarts) % 2 == 0, 1.0, -1.0).float().repeat(FOLDS)[:, None]
 
     def gap(step: int) -> Tensor:
         a, b = (_batch(x, search.batch, stream) for x in (folds.a, folds.b))

@@ -22,8 +22,8 @@ from growmix.components.component import Component
 from growmix.data.task import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput
 from growmix.evaluation.labels import in_labels_of
+from growmix.learning.answers import in_pieces
 from growmix.learning.learner import Learner
-from growmix.learning.model import in_pieces
 from growmix.learning.replay import as_bytes, generate, replay
 from growmix.learning.student import Student
 from growmix.storage.typed import check_outline, check_range, check_tensor, record_from

@@ -1,0 +1,261 @@
+"""How a model's knowledge answers for examples: every function takes one :class:`Knowledge` and changes nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from growmix.components.component import Component, most_likely
+from growmix.components.density import no_labels
+from growmix.data.domain import Shape
+from growmix.data.task import as_float
+from growmix.errors import BadInput, shown
+from growmix.learning.knowledge import Knowledge
+from growmix.learning.replay import generate, replay
+from growmix.learning.routing import ComponentScores, Router, combine, log_responsibilities, route_examples, total_elbo
+from growmix.settings import is_whole
+from growmix.system.memory import require_room
+
+_ROWS = 1_024
+"""Examples that go through a component at a time; bounds the memory."""
+
+_COPIES = 3
+"""Times that images are held while they are made: in pieces, joined for each component, and as the answer."""
+
+_BOUND_DRAWS = 8
+_BOUND_SEED = 20_250  # the draws are fixed, so that an example's bound never depends on what is scored beside it
+
+
+def scores_under(known: Knowledge, x: Tensor, draws: int, components: Sequence[int] | None = None) -> ComponentScores:
+    """Return bounds and class log-probabilities of examples under all components, or under some.
+
+    Parameters
+    ----------
+    known
+        Which components answer.
+    x
+        Checked examples, shape ``(n, *shape)``.
+    draws
+        Draws of the code per example; 0 scores at the posterior mean.
+    components
+        Indices of the components that are asked; ``None`` asks all.
+    """
+    noise = routing_noise(draws, known.learnt()[0].latent)
+    router = known.router if components is None else Router([known.components[k] for k in components])
+    return router.scores(x, noise)
+
+
+def class_probabilities(
+    known: Knowledge, x: Tensor, draws: int, component: int | None, competing: Sequence[int]
+) -> Tensor:
+    """Return the probability of every competing class, shape ``(n, classes)``.
+
+    Parameters
+    ----------
+    known, x, draws
+        As for :func:`scores_under`.
+    component
+        The only component that is asked; ``None`` asks all.
+    competing
+        Numbers of the labels that compete.
+
+    Raises
+    ------
+    BadInput
+        The component is not there, or knows none of the classes.
+    """
+    if component is None:
+        scores = scores_under(known, x, draws)
+        asked = known.components
+        weights = log_responsibilities(scores.elbo, known.log_prior)
+    else:
+        component = known.index(component)
+        asked = (known.components[component],)
+        if not set(asked[0].classes).intersection(competing):
+            raise BadInput(
+                f"component is {component}, which knows {known.all_called(asked[0].classes)}; allowed are those "
+                f"that know one of the classes that compete, {known.all_called(competing)}"
+            )
+        scores = scores_under(known, x, draws, [component])
+        weights = torch.zeros_like(scores.elbo)
+    return combine(weights, scores.class_log_proba, [c.classes for c in asked], competing)
+
+
+def bound(known: Knowledge, x: Tensor, scores: ComponentScores) -> Tensor:
+    """Return a lower bound of log p(x) under all components, nats, shape ``(n,)``; ``scores`` are those of ``x``."""
+    generator = torch.Generator().manual_seed(_BOUND_SEED)
+    half = torch.randn(_BOUND_DRAWS // 2, known.learnt()[0].latent, generator=generator, dtype=torch.float32)
+
+    def tight(k: int, rows: Tensor) -> Tensor:
+        return Router([known.components[k]]).scores(x[rows], torch.cat([half, -half])).elbo[:, 0]
+
+    return total_elbo(scores.elbo, known.log_prior, tight)
+
+
+def by_components(
+    known: Knowledge,
+    x: Tensor,
+    draws: int,
+    component: int | None,
+    verb: Literal["reconstruct", "code", "translate"],
+    shape: Shape,
+) -> Tensor:
+    """Return what the component that answers for each example makes of it, shape ``(n, *shape)``.
+
+    Parameters
+    ----------
+    known, x, draws
+        As for :func:`scores_under`.
+    component
+        The component that is asked for all; ``None`` routes each example.
+    verb
+        Which method of a component makes it.
+    shape
+        Axes of one answer.
+    """
+    output = torch.empty(len(x), *shape, dtype=torch.float32)
+    for k, rows in _shares(known, x, draws, component):
+        output[rows] = in_pieces(known.components[k], verb, x[rows])
+    return output
+
+
+def _shares(known: Knowledge, x: Tensor, draws: int, component: int | None) -> list[tuple[int, Tensor]]:
+    """Return which rows each component answers for."""
+    if component is not None:
+        return [(known.index(component), torch.arange(len(x)))]
+    if len(known.components) == 1:
+        return [(0, torch.arange(len(x)))]
+    route = route_examples(scores_under(known, x, draws).elbo, known.log_prior)
+    return [(k, (route == k).nonzero()[:, 0]) for k in route.unique().tolist()]
+
+
+def drawn(
+    known: Knowledge,
+    n: int,
+    component: int | None,
+    label: int | None,
+    generator: torch.Generator,
+    *,
+    from_prior: bool,
+) -> tuple[Tensor, Tensor]:
+    """Return ``n`` generated examples and the numbers of their labels.
+
+    Parameters
+    ----------
+    known
+        Which components generate.
+    n
+        How many examples.
+    component
+        The only component that generates; ``None``: all, in proportion to the examples that they learnt.
+    label
+        Number of the class asked for; ``None``: all classes.
+    generator
+        CPU generator for all that is drawn.
+    from_prior
+        Draw codes from N(0, I) instead of the ex-post density.
+    """
+    chances = _chances(known, component, label)
+    which = torch.multinomial(chances, n, replacement=True, generator=generator)
+    examples, labels = torch.empty(n, *known.components[0].shape, dtype=torch.float32), no_labels(n)
+    for k in which.unique().tolist():
+        rows = (which == k).nonzero()[:, 0]
+        source = known.components[k]
+        if label is None:
+            part = replay(source, len(rows), generator, from_prior=from_prior)
+        else:
+            positions = torch.full((len(rows),), source.classes.index(label))
+            part = generate(source, positions, generator, from_prior=from_prior)
+        examples[rows] = part.x
+        labels[rows] = labels[rows] if part.y is None else part.y
+    return examples, labels
+
+
+def _chances(known: Knowledge, component: int | None, label: int | None) -> Tensor:
+    """Return the chance of every component to be drawn from."""
+    chance = known.log_prior.exp()
+    if component is not None:
+        chance = torch.nn.functional.one_hot(torch.tensor(known.index(component)), len(known.components)).float()
+    if label is not None:
+        able = [float(label in c.classes) for c in known.components]
+        chance = chance * torch.tensor(able, dtype=torch.float32)
+        if not bool(chance.any()):
+            classes = known.components[0 if component is None else component].classes
+            raise BadInput(f"label is {known.called(label)!r}; component {component} knows {known.all_called(classes)}")
+    return chance
+
+
+def between(known: Knowledge, ends: Tensor, steps: int, draws: int, component: int | tuple[int, int] | None) -> Tensor:
+    """Return examples ``(steps, *shape)`` on the line between the codes of two examples, see ``interpolate``.
+
+    Raises
+    ------
+    BadInput
+        ``component`` is neither a component nor a tuple of two.
+    """
+    if component is None:
+        elbo = scores_under(known, ends, draws).elbo
+        component = int((elbo + known.log_prior).sum(0).argmax())
+    pair = component if isinstance(component, tuple) else (component, component)
+    last = len(known.components) - 1
+    if len(pair) != 2 or not all(is_whole(k, 0, last) for k in pair):
+        raise BadInput(f"component is {shown(component)}; allowed are 0 to {last}, and a tuple of two of these")
+    return _path(known.components[pair[0]], known.components[pair[1]], ends, steps)
+
+
+@torch.no_grad()
+def _path(first: Component, second: Component, ends: Tensor, steps: int) -> Tensor:
+    """Return examples from ``ends[0]`` under one component to ``ends[1]`` under another or the same."""
+    (start, start_logits), (end, end_logits) = (
+        component.encode(image.to(device_of(component))) for component, image in ((first, ends[:1]), (second, ends[1:]))
+    )
+    share = torch.linspace(0.0, 1.0, steps, dtype=torch.float32, device=start.device)[:, None]
+    codes = (1.0 - share) * start + share * end
+    from_first = first.decode(codes, most_likely(start_logits).expand(steps))
+    from_second = second.decode(codes, most_likely(end_logits).expand(steps))
+    blend = share.view(-1, *[1] * (from_first.ndim - 1))
+    return ((1.0 - blend) * from_first + blend * from_second).cpu()
+
+
+def device_of(component: Component) -> torch.device:
+    """Return where a component's weights are."""
+    return next(component.parameters()).device
+
+
+@torch.no_grad()
+def in_pieces(component: Component, verb: Literal["reconstruct", "code", "rate", "translate"], x: Tensor) -> Tensor:
+    """Return a component's answer for examples, computed on its device in pieces that bound the memory; on the CPU."""
+    answer: Callable[[Tensor], Tensor] = getattr(component, verb)
+    return torch.cat([answer(as_float(piece.to(device_of(component)))).cpu() for piece in x.split(_ROWS)])
+
+
+def routing_noise(draws: int, latent: int) -> Tensor:
+    """Return fixed draws of the code for comparing components, ``(draws, latent)``; 0 draws: the posterior mean."""
+    if draws == 0:
+        return torch.zeros(1, latent, dtype=torch.float32)
+    require_room(4 * draws * latent, f"routing_draws of {draws} codes of length {latent}")
+    generator = torch.Generator().manual_seed(_BOUND_SEED)
+    return torch.randn(draws, latent, generator=generator, dtype=torch.float32)
+
+
+def are_scores_of(scores: Any, n: int, components: Sequence[Component]) -> bool:
+    """Return whether that can be what these components say of ``n`` examples."""
+    if not isinstance(scores, ComponentScores) or not isinstance(scores.class_log_proba, tuple):
+        return False
+    parts = [scores.elbo, *scores.class_log_proba]
+    shapes = [(n, len(components)), *((n, len(component.classes)) for component in components)]
+    return len(parts) == len(shapes) and all(
+        isinstance(part, Tensor)
+        and (part.dtype, part.device.type, part.layout) == (torch.float32, "cpu", torch.strided)
+        and part.shape == shape
+        for part, shape in zip(parts, shapes, strict=True)
+    )
+
+
+def require_room_for(n: int, shape: Shape, what: str) -> None:
+    """Refuse to make more examples of a shape than fit into memory."""
+    require_room(_COPIES * 4 * n * math.prod(shape), f"{what} {n} images of shape {shape}")

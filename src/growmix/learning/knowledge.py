@@ -1,0 +1,178 @@
+"""What a model knows at one moment: components, labels, shares. It is never changed, only replaced as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from growmix.components.component import Component
+from growmix.data.arrays import is_array, read
+from growmix.data.domain import Domain
+from growmix.data.examples import default_support
+from growmix.data.labels import Names, names_of
+from growmix.data.task import UNLABELLED
+from growmix.errors import BadInput, NotLearnt, shown
+from growmix.learning.routing import Router
+from growmix.settings import is_whole
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Knowledge:
+    """Components and what is known of them at one moment; any number of threads can ask it.
+
+    Attributes
+    ----------
+    components
+        The trained components, in the order in which they were added; nothing changes them any more.
+    examples
+        How many examples each component learnt.
+    names
+        Names of the labels in the order of their numbers; empty where labels are numbers.
+    """
+
+    components: tuple[Component, ...] = ()
+    examples: tuple[int, ...] = ()
+    names: Names = ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # a copy makes its own router
+
+    @cached_property
+    def labels(self) -> tuple[int, ...]:
+        """Numbers of all labels learnt, ascending."""
+        return tuple(sorted({label for component in self.components for label in component.classes}))
+
+    @cached_property
+    def log_prior(self) -> Tensor:
+        """Log share of every component among the examples learnt, shape ``(components,)``."""
+        counts = torch.tensor(self.examples, dtype=torch.float32)
+        return (counts / counts.sum()).log()
+
+    @cached_property
+    def router(self) -> Router:
+        """What scores examples under all components."""
+        return Router(self.learnt())
+
+    def learnt(self) -> tuple[Component, ...]:
+        """Return the components, of which there must be some.
+
+        Raises
+        ------
+        NotLearnt
+            Nothing was learnt yet.
+        """
+        if not self.components:
+            raise NotLearnt("nothing was learnt yet; call learn(data) first")
+        return self.components
+
+    def domain(self) -> Domain:
+        """Return shape and support of the examples, as the first task fixed them."""
+        shape = self.learnt()[0].shape
+        return Domain(shape, default_support(shape))
+
+    def index(self, component: Any, given: str = "component is") -> int:
+        """Return the index of a component that a user asks for.
+
+        Raises
+        ------
+        BadInput
+            There is no component of that number.
+        """
+        last = len(self.learnt()) - 1
+        if not is_whole(component, 0, last):
+            raise BadInput(f"{given} {shown(component)}; allowed are 0 to {last}")
+        return int(component)
+
+    # Labels as users call them ---------------------------------------------------------------------------------
+
+    def classes(self) -> np.ndarray:
+        """Return all labels learnt: numbers ascending, or names in the order in which they were first met."""
+        labels = torch.tensor(self.labels, dtype=torch.int64)
+        return names_of(labels, self.names) if self.names else labels.numpy()
+
+    def competing(self, classes: Any) -> list[int]:
+        """Return the numbers of the labels that a user asks for; ``None`` asks for all.
+
+        Raises
+        ------
+        BadInput
+            A label was not learnt, or is given twice, or nothing was learnt with labels.
+        """
+        known = self._known_labels()
+        if classes is None:
+            return known
+        asked = listed(classes, "classes")
+        numbers = [self._number(label) for label in asked]
+        if len(set(numbers)) < len(asked) or not set(numbers) <= set(known):
+            raise BadInput(f"classes is {shown(asked)}; allowed are different labels among {self._allowed()}")
+        return numbers
+
+    def label(self, label: Any) -> int:
+        """Return the number of a label as the user calls it.
+
+        Raises
+        ------
+        BadInput
+            The label was not learnt.
+        """
+        known, number = self._known_labels(), self._number(label)
+        if number not in known:
+            raise BadInput(f"label is {shown(label)}; allowed are {self._allowed()}")
+        return number
+
+    def called(self, number: int) -> str | int:
+        """Return a label as the user calls it."""
+        return self.names[number] if self.names else number
+
+    def all_called(self, numbers: Sequence[int]) -> str:
+        """Return several labels as the user calls them, for a message."""
+        return shown([self.called(number) for number in sorted(numbers)])
+
+    def as_called(self, numbers: Tensor) -> np.ndarray:
+        """Return labels ``(n,)`` as the user calls them: whole numbers, or names and ``None``."""
+        return names_of(numbers, self.names) if self.names else numbers.numpy()
+
+    def _known_labels(self) -> list[int]:
+        self.learnt()
+        if not self.labels:
+            raise BadInput("this model learnt without labels and knows no classes; route(x) tells components")
+        return list(self.labels)
+
+    def _allowed(self) -> str:
+        return shown(self.classes().tolist())
+
+    def _number(self, label: Any) -> int:
+        """Return the number of one label as the user calls it, -1 if there is none such."""
+        if self.names:
+            return self.names.index(label) if isinstance(label, str) and label in self.names else UNLABELLED
+        return int(label) if is_whole(label, 0) else UNLABELLED
+
+
+def listed(values: Any, name: str) -> list[Any]:
+    """Return what was given as several values as a list.
+
+    Raises
+    ------
+    BadInput
+        It is empty, has no end (an iterator), or would be taken for its keys (a dictionary, a table).
+    """
+    found: Any = None
+    if isinstance(values, (list, tuple, range, set, frozenset)):
+        found = list(values)
+    elif is_array(values):
+        given = read(values, name)
+        if isinstance(given, (list, tuple)):
+            found = list(given)
+        elif given.ndim == 1:
+            found = given.tolist()
+    if not found:
+        raise BadInput(f"{name} is {shown(values)}; allowed is a list of one or more")
+    assert isinstance(found, list)
+    return found
