@@ -309,7 +309,7 @@ def _evaluator(**changes: Any) -> Callable[[Document], Any]:
 
 
 def _entry(**changes: Any) -> Callable[[Document], Any]:
-    return lambda document: document["ledger"]["rows"][1][0].update(changes)
+    return lambda document: document["observers"]["theory"]["rows"][1][0].update(changes)
 
 
 UNFIT_MEASUREMENTS: dict[str, Callable[[Document], Any]] = {
@@ -329,22 +329,22 @@ UNFIT_MEASUREMENTS: dict[str, Callable[[Document], Any]] = {
     "asked": lambda document: document.pop("asked"),
     "asked-word": lambda document: document.update(asked="x"),
     "seconds-none": lambda document: document["seconds"].update(train=[0.0] * len(document["seconds"]["train"])),
-    "ledger": lambda document: document.update(ledger=5),
-    "ledger-none": lambda document: document.update(ledger={}),
-    "ledger-rows": lambda document: document["ledger"]["rows"].pop(),
-    "ledger-row-short": lambda document: document["ledger"]["rows"][1].pop(),
+    "ledger": lambda document: document["observers"].update(theory=5),
+    "ledger-none": lambda document: document.update(observers={}),
+    "ledger-rows": lambda document: document["observers"]["theory"]["rows"].pop(),
+    "ledger-row-short": lambda document: document["observers"]["theory"]["rows"][1].pop(),
     "entry-component": _entry(component=10**6),
     "entry-generation": _entry(generation=10**6),
     "entry-observed": _entry(observed="x"),
-    "chains": lambda document: document["ledger"]["chains"].pop(),
-    "chain-empty": lambda document: document["ledger"]["chains"][0].clear(),
-    "estimates": lambda document: document["ledger"]["chains"][0][0].update(estimates={}),
+    "chains": lambda document: document["observers"]["theory"]["chains"].pop(),
+    "chain-empty": lambda document: document["observers"]["theory"]["chains"][0].clear(),
+    "estimates": lambda document: document["observers"]["theory"]["chains"][0][0].update(estimates={}),
 }
 
 UNFIT_SCORES: dict[str, Callable[[Tensors], Any]] = {
     "junk": put(junk=torch.zeros(3)),
     "junk-scores": put(evaluator__junk=torch.zeros(3)),
-    "junk-images": put(ledger__junk=torch.zeros(3)),
+    "junk-images": put(theory__junk=torch.zeros(3)),
     "pictures-by-nobody": each("0.component", lambda component: component + 9),
     "pictures-by-none": each("0.component", lambda component: component * 0 - 1),
     "pictures-of-the-future": each("0.version", lambda version: version + 10**6),
@@ -355,7 +355,7 @@ UNFIT_SCORES: dict[str, Callable[[Tensors], Any]] = {
     "pictures-of-nothing": put(evaluator__reconstructed__99__scores=torch.zeros(3, 1)),
     "generations-floats": each("0.x", Tensor.float),
     "generations-labels": each("0.y", lambda y: y[:1]),
-    "generations-far": put(ledger__77__x=torch.zeros(2, 1, 8, 8, dtype=torch.uint8)),
+    "generations-far": put(theory__77__x=torch.zeros(2, 1, 8, 8, dtype=torch.uint8)),
 }
 
 
@@ -388,7 +388,7 @@ def test_what_a_stranger_calls_his_own_can_not_command_a_terminal(
     change_document(run / experiment.PROGRESS / "task-2" / "0", lambda document: document.update(belongs=belongs))
     assert execute(["resume", str(run)]) == DONE
     told = capsys.readouterr().out
-    assert "mine" in told and "begins anew" in told
+    assert "mine" in told and "begins again" in told
     assert all(character.isprintable() or character == "\n" for character in told)
     assert max(map(len, told.splitlines())) < 1_000
 

@@ -377,7 +377,7 @@ def test_a_snapshot_that_can_not_be_read_costs_the_task_and_nothing_else(growing
     assert_same_end(copied, as_in=growing / "run")
     assert resumed(copied) == [(3, 0)]
     notices = [event["text"] for event in read_events(copied / experiment.EVENTS) if event["event"] == "notice"]
-    assert any("tensors.safetensors" in text and "begins anew" in text for text in notices)
+    assert any("tensors.safetensors" in text and "begins again" in text for text in notices)
 
 
 def test_a_checkpoint_that_is_gone_is_what_is_missed(copied: Path) -> None:
@@ -421,7 +421,7 @@ def test_on_another_device_the_task_begins_anew(growing: Path, copied: Path, mon
         experiment.resume(copied)
     assert resumed(copied) == [(3, 0)]
     notices = [event["text"] for event in read_events(copied / experiment.EVENTS) if event["event"] == "notice"]
-    assert any("another device" in text and "begins anew" in text for text in notices)
+    assert any("another device" in text and "begins again" in text for text in notices)
     assert_same_end(copied, as_in=growing / "run")
 
 
@@ -441,7 +441,7 @@ def test_a_student_that_can_not_be_read_is_taught_again(growing: Path, tmp_path:
     broken.write_bytes(broken.read_bytes()[:-1])
     experiment.resume(folder)
     notices = [event["text"] for event in read_events(folder / experiment.EVENTS) if event["event"] == "notice"]
-    assert any("tensors.safetensors" in text and "taught anew" in text for text in notices)
+    assert any("tensors.safetensors" in text and "taught again" in text for text in notices)
     assert_same_end(folder, as_in=growing / "run")
 
 

@@ -14,7 +14,10 @@ from growmix.learning.replay import as_bytes, generate, replay
 from growmix.streams import Stream
 from growmix.theory.account import account, coverage, forgetting, rank_correlation
 from growmix.theory.discrepancy import Search
-from growmix.theory.ledger import METHODS, RiskLedger, next_generation, risks
+from growmix.theory.ledger import RiskLedger
+from growmix.theory.records import METHODS
+from growmix.theory.regeneration import next_generation
+from growmix.theory.risks import risks
 
 pytestmark = pytest.mark.slow
 
@@ -174,8 +177,8 @@ def test_what_is_regenerated_is_drawn_as_the_mixture_replays(monkeypatch: pytest
 
         return told
 
-    monkeypatch.setattr("growmix.theory.ledger.replay", spy(replay))
-    monkeypatch.setattr("growmix.theory.ledger.generate", spy(generate))
+    monkeypatch.setattr("growmix.theory.regeneration.replay", spy(replay))
+    monkeypatch.setattr("growmix.theory.regeneration.generate", spy(generate))
     for sampling in ("prior", "ex-post"):
         followed(make_stream(labelled=True), threshold=2.0, sampling=sampling)
         assert set(asked) == {sampling == "prior"}
@@ -200,7 +203,7 @@ def test_an_interrupt_leaves_the_ledger_as_it_was(monkeypatch: pytest.MonkeyPatc
         return None
 
     with monkeypatch.context() as patch:
-        patch.setattr("growmix.theory.ledger.discrepancy", broken)
+        patch.setattr("growmix.theory.risks.discrepancy", broken)
         with pytest.raises(KeyboardInterrupt):
             ledger.after_task(mixture)
     assert (len(ledger.rows), [len(chain) for chain in ledger.chains]) == (1, [2])

@@ -8,22 +8,33 @@ from typing import Any
 
 from growmix.config import RunConfig
 from growmix.data.task import as_float
-from growmix.evaluation.quality import frechet_scores, likelihood_scores
 from growmix.learning.learner import Learner
 from growmix.report.events import finite
-from growmix.report.figures import picture_rows
 from growmix.streams import Stream
 
 SHOWN = 8
-"""Test images per task in a picture of translations."""
+"""How many test images of each task a picture of translations shows."""
 
 
 def show_translations(learner: Learner[Any], stream: Stream, file: Path) -> None:
-    """A picture with three rows per task: source, target, and what the source is translated to."""
+    """Draw a picture with three rows for each task: sources, targets, and what the sources are translated to.
+
+    Parameters
+    ----------
+    learner
+        The learner of the pairs.
+    stream
+        Tasks whose test sets are pairs of images.
+    file
+        The PNG file to write.
+    """
+    from growmix.report.figures import picture_rows
+
     rows = []
     for task in stream[: len(learner.history)]:
         test = task.test[:SHOWN]
-        assert test.target is not None  # asked of pairs alone
+        if test.target is None:
+            raise ValueError(f"task {task.name!r} has no pairs to show")
         source = test.images()
         rows.append((f"{task.name}\nsource", source.numpy()))
         rows.append(("target", as_float(test.target).numpy()))
@@ -32,7 +43,9 @@ def show_translations(learner: Learner[Any], stream: Stream, file: Path) -> None
 
 
 def quality(config: RunConfig, stream: Stream, learner: Learner[Any]) -> dict[str, Any]:
-    """Blocks ``log_likelihood`` and ``frechet`` of ``metrics.json``."""
+    """Measure the blocks ``log_likelihood`` and ``frechet`` of ``metrics.json``, null where not asked for."""
+    from growmix.evaluation.quality import frechet_scores, likelihood_scores
+
     likelihood, frechet = None, None
     if config.likelihood_draws:
         draws, examples = config.likelihood_draws, config.likelihood_examples
@@ -49,10 +62,24 @@ def describe(
     scores: Mapping[str, Any],
     student: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """What ``metrics.json`` says of a learner and a student, whoever trained them."""
+    """Describe a learner and a student as ``metrics.json`` does.
+
+    Parameters
+    ----------
+    config
+        What the run was asked to do.
+    stream
+        The tasks, of which the learner has learnt the first.
+    learner
+        The model and its history.
+    scores
+        What was measured of the learner.
+    student
+        What was measured of the student; ``None`` if there is none.
+    """
     decisions = learner.decisions
     names = [task.name for task in stream][: len(decisions)]
-    sizes = [sum(part.numel() for part in component.parameters()) for component in learner.components]
+    sizes = [sum(weight.numel() for weight in component.parameters()) for component in learner.components]
     described = {
         "stream": stream.name,
         "method": config.method,

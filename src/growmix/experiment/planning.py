@@ -14,7 +14,6 @@ from growmix.learning.learner import Learner
 from growmix.learning.student import lessons_for
 from growmix.report.reporter import RunPlan
 from growmix.streams import Stream
-from growmix.theory.ledger import check_stream
 from growmix.training.loop import Budget, native_precision
 
 
@@ -100,6 +99,8 @@ def check_theory(config: RunConfig, stream: Stream) -> None:
         raise BadInput(f"method is {config.method!r}, of which the theory says nothing; allowed are {allowed}")
     if config.settings.replay_ratio == 0:
         raise BadInput("replay_ratio is 0, but the theory is about regenerated data; allowed is a number above 0")
+    from growmix.theory.risks import check_stream
+
     check_stream(stream)
 
 

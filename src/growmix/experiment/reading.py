@@ -1,9 +1,9 @@
-"""What a run has left, read back and measured again."""
+"""Reads back what a run has left, and measures it again."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -14,41 +14,42 @@ from growmix.errors import BadCheckpoint, BadInput
 from growmix.evaluation import evaluate, evaluate_student
 from growmix.experiment.description import describe, quality
 from growmix.experiment.folder import CHECKPOINT, EVALUATION, PROGRESS, STUDENT, RunFolder
+from growmix.experiment.measurements import check_kind
 from growmix.experiment.planning import check_theory, load_stream, teaches, versions
 from growmix.learning.learner import Learner
 from growmix.learning.student import Student
 from growmix.streams import Stream
 from growmix.system.ambient import torch_as_it_comes
 from growmix.system.paths import check_path
-from growmix.theory import files as theory_files
-from growmix.theory.account import account
-from growmix.theory.ledger import RiskLedger
+
+if TYPE_CHECKING:
+    from growmix.theory.ledger import RiskLedger
 
 
 @torch_as_it_comes()
 def reevaluate(folder: Path, *, device: str | None = None) -> dict[str, Any]:
-    """Measure the mixture, and the student if there is one, of a run again.
+    """Measure the model of a run again, and the student if there is one.
 
     Parameters
     ----------
     folder
-        Of the run.
+        The folder of the run.
     device
-        Where to compute, if not where the run did.
+        The device to compute on, if not that of the run.
 
     Returns
     -------
     dict
-        As in ``metrics.json``, without what only the run itself knows: seconds and speed.
+        What ``metrics.json`` holds, without what only the run itself knows: seconds and speed.
 
     Raises
     ------
     BadInput
         The folder holds no run.
     BadCheckpoint
-        Its checkpoint can't be read.
+        The checkpoint of the run can't be read.
     DataUnavailable
-        The data are not there any more.
+        The data that the run learnt are not there any more.
     """
     folder = check_path(folder, "folder")
     config = RunFolder(folder).config()
@@ -63,14 +64,17 @@ def reevaluate(folder: Path, *, device: str | None = None) -> dict[str, Any]:
 
 @torch_as_it_comes()
 def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
-    """What the theory says of a run: read where the run was followed, else measured now; files and figures are written.
+    """Return what the theory says of a run, and write its files and figures.
+
+    What a run wrote that was followed with ``--theory`` is read; otherwise it is measured now, as far as that is still
+    possible.
 
     Parameters
     ----------
     folder
-        Of the run.
+        The folder of the run.
     device
-        Where to compute, if not where the run did.
+        The device to compute on, if not that of the run.
 
     Returns
     -------
@@ -83,27 +87,31 @@ def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
         The folder holds no run, another process is writing to it, its method is no mixture, or its stream has too few
         test data.
     BadCheckpoint
-        Its checkpoint, or its ``theory.json``, can't be read.
+        The checkpoint of the run, or its ``theory.json``, can't be read.
     DataUnavailable
-        The data are not there any more.
+        The data that the run learnt are not there any more.
     """
+    from growmix.theory import files
+
     folder = check_path(folder, "folder")
     config = RunFolder(folder).config()
     with RunFolder(folder).held():
-        if (folder / theory_files.THEORY).is_file():
-            document = theory_files.read(folder)
-        else:
-            document = _account_of(folder, config, device)
+        written = (folder / files.THEORY).is_file()
+        document = files.read(folder) if written else _account_of(folder, config, device)
         try:
-            theory_files.write(document, folder)
+            files.write(document, folder)
         except (LookupError, TypeError, ValueError) as error:  # what was read may be anything
             if isinstance(error, BadInput):
                 raise
-            raise BadCheckpoint(f"{folder / theory_files.THEORY} can't be understood: {error!r}") from error
+            raise BadCheckpoint(f"{folder / files.THEORY} can't be understood: {error!r}") from error
     return document
 
 
 def _account_of(folder: Path, config: RunConfig, device: str | None) -> dict[str, Any]:
+    """Measure what the theory says of a run that did not write it down."""
+    from growmix.theory.account import account
+    from growmix.theory.ledger import RiskLedger
+
     stream = load_stream(config)
     check_theory(config, stream)
     learner = load_learner(folder, device=device)
@@ -115,17 +123,19 @@ def _account_of(folder: Path, config: RunConfig, device: str | None) -> dict[str
 
 
 def _ledger_of(folder: Path, stream: Stream, learnt: int) -> RiskLedger | None:
-    """The ledger of an interrupted run, if there is one that knows all tasks."""
+    """Read the ledger of an interrupted run, if there is one that knows all tasks."""
+    from growmix.theory.ledger import RiskLedger
+    from growmix.theory.observer import NAME
+
     place = folder / PROGRESS / EVALUATION
     if not persistence.exists(place):
         return None
 
     def ledger(document: dict[str, Any], tensors: dict[str, Tensor]) -> RiskLedger | None:
-        if document.get("kind") != EVALUATION:
-            raise BadCheckpoint(f"{place} is no evaluation")
+        check_kind(place, document)
         with persistence.understanding(place):
-            kept = document["ledger"]
-            return RiskLedger.unpack(stream, kept, persistence.under("ledger.", tensors)) if kept else None
+            kept = document["observers"].get(NAME)
+            return kept and RiskLedger.unpack(stream, kept, persistence.under(f"{NAME}.", tensors))
 
     def look(document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         ledger(document, tensors)
@@ -135,6 +145,7 @@ def _ledger_of(folder: Path, stream: Stream, learnt: int) -> RiskLedger | None:
 
 
 def _student_of(folder: Path, device: str | None) -> Student | None:
+    """Read the student of a run; ``None`` where it taught none."""
     run, place = RunFolder(folder), folder / CHECKPOINT / STUDENT
     if persistence.exists(place):
         return load_student(folder, device=device)
@@ -144,7 +155,22 @@ def _student_of(folder: Path, device: str | None) -> Student | None:
 
 
 def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
-    """What a run made, where it was made or on another device."""
+    """Read the model of a run.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
+    device
+        The device to put it on, if not that of the run.
+
+    Raises
+    ------
+    BadInput
+        The folder holds no run, or one that has learnt nothing yet.
+    BadCheckpoint
+        The checkpoint is missing or can't be read.
+    """
     run = RunFolder(folder)
     config = run.config()
     if not persistence.exists(run.path / CHECKPOINT):
@@ -157,5 +183,5 @@ def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
 
 
 def load_student(folder: Path, *, device: str | None = None) -> Student:
-    """The student of a run, where it was made or on another device."""
+    """Read the student of a run; the parameters are those of :func:`load_learner`."""
     return Student.load(RunFolder(folder).path / CHECKPOINT / STUDENT, device=device)

@@ -1,4 +1,4 @@
-"""Runs, begun and taken up again."""
+"""Begins runs, and goes on with runs that were interrupted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from growmix import baselines
 from growmix.checkpoints import persistence
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput, shortened, shown
-from growmix.experiment.course import Course, asked_of, settings_but_device
+from growmix.experiment.course import Course, settings_but_device
 from growmix.experiment.folder import CHECKPOINT, CONFIG, EVALUATION, PROGRESS, STUDENT, RunFolder
+from growmix.experiment.measurements import asked_of
+from growmix.experiment.observing import RunObserver, observers_for
 from growmix.experiment.planning import check_method, check_networks, load_stream
 from growmix.report.reporter import Reporter
 from growmix.system import locking
@@ -30,19 +32,22 @@ def run(
     overwrite: bool = False,
     reporters: Sequence[Reporter] = (),
     interrupts: Interrupts | None = None,
+    observers: Sequence[RunObserver] = (),
 ) -> dict[str, Any]:
     """Learn a stream and write the run's folder.
 
     Parameters
     ----------
     config
-        What to do.
+        What the run is asked to do.
     overwrite
         Whether an earlier run in the same folder may be replaced.
     reporters
-        Told of the run as it goes.
+        Who is told of the run as it goes.
     interrupts
         Those of the command line; without them an interrupt does what it does in any Python program.
+    observers
+        What else follows the run, beside the theory where ``config`` asks for it.
 
     Returns
     -------
@@ -65,11 +70,17 @@ def run(
     if fabric.global_rank > 0:
         # every process learns the same mixture; the first one alone writes and reports
         with tempfile.TemporaryDirectory() as elsewhere:
-            return _run(replace(config, out=Path(elsewhere)), overwrite, (), interrupts)
-    return _run(config, overwrite, reporters, interrupts)
+            return _run(replace(config, out=Path(elsewhere)), overwrite, (), interrupts, observers)
+    return _run(config, overwrite, reporters, interrupts, observers)
 
 
-def _run(config: RunConfig, overwrite: bool, reporters: Sequence[Reporter], interrupts: Interrupts) -> dict[str, Any]:
+def _run(
+    config: RunConfig,
+    overwrite: bool,
+    reporters: Sequence[Reporter],
+    interrupts: Interrupts,
+    observers: Sequence[RunObserver],
+) -> dict[str, Any]:
     folder = RunFolder(config.folder)
     learner = baselines.make_learner(config.method, config.settings)
     stream = load_stream(config)
@@ -78,9 +89,10 @@ def _run(config: RunConfig, overwrite: bool, reporters: Sequence[Reporter], inte
     with folder.held() as notice:
         folder.check(overwrite)  # again: nobody else can have begun a run since
         folder.open(config)
-        course = Course(config, stream, learner, folder, reporters, interrupts)
-        course.keep_evaluation()
-        return course.go(None, [notice])
+        followed = (*observers_for(config, stream), *observers)
+        course = Course(config, stream, learner, folder, reporters, interrupts, followed)
+        course.keep_measurements()
+        return course.go(notices=[notice])
 
 
 @torch_as_it_comes()
@@ -90,6 +102,7 @@ def resume(
     device: str | None = None,
     reporters: Sequence[Reporter] = (),
     interrupts: Interrupts | None = None,
+    observers: Sequence[RunObserver] = (),
 ) -> dict[str, Any]:
     """Go on with a run that was interrupted or killed, from its last checkpoint to its end.
 
@@ -99,29 +112,32 @@ def resume(
     Parameters
     ----------
     folder
-        Of the run.
+        The folder of the run.
     device
-        Where to compute, if not where the run did; the task that was interrupted then begins anew.
+        The device to compute on, if not that of the run; the task that was interrupted then begins again.
     reporters
-        Told of the run as it goes.
+        Who is told of the run as it goes.
     interrupts
-        As for :func:`run`.
+        Those of the command line, as for :func:`run`.
+    observers
+        What else followed the run: the same as were handed to :func:`run`.
 
     Returns
     -------
     dict
-        What ``metrics.json`` holds; of a finished run, it is all that happens.
+        What ``metrics.json`` holds; for a finished run it is only read.
 
     Raises
     ------
     BadInput
-        There is no run, another process is writing to it, or its settings or data are not those it was begun with.
+        The folder holds no run, another process is writing to it, or its settings or data are not those it was begun
+        with.
     BadCheckpoint
         What the run left can't be read.
     DataUnavailable
         The data are not there any more.
     KeyboardInterrupt, GrowmixError
-        As for :func:`run`.
+        The run was cut short again; what was learnt is kept.
     """
     folder = check_path(folder, "folder")
     config = RunFolder(folder).config()
@@ -134,11 +150,17 @@ def resume(
     interrupts = interrupts or Interrupts()
     if fabric.global_rank > 0:
         with tempfile.TemporaryDirectory() as elsewhere:
-            return _resume(replace(config, out=Path(elsewhere)), folder, (), interrupts)
-    return _resume(config, folder, reporters, interrupts)
+            return _resume(replace(config, out=Path(elsewhere)), folder, (), interrupts, observers)
+    return _resume(config, folder, reporters, interrupts, observers)
 
 
-def _resume(config: RunConfig, source: Path, reporters: Sequence[Reporter], interrupts: Interrupts) -> dict[str, Any]:
+def _resume(
+    config: RunConfig,
+    source: Path,
+    reporters: Sequence[Reporter],
+    interrupts: Interrupts,
+    observers: Sequence[RunObserver],
+) -> dict[str, Any]:
     folder = RunFolder(config.folder)
     evaluation = source / PROGRESS / EVALUATION
     with folder.held() as notice:
@@ -146,7 +168,7 @@ def _resume(config: RunConfig, source: Path, reporters: Sequence[Reporter], inte
         for place in (CHECKPOINT, f"{CHECKPOINT}/{STUDENT}"):
             persistence.recover(folder.path / place)
         if persistence.exists(source / CHECKPOINT):
-            # where the run computes, not where it did when this was saved: on another device it may have been resumed
+            # on the run's device now: it may have been saved on another one, from which the run was resumed
             learner = baselines.load(source / CHECKPOINT, config.method, config.settings.device)
         else:
             learner = baselines.make_learner(config.method, config.settings)
@@ -157,13 +179,14 @@ def _resume(config: RunConfig, source: Path, reporters: Sequence[Reporter], inte
         )
         stream = load_stream(config)
         check_method(config, stream)
-        course = Course(config, stream, learner, folder, reporters, interrupts)
-        left, lost = course.take_up(source)
-        return course.go(left, [notice, lost])
+        followed = (*observers_for(config, stream), *observers)
+        course = Course(config, stream, learner, folder, reporters, interrupts, followed)
+        resumed, lost = course.take_up(source)
+        return course.go(resumed, [notice, lost])
 
 
 def _check_unchanged(asked: Mapping[str, Any], began: Any) -> None:
-    """See that a run goes on with what it was begun with; what an older growmix did not know of is not asked for."""
+    """See that a run goes on with what it was begun with; options that it was not begun with are not compared."""
     if not isinstance(began, dict):
         raise BadCheckpoint(f"{PROGRESS}/{EVALUATION} does not tell what the run was asked to do")
     for name, known in began.items():

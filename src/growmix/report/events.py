@@ -13,7 +13,7 @@ from typing import Any, final
 
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.learning.gating import Decision
-from growmix.report.reporter import Left, Reporter, RunPlan, TaskResult
+from growmix.report.reporter import Reporter, ResumePoint, RunPlan, TaskResult
 from growmix.system.paths import check_path
 from growmix.training.loop import FitInfo, Progress, TrainingLog
 
@@ -62,7 +62,7 @@ class EventLog(Reporter):
             versions=dict(plan.versions),
         )
 
-    def on_resume(self, plan: RunPlan, left: Left) -> None:
+    def on_resume(self, plan: RunPlan, left: ResumePoint) -> None:
         """Say where the run goes on from."""
         self._tasks = plan.tasks
         piece = plan.tasks[left.tasks] if left.tasks < len(plan.tasks) else None

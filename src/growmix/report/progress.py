@@ -11,7 +11,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from growmix.learning.gating import Decision
-from growmix.report.reporter import Left, Reporter, RunPlan, TaskResult
+from growmix.report.reporter import Reporter, ResumePoint, RunPlan, TaskResult
 from growmix.report.words import duration, number, printable, whole
 from growmix.training.loop import FitInfo, Progress
 
@@ -113,7 +113,7 @@ class Lines(Reporter):
         self._plan, self._pace = plan, Pace(plan, self._clock)
         self._say(describe_plan(plan))
 
-    def on_resume(self, plan: RunPlan, left: Left) -> None:
+    def on_resume(self, plan: RunPlan, left: ResumePoint) -> None:
         """Say what the run is, and where it goes on from."""
         self.on_run_start(plan)
         self._pace.left(left.tasks, left.step / max(1, left.steps))
@@ -189,7 +189,7 @@ class Bar(Reporter):
         self._run = self._bars.add_task("run", total=1.0, detail="")
         self._bars.start()
 
-    def on_resume(self, plan: RunPlan, left: Left) -> None:
+    def on_resume(self, plan: RunPlan, left: ResumePoint) -> None:
         """Show the bars, and say where the run goes on from."""
         self.on_run_start(plan)
         self._pace.left(left.tasks, left.step / max(1, left.steps))
@@ -254,14 +254,14 @@ def describe_plan(plan: RunPlan) -> str:
     return "\n".join([what, *plan.notes])
 
 
-def describe_left(plan: RunPlan, left: Left) -> str:
+def describe_left(plan: RunPlan, left: ResumePoint) -> str:
     """Where a run goes on from.
 
     Examples
     --------
     >>> from pathlib import Path
     >>> plan = RunPlan("two", 0, Path("out"), (), ("a", "b"), (100, 100), 200, {})
-    >>> describe_left(plan, Left(tasks=1, step=30, steps=100))
+    >>> describe_left(plan, ResumePoint(tasks=1, step=30, steps=100))
     'goes on after task 1 of 2, from step 30 of 100'
     """
     after = f"after task {left.tasks} of {len(plan.tasks)}" if left.tasks else "from the beginning"

@@ -67,7 +67,7 @@ class TaskResult:
 
 
 @dataclass(frozen=True)
-class Left:
+class ResumePoint:
     """Where an interrupted run was left.
 
     Attributes
@@ -89,7 +89,7 @@ class Reporter(Callback):
     def on_run_start(self, plan: RunPlan) -> None:
         """Before the first task; everything that can be checked was checked."""
 
-    def on_resume(self, plan: RunPlan, left: Left) -> None:
+    def on_resume(self, plan: RunPlan, left: ResumePoint) -> None:
         """In place of :meth:`on_run_start` where an interrupted run goes on; what it was doing is told of again."""
         self.on_run_start(plan)
 

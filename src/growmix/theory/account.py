@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.functional import spearman_corrcoef
 
 from growmix.data.task import TaskData
 from growmix.learning.learner import Learner
@@ -18,8 +17,10 @@ from growmix.streams import Stream
 from growmix.theory.bounds import lemma_3
 from growmix.theory.discrepancy import Method, discrepancy
 from growmix.theory.hypotheses import MLP
-from growmix.theory.ledger import EXAMPLES, METHODS, SEARCH, Entry, Link, RiskLedger, loss_for
+from growmix.theory.ledger import EXAMPLES, SEARCH, RiskLedger
 from growmix.theory.losses import Loss, Squared, ZeroOne
+from growmix.theory.records import METHODS, Entry, Link
+from growmix.theory.risks import loss_for
 from growmix.theory.statements import statements
 
 BETWEEN: Mapping[Method, Loss] = {"plug-in": Squared(), "adversarial": ZeroOne()}
@@ -118,6 +119,8 @@ def rank_correlation(points: Sequence[Sequence[float]]) -> float | None:
     """
     if len(points) < 3:
         return None
+    from torchmetrics.functional import spearman_corrcoef
+
     x, y = torch.tensor(points, dtype=torch.float64).T
     if bool((x == x[0]).all()) or bool((y == y[0]).all()):
         return None

@@ -1,4 +1,4 @@
-"""The files that say what the theory says of a run."""
+"""Writes and reads the files that say what the theory says of a run."""
 
 from __future__ import annotations
 
@@ -8,20 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from growmix.errors import BadCheckpoint, BadInput
-from growmix.report import theory_figures
+from growmix.report.theory_names import ALL, BETWEEN, BOUNDS, MODELS, THEORY, TRADE_OFF
 from growmix.storage.durable import write_whole
 from growmix.storage.untrusted import read_json
 
-THEORY = "theory.json"
-BOUNDS = "theory-bounds.png"
-BETWEEN = "theory-tasks.png"
-TRADE_OFF = "theory-trade-off.png"
-MODELS = "theory-models.png"
+__all__ = ["ALL", "BETWEEN", "BOUNDS", "MODELS", "THEORY", "TRADE_OFF", "read", "write"]
 
 MOST_THEORY = 64 * 2**20
-"""Bytes of ``theory.json``."""
-
-ALL = (THEORY, BOUNDS, BETWEEN, TRADE_OFF, MODELS)
+"""Bytes that ``theory.json`` may have at most."""
 
 
 def write(document: Mapping[str, Any], folder: Path) -> None:
@@ -30,15 +24,17 @@ def write(document: Mapping[str, Any], folder: Path) -> None:
     Parameters
     ----------
     document
-        From :func:`growmix.theory.account.account`, with what a sweep found under ``trade_off``.
+        What :func:`growmix.theory.account.account` returned, with what a sweep found under ``trade_off``.
     folder
-        Of the run.
+        The folder of the run.
 
     Raises
     ------
     BadInput
         The folder can't be written.
     """
+    from growmix.report import theory_figures
+
     try:
         write_whole(folder / THEORY, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
     except OSError as error:
@@ -59,12 +55,17 @@ def write(document: Mapping[str, Any], folder: Path) -> None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What :func:`write` wrote.
+    """Read back the ``theory.json`` that :func:`write` wrote.
+
+    Parameters
+    ----------
+    folder
+        The folder of the run.
 
     Raises
     ------
     BadCheckpoint
-        It can't be read.
+        The file can't be read, or is not the theory of a run.
     """
     file = folder / THEORY
     document = read_json(file, MOST_THEORY)

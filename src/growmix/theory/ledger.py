@@ -1,118 +1,59 @@
-"""RiskLedger: follows a run and writes down what every task cost, regeneration by regeneration.
+"""Follows a run and writes down what every task cost, regeneration by regeneration.
 
-A task's data are there once. While they are, the discrepancy of test and training data is measured, and at once that of
-the training data and what the fresh component generates of them: should the component be reused one day, that is what
-it will be trained on again. So nothing of the data needs to be kept; the ledger holds generated images alone, for each
-task those of its next regeneration. Test data are measured with and never reach a component.
+A task's data are available once. While they are, the discrepancy of test and training data is measured, and at once
+that of the training data and what the fresh component generates of them: should the component be reused one day, that
+is what it will be trained on again. So none of the data needs to be kept; the ledger holds generated examples alone,
+for each task those of its next regeneration. Test data are used for measuring and never reach a component.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias, final
+from dataclasses import asdict
+from typing import Any, final
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from growmix.components.component import Component
-from growmix.data.task import UNLABELLED, TaskData, as_float
+from growmix.data.task import TaskData
 from growmix.errors import BadInput
 from growmix.evaluation.labels import in_labels_of
-from growmix.learning.answers import in_pieces
 from growmix.learning.learner import Learner
-from growmix.learning.replay import as_bytes, generate, replay
 from growmix.learning.student import Student
 from growmix.storage.typed import check_outline, check_range, check_tensor, record_from
 from growmix.streams import Stream
 from growmix.system.ambient import torch_as_it_comes
 from growmix.theory.bounds import Bound, student_bound, theorem_2
-from growmix.theory.discrepancy import FEWEST, Discrepancy, Method, Search, discrepancy
-from growmix.theory.hypotheses import MLP
-from growmix.theory.losses import Loss, Squared, ZeroOne
-
-METHODS: tuple[Method, ...] = ("plug-in", "adversarial")
-"""Estimators of every link."""
+from growmix.theory.discrepancy import FEWEST, Method, Search
+from growmix.theory.losses import Loss
+from growmix.theory.records import UNMEASURED, Entry, Link
+from growmix.theory.regeneration import next_generation
+from growmix.theory.risks import check_stream, estimates, loss_for, risks
 
 EXAMPLES = 1_000
-"""Of each generation of a task, that the ledger measures with."""
+"""How many examples of each generation of a task the ledger measures with."""
 
 SEARCH = Search(steps=80, batch=128, restarts=2, learning_rates=(0.02,))
-"""Half a second for a link of 28x28 images on one core; three times the steps find at most a tenth more."""
-
-PIECE = 1_024
-
-LossName: TypeAlias = Literal["zero-one", "squared"]
-
-
-@dataclass(frozen=True)
-class Link:
-    """Discrepancy of two generations of a task that follow each other.
-
-    Attributes
-    ----------
-    estimates
-        By method; ``None`` where it could not be measured.
-    reason
-        Why not.
-    """
-
-    estimates: Mapping[Method, Discrepancy | None]
-    reason: str = ""
-
-    def value(self, method: Method) -> float | None:
-        """The estimate; one that chance made negative counts as 0, the least that a distance can be."""
-        found = self.estimates[method]
-        return None if found is None else max(0.0, found.estimate)
-
+"""How hypotheses are sought: half a second for a link of 28x28 images on one core; three times the steps find at most
+a tenth more."""
 
 GONE = "the component was trained again since, and nobody followed the run"
-
-UNMEASURED: Mapping[Method, None] = {method: None for method in METHODS}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What one task costs after one task was learnt.
-
-    Attributes
-    ----------
-    task
-        Which.
-    component
-        That learnt it; ``None`` for the student.
-    generation
-        How often the task was regenerated for training: 0 if its component was never reused.
-    observed
-        Risk on the task's test data, in the unit of the loss.
-    observed_error
-        Standard error of it.
-    source
-        Risk on what stands for the task in the last training: its training data, or a draw of what its component
-        regenerated of it; ``None`` where that is gone, or too little of it has a label.
-    """
-
-    task: int
-    component: int | None
-    generation: int
-    observed: float
-    observed_error: float
-    source: float | None
+"""Why the links of a task are unknown whose component was reused in a run that was not followed."""
 
 
 @final
 class RiskLedger:
-    """Observed risk and the terms of its bound, for every task after every task.
+    """Holds the observed risk and the terms of its bound, for every task after every task.
 
     Parameters
     ----------
     stream
-        That the mixture learns; a task's training data are looked at only right after it was learnt.
+        The stream that the mixture learns; a task's training data are looked at only right after it was learnt.
     examples
-        Of each generation, to measure with.
+        How many examples of each generation are measured with.
     search
         How hypotheses are sought.
 
@@ -134,7 +75,7 @@ class RiskLedger:
         self.rows: list[tuple[Entry, ...]] = []
         self.student: tuple[Entry, ...] = ()
         self.chains: list[tuple[Link, ...]] = []
-        """Of each task: link j joins generation j - 1 to j; the last one is that of the next regeneration."""
+        """Links of each task: link j joins generation j - 1 to j; the last one is that of the next regeneration."""
         self._next: dict[int, TaskData] = {}
 
     @torch_as_it_comes()
@@ -171,7 +112,7 @@ class RiskLedger:
 
     @torch_as_it_comes()
     def after_student(self, student: Student) -> None:
-        """Write down what the student, who knows every task one regeneration later, can do."""
+        """Write down what the student can do, which knows every task one regeneration later."""
         tasks = in_labels_of(student, self._given, len(self.rows[-1]))
         self.student = tuple(
             self._entry(
@@ -187,10 +128,17 @@ class RiskLedger:
 
     @torch_as_it_comes()
     def after_the_fact(self, learner: Learner[Any], student: Student | None) -> None:
-        """Write down what can still be had of a run that nobody followed: the last row alone.
+        """Write down what can still be measured of a run that nobody followed: the last row alone.
 
         What a component that was reused had been trained on before is gone with its earlier versions, and so are the
         source risk and all links but the first of its tasks.
+
+        Parameters
+        ----------
+        learner
+            The learner after the run.
+        student
+            The student that it taught, if it did.
         """
         owners = [step.decision.component for step in learner.history]
         tasks = in_labels_of(learner, self._given, len(owners))
@@ -213,14 +161,14 @@ class RiskLedger:
             self.after_student(student)
 
     def bound(self, entry: Entry, method: Method) -> Bound:
-        """The sum that an entry's risk should lie below."""
+        """Return the sum that an entry's risk should lie below."""
         links = [link.value(method) for link in self.chains[entry.task][: entry.generation + 1]]
         if entry.component is None:
             return student_bound(entry.source, links[:-1], links[-1])
         return theorem_2(entry.source, links)
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """What a checkpoint must keep of it, as JSON and tensors; the images are generated ones."""
+        """Return what a checkpoint must keep of the ledger, as JSON and tensors; the examples are generated ones."""
         document = {
             "rows": [[asdict(entry) for entry in row] for row in self.rows],
             "student": [asdict(entry) for entry in self.student],
@@ -240,12 +188,21 @@ class RiskLedger:
         examples: int = EXAMPLES,
         search: Search = SEARCH,
     ) -> RiskLedger:
-        """The ledger that :meth:`pack` told of, made with the same parameters; the tensors may have no memory.
+        """Make the ledger again that :meth:`pack` was called on.
+
+        Parameters
+        ----------
+        stream
+            The stream that the mixture learns.
+        document, tensors
+            What :meth:`pack` returned; the tensors may have no memory.
+        examples, search
+            The parameters that the ledger was made with.
 
         Raises
         ------
         ValueError
-            It can't have told of that.
+            The document or the tensors can't come from such a ledger.
         """
         ledger = cls(stream, examples=examples, search=search)
         ledger.rows = record_from(document["rows"], list[tuple[Entry, ...]])
@@ -256,6 +213,7 @@ class RiskLedger:
         return ledger
 
     def _generations(self, tensors: Mapping[str, Tensor]) -> dict[int, TaskData]:
+        """Check the generated examples that were kept, and return them by task."""
         tasks = [i for i in range(len(self.rows)) if f"{i}.x" in tensors]
         needed = {}
         for i in tasks:
@@ -269,12 +227,18 @@ class RiskLedger:
         return {i: TaskData(tensors[f"{i}.x"], tensors.get(f"{i}.y")) for i in tasks}
 
     def _check(self) -> None:
-        """See that what was read is of one piece; raises ``ValueError``."""
+        """See that what was read fits together.
+
+        Raises
+        ------
+        ValueError
+            Rows, chains and estimates are not those of one ledger.
+        """
         learnt = len(self.rows)
         check_range("tasks", learnt, 0, len(self._given))
         for t, row in enumerate([*self.rows, *([self.student] if self.student else [])]):
             if [entry.task for entry in row] != list(range(min(t + 1, learnt))):
-                raise ValueError(f"row {t} is not of the tasks up to it")
+                raise ValueError(f"row {t} does not hold the tasks up to it")
         if len(self.chains) != learnt:
             raise ValueError(f"{learnt} tasks have {len(self.chains)} chains")
         for entry in (entry for row in (*self.rows, self.student) for entry in row):
@@ -290,6 +254,7 @@ class RiskLedger:
     def _entry(
         self, component: Component, test: TaskData, i: int, k: int | None, generation: int, trained: TaskData | None
     ) -> Entry:
+        """Measure a task's risk on its test data, and on what stands for it in the last training."""
         observed = risks(component, test)
         if observed is None:
             raise BadInput(
@@ -309,17 +274,33 @@ class RiskLedger:
     ) -> dict[int, TaskData]:
         """Draw the next generation of every task of a component, and add to the chains how far it is from the last.
 
-        ``None`` stands for a task of which the component generated nothing before: it has no chain to go on. Returns
-        the next generation of all tasks.
+        Parameters
+        ----------
+        component
+            The component that was just trained.
+        trained
+            What stands for each of its tasks in this training; ``None`` for a task of which it generated nothing
+            before, whose chain ends here.
+        loss
+            What the component's risk is measured in.
+        chains
+            The chains of all tasks, which are added to.
+        from_prior
+            Whether codes are drawn from N(0, I), as the mixture's replay does.
+
+        Returns
+        -------
+        dict
+            The next generation of all tasks, also those of other components.
         """
-        stream = torch.Generator().manual_seed(self._seed(max(trained), len(trained)))
+        generator = torch.Generator().manual_seed(self._seed(max(trained), len(trained)))
         known = {i: data for i, data in trained.items() if data is not None}
-        drawn = next_generation(component, known, self._examples, stream, from_prior=from_prior)
+        drawn = next_generation(component, known, self._examples, generator, from_prior=from_prior)
         for i, data in trained.items():
             after = drawn.get(i)
             place = (i, len(chains[i]))
             if data is None or after is None or len(after) < FEWEST:
-                link = Link(UNMEASURED, f"the component generates fewer than {FEWEST} images like this task's")
+                link = Link(UNMEASURED, f"the component generates fewer than {FEWEST} examples like this task's")
             else:
                 link = self._link(data, after, loss, component.classes, place)
             chains[i] = (*chains[i], link)
@@ -329,154 +310,17 @@ class RiskLedger:
     def _link(
         self, before: TaskData, after: TaskData, loss: Loss, classes: Sequence[int], place: tuple[int, int]
     ) -> Link:
-        """Both estimates of one link."""
+        """Estimate by both methods how far two generations are apart; ``place`` is the task and the link's number."""
         if min(len(before), len(after)) < FEWEST:
             return Link(UNMEASURED, f"fewer than {FEWEST} examples")
         search = Search(**{**asdict(self._search), "seed": self._seed(*place)})
         return Link(estimates(before, after, loss, classes, search))
 
     def _some(self, data: TaskData, task: int, part: str) -> TaskData:
-        """As many examples as are measured with, drawn by the seed."""
-        stream = torch.Generator().manual_seed(self._seed(task, 1_000 + len(part)))
-        return data[torch.randperm(len(data), generator=stream)[: self._examples]]
+        """Draw as many examples of a part (``train`` or ``test``) of a task as are measured with."""
+        generator = torch.Generator().manual_seed(self._seed(task, 1_000 + len(part)))
+        return data[torch.randperm(len(data), generator=generator)[: self._examples]]
 
     def _seed(self, *what: int) -> int:
+        """Derive the seed of one piece of work from the search's seed and the numbers that name the piece."""
         return int(np.random.SeedSequence([self._search.seed, *what]).generate_state(1)[0])
-
-
-def check_stream(stream: Stream) -> None:
-    """See whether a ledger can follow a stream.
-
-    Raises
-    ------
-    BadInput
-        A task has too few test examples, or pairs of images.
-    """
-    for task in stream:
-        if task.test.target is not None:
-            raise BadInput(f"task {task.name!r} has pairs of images, of which the theory says nothing")
-        labels = None if task.test.y is None else int((task.test.y != UNLABELLED).sum())
-        if len(task.test) < FEWEST or (labels is not None and labels < FEWEST):
-            count = f"{len(task.test)} test examples" if not labels else f"{labels} labelled test examples"
-            raise BadInput(f"task {task.name!r} has {count}; at least {FEWEST} are needed to measure a risk")
-
-
-def loss_for(component: Component) -> Loss:
-    """What a component's risk is measured in: wrong classes, or squared error per pixel where it has no classes."""
-    return ZeroOne(max(2, len(component.classes))) if component.classes else Squared()
-
-
-def estimates(
-    before: TaskData, after: TaskData, loss: Loss, classes: Sequence[int], search: Search
-) -> dict[Method, Discrepancy | None]:
-    """The discrepancy of two samples by every method; plug-in classifiers see the labelled examples alone.
-
-    The adversary's classifiers answer with two of the classes alone. These are members of the class too, and better
-    ones are found among them (digits 4 and 5 and what a component of six digits generates of them: 0.32 with two
-    classes, 0.23 with six, means of three seeds).
-    """
-    two = ZeroOne() if isinstance(loss, ZeroOne) else loss
-    found: dict[Method, Discrepancy | None] = {"adversarial": discrepancy(before.x, after.x, MLP(), two, search=search)}
-    if not isinstance(loss, ZeroOne):
-        found["plug-in"] = discrepancy(before.x, after.x, MLP(), loss, method="plug-in", search=search)
-        return found
-    a, b = (_labelled(data, classes) for data in (before, after))
-    found["plug-in"] = None
-    if a is not None and b is not None:
-        found["plug-in"] = discrepancy(a[0], b[0], MLP(), loss, method="plug-in", targets=(a[1], b[1]), search=search)
-    return found
-
-
-@torch.no_grad()
-def risks(component: Component, data: TaskData) -> Tensor | None:
-    """Loss of a component on each example: a wrong class, or the squared error per pixel; shape ``(n,)``.
-
-    ``None`` where a classifier has fewer than 50 examples with a class that it learnt.
-    """
-    if not component.classes:
-        gaps = [
-            (in_pieces(component, "reconstruct", x) - as_float(x)).square().flatten(1).mean(1)
-            for x in data.x.split(PIECE)
-        ]
-        return torch.cat(gaps).double()
-    kept = _labelled(data, component.classes)
-    if kept is None:
-        return None
-    device = next(component.parameters()).device
-    answers = [component.encode(as_float(x.to(device)))[1].argmax(1).cpu() for x in kept[0].split(PIECE)]
-    return (torch.cat(answers) != kept[1]).double()
-
-
-def next_generation(
-    component: Component,
-    trained: Mapping[int, TaskData],
-    examples: int,
-    stream: torch.Generator,
-    *,
-    from_prior: bool = False,
-) -> dict[int, TaskData]:
-    """What a component generates now, told apart by the tasks that it was trained on.
-
-    By label where the tasks share no class. Otherwise generated images go to the task whose data they are likest to:
-    logistic regression on the component's codes of what it reconstructs, so that real and generated data are compared
-    in one form.
-
-    Parameters
-    ----------
-    component
-        Just trained.
-    trained
-        By task, a sample of what it was trained on.
-    examples
-        Wanted per task.
-    stream
-        Of random numbers.
-    from_prior
-        Where replayed codes come from, as the mixture's.
-    """
-    if len(trained) == 1:
-        return {i: _bytes(replay(component, examples, stream, from_prior=from_prior)) for i in trained}
-    labels = {i: set() if data.y is None else set(data.y.tolist()) - {UNLABELLED} for i, data in trained.items()}
-    known = [label for each in labels.values() for label in each]
-    if all(labels.values()) and len(known) == len(set(known)):
-        return {i: _of_classes(component, sorted(labels[i]), examples, stream, from_prior) for i in trained}
-    parts = [_bytes(replay(component, examples, stream, from_prior=from_prior)) for _ in trained]
-    owners = [_likest(component, trained, part) for part in parts]
-    y = None if parts[0].y is None else torch.cat([part.y for part in parts if part.y is not None])
-    drawn, owner = TaskData(torch.cat([part.x for part in parts]), y), torch.cat(owners)
-    return {i: drawn[(owner == i).nonzero()[:, 0][:examples]] for i in trained}
-
-
-def _of_classes(
-    component: Component, labels: Sequence[int], n: int, stream: torch.Generator, from_prior: bool
-) -> TaskData:
-    own = torch.tensor([component.classes.index(label) for label in labels])
-    chosen = torch.multinomial(component.class_counts.cpu()[own], n, replacement=True, generator=stream)
-    return _bytes(generate(component, own[chosen], stream, from_prior=from_prior))
-
-
-def _likest(component: Component, trained: Mapping[int, TaskData], drawn: TaskData) -> Tensor:
-    codes = [_codes(component, data.x) for data in trained.values()]
-    owners = np.repeat(list(trained), [len(code) for code in codes])
-    model = LogisticRegression(max_iter=500).fit(np.concatenate(codes), owners)
-    return torch.from_numpy(model.predict(_codes(component, drawn.x)))
-
-
-def _codes(component: Component, x: Tensor) -> np.ndarray[Any, Any]:
-    codes: np.ndarray[Any, Any] = in_pieces(component, "code", in_pieces(component, "reconstruct", x)).numpy()
-    return codes
-
-
-def _bytes(drawn: TaskData) -> TaskData:
-    return TaskData(as_bytes(drawn.x), drawn.y)
-
-
-def _labelled(data: TaskData, classes: Sequence[int]) -> tuple[Tensor, Tensor] | None:
-    """Images with a class among these, and its position; ``None`` if they are too few."""
-    if data.y is None:
-        return None
-    positions = torch.full_like(data.y, UNLABELLED)
-    for place, label in enumerate(classes):
-        positions[data.y == label] = place
-    kept = positions >= 0
-    return (data.x[kept], positions[kept]) if int(kept.sum()) >= FEWEST else None

@@ -1,0 +1,85 @@
+"""What a component generates now of the tasks that it was trained on, told apart by task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from growmix.components.component import Component
+from growmix.data.task import UNLABELLED, TaskData
+from growmix.learning.answers import in_pieces
+from growmix.learning.replay import as_bytes, generate, replay
+
+
+def next_generation(
+    component: Component,
+    trained: Mapping[int, TaskData],
+    examples: int,
+    generator: torch.Generator,
+    *,
+    from_prior: bool = False,
+) -> dict[int, TaskData]:
+    """Draw from a component, and tell apart by task what was drawn.
+
+    Labels tell where the tasks share no class. Otherwise a generated example goes to the task whose data it is likest
+    to, by logistic regression on the component's codes of what it reconstructs, so that real and generated data are
+    compared in one form.
+
+    Parameters
+    ----------
+    component
+        The component that was just trained.
+    trained
+        A sample of what it was trained on, by task.
+    examples
+        How many examples of each task are wanted.
+    generator
+        Source of random numbers.
+    from_prior
+        Whether codes are drawn from N(0, I) instead of the ex-post density, as the mixture's replay does.
+    """
+    if len(trained) == 1:
+        return {i: _bytes(replay(component, examples, generator, from_prior=from_prior)) for i in trained}
+    labels = {i: set() if data.y is None else set(data.y.tolist()) - {UNLABELLED} for i, data in trained.items()}
+    known = [label for each in labels.values() for label in each]
+    if all(labels.values()) and len(known) == len(set(known)):
+        return {i: _of_classes(component, sorted(labels[i]), examples, generator, from_prior) for i in trained}
+    parts = [_bytes(replay(component, examples, generator, from_prior=from_prior)) for _ in trained]
+    owner = torch.cat([_likest(component, trained, part) for part in parts])
+    y = None if parts[0].y is None else torch.cat([part.y for part in parts if part.y is not None])
+    drawn = TaskData(torch.cat([part.x for part in parts]), y)
+    return {i: drawn[(owner == i).nonzero()[:, 0][:examples]] for i in trained}
+
+
+def _of_classes(
+    component: Component, labels: Sequence[int], n: int, generator: torch.Generator, from_prior: bool
+) -> TaskData:
+    """Draw n examples of these labels, in the proportions in which they were learnt."""
+    own = torch.tensor([component.classes.index(label) for label in labels])
+    chosen = torch.multinomial(component.class_counts.cpu()[own], n, replacement=True, generator=generator)
+    return _bytes(generate(component, own[chosen], generator, from_prior=from_prior))
+
+
+def _likest(component: Component, trained: Mapping[int, TaskData], drawn: TaskData) -> Tensor:
+    """Say for each drawn example which task's data it is likest to, shape ``(n,)``."""
+    from sklearn.linear_model import LogisticRegression
+
+    codes = [_codes(component, data.x) for data in trained.values()]
+    owners = np.repeat(list(trained), [len(code) for code in codes])
+    model = LogisticRegression(max_iter=500).fit(np.concatenate(codes), owners)
+    return torch.from_numpy(model.predict(_codes(component, drawn.x)))
+
+
+def _codes(component: Component, x: Tensor) -> np.ndarray[Any, Any]:
+    """Code what a component reconstructs of examples, shape ``(n, latent)``."""
+    codes: np.ndarray[Any, Any] = in_pieces(component, "code", in_pieces(component, "reconstruct", x)).numpy()
+    return codes
+
+
+def _bytes(drawn: TaskData) -> TaskData:
+    """Keep generated examples as bytes: a quarter of the memory."""
+    return TaskData(as_bytes(drawn.x), drawn.y)
