@@ -27,11 +27,12 @@ from unittest.mock import patch
 from torch import Tensor
 
 from growmix import experiment
-from growmix.checkpoints import persistence, snapshots
+from growmix.checkpoints import folders, persistence, snapshots
 from growmix.config import RunConfig, checked_values
+from growmix.experiment import measurements
 from growmix.training import loop as training
 
-WRITE = persistence.write_folder
+WRITE = folders.write_folder
 KEEPING = (
     (training._Loop, "beginning"),
     (snapshots.Snapshots, "recall"),
@@ -74,7 +75,7 @@ def measured(values: Mapping[str, Any], every: float) -> dict[str, Any]:
     """One run: seconds of all of it, of being able to go on, and of what it wrote."""
     watch = Watch()
     with tempfile.TemporaryDirectory(prefix="growmix-") as scratch, ExitStack() as patched:
-        for module in (persistence, snapshots):
+        for module in (persistence, snapshots, measurements):
             patched.enter_context(patch.object(module, "write_folder", watch.write))
         for owner, name in KEEPING:
             patched.enter_context(patch.object(owner, name, watch.timed(getattr(owner, name))))

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from forging import change_document, tensors_in
 from growmix import BadCheckpoint, GrowingMixture
 from growmix.checkpoints import migration
+from growmix.checkpoints.folders import read_folder, write_folder
 from growmix.checkpoints.migration import SCHEMA, STEPS, migrated
-from growmix.checkpoints.persistence import DOCUMENT, read_folder, write_folder
-from growmix.storage.sealing import seal
+from growmix.storage.checkpoint_files import DOCUMENT, TENSORS
 
 
 @pytest.fixture
@@ -23,9 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def as_of(folder: Path, schema: int, growmix: str) -> None:
-    document = json.loads((folder / DOCUMENT).read_text())
-    (folder / DOCUMENT).write_text(json.dumps(document | {"schema": schema, "growmix": growmix}))
-    seal(folder)
+    change_document(folder, lambda document: document.update(schema=schema, growmix=growmix))
 
 
 def with_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,4 +72,12 @@ def test_there_is_a_step_from_every_schema_since_the_oldest_that_can_be_read() -
 def test_a_schema_that_can_not_be_read_is_refused_and_says_what_to_do(schema: int, advice: str, folder: Path) -> None:
     as_of(folder, schema, "9.8")
     with pytest.raises(BadCheckpoint, match=rf"{DOCUMENT} has schema {schema}, of growmix '9\.8'.*schema 4.*{advice}"):
+        GrowingMixture.load(folder)
+
+
+def test_a_checkpoint_of_schema_3_is_refused_by_its_name(folder: Path) -> None:
+    """Its document had no checksum, and its tensors a fixed name."""
+    tensors_in(folder).rename(folder / TENSORS.replace("-*", ""))
+    (folder / DOCUMENT).write_text(json.dumps({"schema": 3, "growmix": "0.1.0", "kind": "mixture"}))
+    with pytest.raises(BadCheckpoint, match=rf"{DOCUMENT} has schema 3, of growmix '0\.1\.0'.*learn the tasks again"):
         GrowingMixture.load(folder)

@@ -977,23 +977,19 @@ def test_names_go_all_the_way(tmp_path: Path, state_hash: Callable[..., str]) ->
 
 
 def test_checkpoints_from_before_names_are_read_and_those_with_wrong_names_are_not(tmp_path: Path) -> None:
-    import json
-
+    from forging import document_of, put_document
     from growmix import BadCheckpoint
-    from growmix.storage.sealing import seal
 
     for model, load in ((made("numbers"), GrowingMixture.load), (made("student"), type(made("student")).load)):
         folder = tmp_path / type(model).__name__
         model.save(folder)
-        document = json.loads((folder / "state.json").read_text())
+        document = document_of(folder)
         assert document.pop("names") == []
-        (folder / "state.json").write_text(json.dumps(document))
-        seal(folder)
+        put_document(folder, document)
         loaded: Model = load(folder)
         assert loaded.classes_.tolist() == model.classes_.tolist()
         for wrong in (["a"], [1, 2, 3], ["a", "a", "b"], "abc", 3, None, {"a": 0}):
-            (folder / "state.json").write_text(json.dumps({**document, "names": wrong}))
-            seal(folder)
+            put_document(folder, {**document, "names": wrong})
             with pytest.raises(BadCheckpoint):
                 load(folder)
 

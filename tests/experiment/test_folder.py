@@ -272,6 +272,43 @@ def test_a_run_that_was_killed_before_its_first_event_can_be_overwritten_and_res
     assert len(experiment.resume(tmp_path / "run")["tasks"]) == 5
 
 
+def test_an_empty_log_without_a_configuration_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is what a process leaves that is killed after it made the log, before it wrote the configuration."""
+
+    def killed(self: RunConfig, file: Path) -> None:
+        raise KeyboardInterrupt
+
+    folder = RunFolder(tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(RunConfig, "write", killed)
+        folder.open(RunConfig.of(SHORT))
+    assert [place.name for place in tmp_path.iterdir()] == ["events.jsonl"]
+    assert not folder.holds_run()
+    folder.check(overwrite=False)
+    with pytest.raises(BadInput, match="holds no run"):
+        folder.config()
+    (tmp_path / "config.yaml").write_text("stream: split-digits\n")
+    assert folder.holds_run()
+    with pytest.raises(BadInput, match=r"holds a run already.*growmix resume"):
+        folder.check(overwrite=False)
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "samples.png", "checkpoint", "trade-off"])
+def test_an_empty_log_does_not_make_other_files_those_of_a_run(tmp_path: Path, name: str) -> None:
+    (tmp_path / "events.jsonl").touch()
+    (tmp_path / name).mkdir() if name in FOLDERS else (tmp_path / name).write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(BadInput, match=f"{name} is not from a run"):
+            RunFolder(tmp_path).check(overwrite)
+
+
+def test_a_log_with_events_is_a_run_though_its_configuration_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "events.jsonl").write_text('{"event": "run_started"}\n')
+    with pytest.raises(BadInput, match=r"holds a run already; choose another --out, or say --overwrite$"):
+        RunFolder(tmp_path).check(overwrite=False)
+    RunFolder(tmp_path).check(overwrite=True)
+
+
 def test_what_the_theory_said_of_a_part_is_gone_when_the_run_goes_on(run: Path) -> None:
     shutil.rmtree(run / "checkpoint")  # as it was before its first task
     (run / theory_files.THEORY).write_text("{}")

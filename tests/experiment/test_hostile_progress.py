@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,19 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from forging import Document, Tensors, change_document, change_tensors
 from growmix import BadCheckpoint, BadInput, GrowingMixture, experiment
 from growmix.baselines import make_learner
-from growmix.checkpoints.persistence import DOCUMENT, TENSORS
 from growmix.checkpoints.snapshots import Snapshots
 from growmix.cli.app import DONE, execute
 from growmix.config import RunConfig
 from growmix.report.events import read_events
 from growmix.report.reporter import Reporter
 from growmix.settings import Settings
-from growmix.storage.sealing import seal
 from growmix.training.loop import Callback, Progress
 
 pytestmark = pytest.mark.slow
@@ -37,23 +34,6 @@ SCALED = TINY.replace(precision="16-mixed")
 """With a scaler of gradients."""
 
 X = np.random.default_rng(0).random((40, 1, 8, 8)).astype(np.float32)
-
-Document = dict[str, Any]
-Tensors = dict[str, Tensor]
-
-
-def change_document(folder: Path, change: Callable[[Document], Any]) -> None:
-    document = json.loads((folder / DOCUMENT).read_text())
-    change(document)
-    (folder / DOCUMENT).write_text(json.dumps(document))
-    seal(folder)
-
-
-def change_tensors(folder: Path, change: Callable[[Tensors], Any]) -> None:
-    tensors = load_file(folder / TENSORS)
-    change(tensors)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / TENSORS)
-    seal(folder)
 
 
 def put(**tensors: Tensor) -> Callable[[Tensors], Any]:
@@ -266,7 +246,7 @@ def test_tensors_of_a_snapshot_are_looked_at_before_they_are_read(
 
     shutil.copytree(begun / "mixture", tmp_path / "it")
     change_tensors(tmp_path / "it" / "0", put(junk=torch.zeros(1_000_000)))
-    monkeypatch.setattr("growmix.checkpoints.persistence.read_tensors", read)
+    monkeypatch.setattr("growmix.checkpoints.folders.read_tensors", read)
     assert Snapshots(tmp_path / "it").place() is not None
     with pytest.raises(BadCheckpoint, match="junk"):
         GrowingMixture(None, TINY).learn(X, callbacks=[Snapshots(tmp_path / "it")])

@@ -25,6 +25,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from forging import tensors_in
 from growmix import GrowingMixture, experiment, streams
 from growmix.baselines import METHODS
 from growmix.checkpoints.snapshots import Snapshots
@@ -130,25 +131,20 @@ class Camera(Reporter):
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        step, rename, place = training._Loop._step, Path.rename, Path.replace
+        step, place = training._Loop._step, Path.replace
 
         def watched_step(loop: Any, index: Tensor) -> Tensor:
             self.moment("step")
             self.moment(f"step of task {self.task}")
             return step(loop, index)
 
-        def watched_rename(path: Path, target: Path) -> Any:
-            new = path.name.startswith(".")
-            self.moment(f"{target.name} is put there" if new else f"{path.name} is put away")
-            return rename(path, target)
-
         def watched_replace(path: Path, target: Path) -> Any:
-            self.moment(f"{target.name} is written")
+            of = {"state": f"{target.parent.name} is replaced", "tensors": f"{target.parent.name} gets its tensors"}
+            self.moment(of.get(target.name.partition(".")[0].partition("-")[0], f"{target.name} is written"))
             return place(path, target)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(training._Loop, "_step", watched_step)
-            patch.setattr(Path, "rename", watched_rename)
             patch.setattr(Path, "replace", watched_replace)
             yield
 
@@ -167,15 +163,16 @@ MOMENTS: dict[tuple[str, int], tuple[int, int]] = {
     ("step", PER_TASK + 1): (1, 0),
     ("step", 2 * PER_TASK): (1, 10),  # before the last one of a task
     ("step", 3 * PER_TASK + 6): (3, 5),
-    ("checkpoint is put there", 1): (1, 0),  # it is whole already, under another name
-    ("checkpoint is put away", 1): (1, 12),  # the training is done, and need not be done again
-    ("checkpoint is put there", 3): (3, 0),
+    ("checkpoint gets its tensors", 2): (1, 12),  # the training is done, and need not be done again
+    ("checkpoint is replaced", 1): (0, 12),
+    ("checkpoint is replaced", 3): (2, 12),
     ("saved", 3): (3, 0),
-    ("evaluation is put there", 3): (2, 0),
+    ("evaluation is replaced", 3): (2, 0),
     ("evaluated", 4): (4, 0),
-    ("0 is put there", 7): (2, 5),
+    ("0 is replaced", 7): (2, 0),
+    ("0 gets its tensors", 8): (2, 5),
     ("step", TASKS * PER_TASK + 8): (5, 5),  # in the student
-    ("student is put there", 1): (5, 14),
+    ("student is replaced", 1): (5, 14),
     ("taught", 1): (5, 0),
     ("metrics.json is written", 1): (5, 0),
 }
@@ -369,7 +366,7 @@ def test_a_finished_run_stays_as_it_is(growing: Path, capsys: pytest.CaptureFixt
 
 
 def test_a_snapshot_that_can_not_be_read_costs_the_task_and_nothing_else(growing: Path, copied: Path) -> None:
-    broken = copied / experiment.PROGRESS / "task-3" / "0" / "tensors.safetensors"
+    broken = tensors_in(copied / experiment.PROGRESS / "task-3" / "0")
     content = bytearray(broken.read_bytes())
     content[-1] ^= 1
     broken.write_bytes(content)
@@ -377,7 +374,7 @@ def test_a_snapshot_that_can_not_be_read_costs_the_task_and_nothing_else(growing
     assert_same_end(copied, as_in=growing / "run")
     assert resumed(copied) == [(3, 0)]
     notices = [event["text"] for event in read_events(copied / experiment.EVENTS) if event["event"] == "notice"]
-    assert any("tensors.safetensors" in text and "begins again" in text for text in notices)
+    assert any(broken.name in text and "begins again" in text for text in notices)
 
 
 def test_a_checkpoint_that_is_gone_is_what_is_missed(copied: Path) -> None:
@@ -437,11 +434,11 @@ def test_a_run_computes_where_it_was_asked_to_whatever_a_resume_was_told(growing
 def test_a_student_that_can_not_be_read_is_taught_again(growing: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(growing / "left" / "taught-1", folder)
-    broken = folder / experiment.CHECKPOINT / experiment.STUDENT / "tensors.safetensors"
+    broken = tensors_in(folder / experiment.CHECKPOINT / experiment.STUDENT)
     broken.write_bytes(broken.read_bytes()[:-1])
     experiment.resume(folder)
     notices = [event["text"] for event in read_events(folder / experiment.EVENTS) if event["event"] == "notice"]
-    assert any("tensors.safetensors" in text and "taught again" in text for text in notices)
+    assert any(broken.name in text and "taught again" in text for text in notices)
     assert_same_end(folder, as_in=growing / "run")
 
 
@@ -497,10 +494,11 @@ def test_a_snapshot_of_another_training_is_refused(tmp_path: Path, changes: dict
     assert mixture.decisions == ()
 
 
-def test_an_evaluation_that_was_being_replaced_survives_a_second_kill(growing: Path, copied: Path) -> None:
-    """Between two renames it has no folder of its name: what lies beside is all there is of it."""
-    progress = copied / experiment.PROGRESS
-    (progress / "evaluation").rename(progress / ".evaluation.new-999999999")
+def test_what_a_kill_left_of_an_evaluation_survives_a_second_kill(growing: Path, copied: Path) -> None:
+    """Tensors that no state names yet, and a state that has no name yet."""
+    evaluation = copied / experiment.PROGRESS / "evaluation"
+    (evaluation / "tensors-0123456789abcdef.safetensors").write_bytes(b"torn")
+    (evaluation / ".state.json.new").write_bytes(b"torn")
     with pytest.raises(KeyboardInterrupt):
         experiment.resume(copied, reporters=[Unkept()])
     experiment.resume(copied)

@@ -1,8 +1,11 @@
-"""Snapshots: the state of training on disk, so that a process that was killed inside a task loses no more than minutes.
+"""Snapshots keep the state of a training on disk, so that a process that is killed inside a task loses only minutes.
 
 A folder belongs to one piece of work, a task or the student, which may train several times, one after the other. Each
 training has a folder of its own in it, ``0``, ``1`` and so on, with the state that it was left in. Whatever else the
 piece needs is computed again from the seed.
+
+The adversary is a kill, and a stranger's snapshot. Promised is that a training goes on from a state of its own,
+or begins again and says so.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ from typing import Any, final
 
 from torch import Tensor
 
-from growmix.checkpoints.persistence import exists, prefixed, read_document, read_folder, understanding, write_folder
+from growmix.checkpoints.folders import exists, read_document, read_folder, write_folder
+from growmix.checkpoints.persistence import prefixed, understanding
 from growmix.errors import BadCheckpoint, BadInput, shortened, shown
 from growmix.settings import require_whole
-from growmix.storage.sealing import remove_folder
+from growmix.storage.checkpoint_files import remove_folder
 from growmix.storage.typed import record_from
 from growmix.system.interrupts import Interrupts
 from growmix.system.paths import check_path
@@ -31,7 +35,7 @@ from growmix.training.loop import Keeper, LoopState, TrainingState
 
 @dataclass(frozen=True)
 class Place:
-    """Where a piece of work was left: after so many steps of its last training, and so many seconds of all."""
+    """Where a piece of work was left: steps done and needed in its last training, and seconds of them all."""
 
     step: int
     steps: int
@@ -45,23 +49,25 @@ class Snapshots(Keeper):
     Parameters
     ----------
     folder
-        Of this piece alone.
+        The folder for the snapshots of this piece alone.
     belongs
         What else must be equal for a snapshot to be of use, ready for JSON.
     seconds
-        Between two snapshots, at least; 0 for none by the clock.
+        How many seconds lie between two snapshots, at least; 0 for none by the clock.
     steps
-        Between two snapshots; 0 for none by the count.
+        How many steps lie between two snapshots; 0 for none by the count.
     interrupts
         When they ask for it, a snapshot is made after the step, and the interrupt is raised.
     anew
-        Told of a snapshot that is of no use, and why; it is then removed, and its training begins anew. ``None``: it is
-        an error.
+        Called with the reason why a snapshot is of no use; it is then removed, and its training begins again. Without
+        it, such a snapshot is an error.
+    clock
+        What tells the seconds.
 
     Raises
     ------
     BadInput
-        ``folder`` is no path, ``belongs`` can't be JSON, or ``seconds`` or ``steps`` are none.
+        ``folder`` is no path, ``belongs`` can't be JSON, or ``seconds`` or ``steps`` are no such numbers.
 
     Examples
     --------
@@ -96,26 +102,26 @@ class Snapshots(Keeper):
         self._training: Mapping[str, Any] = {}
 
     def place(self) -> Place | None:
-        """Where an earlier process left this piece; ``None`` if that left nothing.
+        """Return where an earlier process left this piece; ``None`` if it left nothing.
 
         Raises
         ------
         BadCheckpoint
             What it left can't be read, or belongs to something else.
         """
-        found = {int(name[1]) for each in self._folder.glob("*") if (name := re.match(r"\.?(\d+)(\.|$)", each.name))}
-        kept = [self._folder / str(k) for k in sorted(found) if exists(self._folder / str(k))]
+        numbers = sorted(int(each.name) for each in self._folder.glob("*") if re.fullmatch(r"\d+", each.name))
+        kept = [self._folder / str(k) for k in numbers if exists(self._folder / str(k))]
         places = [self._place_in(each) for each in kept]
         seconds = math.fsum(place.seconds for place in places)
         return Place(places[-1].step, places[-1].steps, seconds) if places else None
 
     def recall(self, training: Mapping[str, Any], check: Callable[[TrainingState], None]) -> TrainingState | None:
-        """What is in the folder of the training that begins now.
+        """Return the state in the folder of the training that begins now, if there is one.
 
         Raises
         ------
         BadCheckpoint
-            It can't be read, or is of another training: other data or another version of a package led elsewhere.
+            The snapshot can't be read, or is of another training: other data or another version of a package led there.
         """
         path = self._folder / str(self._count)
         self._count += 1
@@ -160,7 +166,7 @@ class Snapshots(Keeper):
             raise KeyboardInterrupt
 
     def at_end(self, state: TrainingState) -> None:
-        """Keep the result, so that it need not be trained for again, unless snapshots are made on interrupts alone."""
+        """Keep the result, so that it need not be trained again, unless snapshots are made on interrupts alone."""
         if self._seconds or self._steps:
             self._write(state)
 
@@ -191,7 +197,7 @@ class Snapshots(Keeper):
 
 
 def _as_json(belongs: Mapping[str, Any]) -> Any:
-    """What it will be when it is read back: numbers as names would be text, and tuples lists."""
+    """Return what a mapping will be when it is read back: names are text, and tuples lists."""
     try:
         return json.loads(json.dumps(dict(belongs), allow_nan=False))
     except (TypeError, ValueError) as error:

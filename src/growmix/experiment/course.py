@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, final, runtime_checkable
 
-from growmix.checkpoints import persistence
+from growmix.checkpoints.folders import exists
 from growmix.checkpoints.snapshots import Snapshots
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput, GrowmixError
@@ -22,7 +22,7 @@ from growmix.learning.learner import Learner
 from growmix.learning.student import Student
 from growmix.report.events import EventLog
 from growmix.report.reporter import Reporter, ResumePoint, RunPlan, TaskResult
-from growmix.storage.sealing import FILE_BROWSER_FILES, remove_folder
+from growmix.storage.checkpoint_files import FILE_BROWSER_FILES, remove_folder
 from growmix.streams import Stream
 from growmix.system.interrupts import Interrupts
 from growmix.training.loop import Callback, make_fabric
@@ -189,12 +189,11 @@ class Course:
             What of it is of no use, and why.
         """
         learnt = len(self._learner.history)
-        persistence.recover(self._progress / EVALUATION)
         taught = source / CHECKPOINT / STUDENT
         # saving the model removes the student that an earlier one has taught
-        self._taught = taught if persistence.exists(taught) else None
+        self._taught = taught if exists(taught) else None
         place = source / PROGRESS / EVALUATION
-        if learnt or persistence.exists(place):
+        if learnt or exists(place):
             self._measurements.take_up(place, self._learner)
         else:  # the process was killed before it had begun
             self.keep_measurements()
@@ -212,10 +211,9 @@ class Course:
         self._measurements.keep(self._progress / EVALUATION)
 
     def _remove_all_but(self, *names: str) -> None:
-        """Remove what earlier tasks left in the progress; beside a folder lies what an interrupted process wrote."""
-        own = tuple(f".{name}." for name in names)
+        """Remove what earlier tasks left in the progress."""
         for old in self._progress.glob("*"):
-            if old.name not in (*names, *FILE_BROWSER_FILES) and not old.name.startswith(own):
+            if old.name not in (*names, *FILE_BROWSER_FILES):
                 remove_folder(old)
 
     def _student_left(self) -> Student | None:

@@ -11,8 +11,8 @@ from typing import Any, final
 
 from torch import Tensor
 
-from growmix.checkpoints import persistence
-from growmix.checkpoints.persistence import prefixed, under
+from growmix.checkpoints.folders import read_folder, write_folder
+from growmix.checkpoints.persistence import prefixed, under, understanding
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.evaluation import Evaluator
@@ -104,7 +104,7 @@ class Measurements:
             "evaluator": evaluator,
             "observers": observers,
         }
-        persistence.write_folder(place, kept, tensors)
+        write_folder(place, kept, tensors)
 
     def take_up(self, place: Path, learner: Learner[Any]) -> None:
         """Go on from what :meth:`keep` wrote.
@@ -127,7 +127,7 @@ class Measurements:
         def look(document: dict[str, Any], outlines: dict[str, Tensor]) -> None:
             self._understood(place, document, outlines, learner)
 
-        document, tensors = persistence.read_folder(place, look)
+        document, tensors = read_folder(place, look)
         seconds, self.evaluator, self.observers = self._understood(place, document, tensors, learner)
         self.train_seconds, self.evaluate_seconds = dict(enumerate(seconds.train)), seconds.evaluate
 
@@ -141,7 +141,7 @@ class Measurements:
                 f"the data of stream {self._stream.name!r} are not those that the run was begun with (names, numbers "
                 "of examples, classes or the examples themselves differ); give it those, or start another run"
             )
-        with persistence.understanding(place):
+        with understanding(place):
             learnt = len(learner.history)
             seconds = record_from(document["seconds"], _Seconds)
             if seconds.train and not learnt:

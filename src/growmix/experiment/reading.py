@@ -9,6 +9,7 @@ from torch import Tensor
 
 from growmix import baselines
 from growmix.checkpoints import persistence
+from growmix.checkpoints.folders import exists, read_folder
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.evaluation import evaluate, evaluate_student
@@ -128,7 +129,7 @@ def _ledger_of(folder: Path, stream: Stream, learnt: int) -> RiskLedger | None:
     from growmix.theory.observer import NAME
 
     place = folder / PROGRESS / EVALUATION
-    if not persistence.exists(place):
+    if not exists(place):
         return None
 
     def ledger(document: dict[str, Any], tensors: dict[str, Tensor]) -> RiskLedger | None:
@@ -140,14 +141,14 @@ def _ledger_of(folder: Path, stream: Stream, learnt: int) -> RiskLedger | None:
     def look(document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         ledger(document, tensors)
 
-    found = ledger(*persistence.read_folder(place, look))
+    found = ledger(*read_folder(place, look))
     return None if found is None or len(found.rows) != learnt else found
 
 
 def _student_of(folder: Path, device: str | None) -> Student | None:
     """Read the student of a run; ``None`` where it taught none."""
     run, place = RunFolder(folder), folder / CHECKPOINT / STUDENT
-    if persistence.exists(place):
+    if exists(place):
         return load_student(folder, device=device)
     if run.is_finished() and teaches(run.config()):
         raise BadCheckpoint(f"{place} is missing, but the run has taught a student")
@@ -173,7 +174,7 @@ def load_learner(folder: Path, *, device: str | None = None) -> Learner[Any]:
     """
     run = RunFolder(folder)
     config = run.config()
-    if not persistence.exists(run.path / CHECKPOINT):
+    if not exists(run.path / CHECKPOINT):
         if run.has_learnt():
             raise BadCheckpoint(f"{run.path / CHECKPOINT} is missing; without it nothing is left of what was learnt")
         raise BadInput(

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from growmix import baselines
-from growmix.checkpoints import persistence
+from growmix.checkpoints.folders import exists, read_document
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput, shortened, shown
 from growmix.experiment.course import Course, settings_but_device
-from growmix.experiment.folder import CHECKPOINT, CONFIG, EVALUATION, PROGRESS, STUDENT, RunFolder
+from growmix.experiment.folder import CHECKPOINT, CONFIG, EVALUATION, PROGRESS, RunFolder
 from growmix.experiment.measurements import asked_of
 from growmix.experiment.observing import RunObserver, observers_for
 from growmix.experiment.planning import check_method, check_networks, load_stream
@@ -165,14 +165,12 @@ def _resume(
     evaluation = source / PROGRESS / EVALUATION
     with folder.held() as notice:
         folder.forget_theory()
-        for place in (CHECKPOINT, f"{CHECKPOINT}/{STUDENT}"):
-            persistence.recover(folder.path / place)
-        if persistence.exists(source / CHECKPOINT):
+        if exists(source / CHECKPOINT):
             # on the run's device now: it may have been saved on another one, from which the run was resumed
             learner = baselines.load(source / CHECKPOINT, config.method, config.settings.device)
         else:
             learner = baselines.make_learner(config.method, config.settings)
-        began = persistence.read_document(evaluation).get("asked") if persistence.exists(evaluation) else {}
+        began = read_document(evaluation).get("asked") if exists(evaluation) else {}
         _check_unchanged(asked_of(config), began)
         _check_unchanged(
             settings_but_device(baselines.make_learner(config.method, config.settings)), settings_but_device(learner)

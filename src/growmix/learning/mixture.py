@@ -12,7 +12,8 @@ from typing import Any, TypeAlias, final
 import torch
 from torch import Tensor
 
-from growmix.checkpoints.persistence import Checkpoint, load_state
+from growmix.checkpoints.filling import load_state
+from growmix.checkpoints.persistence import Checkpoint
 from growmix.components.component import Component
 from growmix.components.construction import whole_component
 from growmix.components.nets import Blueprint

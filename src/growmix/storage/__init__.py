@@ -1,1 +1,1 @@
-"""Bytes on disk: written durably, sealed, and read in distrust; nothing here knows what a model is."""
+"""Bytes on disk are written durably and read in distrust; nothing here knows what a model is."""

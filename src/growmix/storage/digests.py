@@ -1,4 +1,4 @@
-"""Digests: whether two sets of tensors are the same, byte for byte, without keeping either."""
+"""Digests tell whether two sets of tensors are the same, byte for byte, without keeping either."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def digest_of(tensors: Mapping[str, Tensor | None]) -> str:
-    """SHA-256 of names, types, shapes and every byte, in hexadecimal digits.
+    """Return the SHA-256 of names, types, shapes and every byte, in hexadecimal digits.
 
     Examples
     --------

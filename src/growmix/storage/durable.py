@@ -1,27 +1,42 @@
-"""Files and folders that are on the disk when a function returns, not some time later."""
+"""Files and folders are on the disk when a function returns, not some time later.
+
+The adversary is a crash, of the process or of the machine. Promised is that a file has its old content or its
+new one, whole, and that what a function made is still there after the machine has lost its power.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 
-def write_whole(file: Path, content: bytes) -> None:
+def write_whole(file: Path, content: bytes, ready: Callable[[], object] = lambda: None) -> None:
     """Write a file whole or not at all, and put it to the disk; where a link was, the file takes its place.
+
+    Parameters
+    ----------
+    file
+        Where the file is to be.
+    content
+        All of its bytes.
+    ready
+        Called when the content is on the disk and only has to be given its name.
 
     Raises
     ------
     OSError
-        It can't be written; what was there still is.
+        The file can't be written; what was there still is.
     """
     fresh = file.with_name(f".{file.name}.new")
-    fresh.unlink(missing_ok=True)  # of a process that was killed
+    fresh.unlink(missing_ok=True)  # a process that was killed may have left one
     try:
         with fresh.open("xb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        ready()
         fresh.replace(file)
     except BaseException:
         fresh.unlink(missing_ok=True)
@@ -35,7 +50,7 @@ def make_folders(folder: Path) -> None:
     Raises
     ------
     OSError
-        One can't be made.
+        One of them can't be made.
     """
     if folder.is_dir():
         return
@@ -47,7 +62,7 @@ def make_folders(folder: Path) -> None:
 def to_disk(place: Path) -> None:
     """Wait until a file or the names in a folder are on the disk."""
     is_folder = place.is_dir()
-    if is_folder and os.name != "posix":  # has no handles of folders
+    if is_folder and os.name != "posix":  # where folders can't be opened
         return
     handle = os.open(place, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows wants it to be writable
     try:

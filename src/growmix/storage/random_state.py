@@ -1,4 +1,7 @@
-"""States of streams of random numbers, as they come from a file."""
+"""States of generators of random numbers are looked at before they are drawn from.
+
+The adversary is a stranger's file: torch reads past the end of its memory where a state contradicts itself.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import torch
 from torch import Tensor
 
 _LEFT, _NEXT = slice(8, 12), slice(16, 24)
-"""Bytes of a state of the CPU's generator (mt19937), behind the seed: numbers left of this round, place of the next."""
+"""Where a state of the CPU's generator (mt19937) says how many numbers of a round are left, and which is next."""
 
 _ROUND = 624
+"""How many numbers the generator makes at a time."""
 
 
 def check_state(state: Tensor) -> None:
@@ -20,7 +24,7 @@ def check_state(state: Tensor) -> None:
     Raises
     ------
     ValueError
-        It is none.
+        The tensor is no state of the CPU's generator, or one that contradicts itself.
 
     Examples
     --------
@@ -29,15 +33,15 @@ def check_state(state: Tensor) -> None:
     >>> state[16:24] = torch.tensor([5]).view(torch.uint8)
     >>> check_state(state)
     Traceback (most recent call last):
-    ValueError: no state of a stream of random numbers: 1 left, 5 next
+    ValueError: no state of a generator of random numbers: 1 left, 5 next
     """
     known = torch.Generator().get_state()
     if state.dtype != known.dtype or state.shape != known.shape:
-        raise ValueError(f"no state of a stream of random numbers: {state.dtype} of shape {tuple(state.shape)}")
+        raise ValueError(f"no state of a generator of random numbers: {state.dtype} of shape {tuple(state.shape)}")
     left, following = (int.from_bytes(bytes(state[part].tolist()), "little") for part in (_LEFT, _NEXT))
     fresh = (left, following) == (1, 0)
     if not fresh and not (1 <= left <= _ROUND and left + following == _ROUND + 1):
-        raise ValueError(f"no state of a stream of random numbers: {left} left, {following} next")
+        raise ValueError(f"no state of a generator of random numbers: {left} left, {following} next")
 
 
 def set_state(generator: torch.Generator, state: Tensor) -> None:
@@ -53,7 +57,7 @@ def set_state(generator: torch.Generator, state: Tensor) -> None:
     try:
         generator.set_state(state)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"no state of a stream of random numbers: {error}") from error
+        raise ValueError(f"no state of a generator of random numbers: {error}") from error
 
 
 def state_from(numbers: object) -> Tensor:
@@ -62,8 +66,8 @@ def state_from(numbers: object) -> Tensor:
     Raises
     ------
     ValueError
-        It is none.
+        The tensor is no state of the CPU's generator, or one that contradicts itself.
     """
     if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < 256 for n in numbers):
-        raise ValueError("no state of a stream of random numbers: no list of bytes")
+        raise ValueError("no state of a generator of random numbers: no list of bytes")
     return torch.tensor(numbers, dtype=torch.uint8)

@@ -1,4 +1,7 @@
-"""What was read from a file, against what it must be: types, ranges, shapes. What does not fit is a ``ValueError``."""
+"""What was read from a file is compared with what it must be: types, ranges, shapes.
+
+The adversary is a stranger's file. Promised is a ``ValueError`` that says where, for whatever does not fit.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from growmix.errors import shown
 R = TypeVar("R")
 
 MOST_SECONDS = 1e10
-"""Three hundred years."""
+"""The most seconds that anything can have taken: three hundred years."""
 
 
 def check_outline(tensors: Mapping[str, Tensor], needed: Mapping[str, Tensor]) -> None:
@@ -23,7 +26,7 @@ def check_outline(tensors: Mapping[str, Tensor], needed: Mapping[str, Tensor]) -
     Raises
     ------
     ValueError
-        They have not.
+        A tensor is missing, is one too many, or has another shape or type.
     """
     if tensors.keys() != needed.keys():
         unlike = sorted(tensors.keys() ^ needed.keys())
@@ -38,7 +41,7 @@ def check_tensor(tensors: Mapping[str, Tensor], name: str, shape: Sequence[int |
     Raises
     ------
     ValueError
-        It is not, or it is not there.
+        The tensor is missing, or its shape or type differs.
     """
     if name not in tensors:
         raise ValueError(f"tensor {name!r} is missing")
@@ -49,12 +52,12 @@ def check_tensor(tensors: Mapping[str, Tensor], name: str, shape: Sequence[int |
 
 
 def record_from(document: Any, kind: type[R]) -> R:
-    """A dataclass, or what else a type tells of, from what JSON has of it: each value must be of the type that is told.
+    """Return a dataclass, or an object of another type, from what JSON has of it, each value of just the type it says.
 
     Raises
     ------
     ValueError
-        One is not; the message says where.
+        A value is of another type; the message says where.
 
     Examples
     --------
@@ -73,7 +76,7 @@ def check_range(name: str, value: float, least: float, most: float = 2**63 - 1) 
     Raises
     ------
     ValueError
-        It is not.
+        The number is out of that range.
     """
     if not least <= value <= most:
         raise ValueError(f"{name} is {value}")

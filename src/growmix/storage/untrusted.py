@@ -1,4 +1,8 @@
-"""Files that a stranger may have written: nothing in them is executed, and no size in them is believed unchecked."""
+"""Files that a stranger may have written are opened, measured and parsed before anything in them is believed.
+
+Promised is that nothing in them is executed, that only regular files are read (a pipe would wait for ever, a link lead
+elsewhere), and that no size in them is believed: what parsing takes is in proportion to the bytes that are there.
+"""
 
 from __future__ import annotations
 
@@ -6,47 +10,22 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
-from torch import Tensor
-
-from growmix.errors import BadCheckpoint, shown
-from growmix.system.memory import require_room
-
-MOST_HEADER = 16 * 2**20
-"""Bytes of a header of tensors: a hundred thousand of them."""
+from growmix.errors import BadCheckpoint
 
 MOST_DIGITS = 310
-"""Of a whole number: what does not fit into a float is nothing that growmix wrote."""
+"""Digits of a whole number: growmix never wrote one that does not fit into a float."""
 
 MOST_SMALL = 1_000_000
-"""Values of a JSON file that may be as short as they like: each takes some eighty bytes of memory."""
+"""How many values of a JSON file may be as short as they like: each takes some eighty bytes of memory."""
 
 BYTES_PER_VALUE = 10
-"""That the others take in the file at least: a number of growmix's own has twenty digits."""
-
-MOST_DIMENSIONS = 16
-MOST_NUMBERS = 2**48
-"""Of a tensor. Of one without elements too: torch multiplies its other sides."""
-
-DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I16": torch.int16,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
-"""Types of numbers that a checkpoint may hold, by their name in safetensors."""
+"""How many bytes of the file all further values take on average, at least: growmix's own numbers have twenty digits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,101 +37,88 @@ class OpenFile:
     size: int
 
     def read(self, size: int) -> bytes:
-        """The next so many bytes.
+        """Return the next bytes, as many as are asked for.
 
         Raises
         ------
         BadCheckpoint
-            There are fewer.
-        """
-        content = bytearray(min(size, self.size))
-        self.fill(memoryview(content))
-        if size > self.size:
-            raise BadCheckpoint(f"{self.path} has {self.size} bytes, but {size} were to be read")
-        return bytes(content)
-
-    def fill(self, room: memoryview) -> None:
-        """Read the next bytes to where there is room for them.
-
-        Raises
-        ------
-        BadCheckpoint
-            There are fewer.
+            The file has fewer.
         """
         try:
-            read = self.stream.readinto(room)  # type: ignore[attr-defined] # a BufferedReader has it
+            content = self.stream.read(min(size, self.size))
         except OSError as error:
             raise BadCheckpoint(f"{self.path} can't be read: {error}") from error
-        if read != len(room):
-            raise BadCheckpoint(f"{self.path} ends too early")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """Where a tensor lies in a file, and what it is."""
-
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    begin: int
-    end: int
+        if len(content) != size:
+            raise BadCheckpoint(f"{self.path} ends too early: it has {self.size:,} bytes")
+        return content
 
 
 @contextmanager
-def open_files(folder: Path, names: tuple[str, ...], optional: str | None = None) -> Iterator[dict[str, OpenFile]]:
-    """Regular files of a folder by name, all opened before any is read: whoever replaces the folder then is late.
-
-    Parameters
-    ----------
-    folder
-        No symbolic link.
-    names
-        All must be there, and be no symbolic links, devices or pipes.
-    optional
-        Likewise, but may be missing.
+def open_file(path: Path) -> Iterator[OpenFile]:
+    """Open a file for reading if it is a regular one: no symbolic link, folder, device or pipe.
 
     Raises
     ------
     BadCheckpoint
-        One of them is missing, can't be read or is no regular file.
+        The file is missing, can't be read or is no regular file.
     """
-    streams: dict[str, OpenFile] = {}
-    place = None
+    # without waiting, or a pipe without a writer would hang
+    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
     try:
-        place = _open_folder(folder, names[0])
-        if optional is not None and _is_there(folder / optional, place):
-            streams[optional] = _open_file(folder / optional, place)
-        for name in names:
-            streams[name] = _open_file(folder / name, place)
-        yield streams
-    finally:
-        for file in streams.values():
-            file.stream.close()
-        if place is not None:
-            os.close(place)
+        _check_regular(path, os.lstat(path).st_mode)
+        stream = os.fdopen(os.open(path, flags), "rb")
+    except OSError as error:
+        raise BadCheckpoint(f"{path} can't be read: {error}") from error
+    with stream:
+        opened = os.fstat(stream.fileno())
+        _check_regular(path, opened.st_mode)  # another may have taken its place since it was looked at
+        yield OpenFile(path, stream, opened.st_size)
+
+
+def _check_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise BadCheckpoint(f"{path} is {name_kind(mode)}, where only regular files are read")
 
 
 def read_json(path: Path, most: int) -> Any:
-    """What a JSON file says, if it is a regular file of at most so many bytes, see :func:`strict_json`.
+    """Return what a regular JSON file of at most so many bytes says, see :func:`strict_json`.
 
     Raises
     ------
     BadCheckpoint
-        It is not.
+        The file is larger, or is no JSON within bounds.
     """
-    with open_files(path.parent.resolve(), (path.name,)) as files:
-        file = files[path.name]
+    return strict_json(read_bytes(path, most), path)
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Return the content of a regular file of at most so many bytes.
+
+    Raises
+    ------
+    BadCheckpoint
+        The file is larger, or can't be read.
+    """
+    with open_file(path) as file:
         if file.size > most:
-            raise BadCheckpoint(f"{path} has {file.size} bytes; allowed are {most:,}")
-        return strict_json(file.read(file.size), path)
+            raise BadCheckpoint(f"{path} has {file.size:,} bytes; allowed are {most:,}")
+        return file.read(file.size)
 
 
 def strict_json(content: bytes, path: Path) -> Any:
-    """What a JSON file says, where it is within bounds: nesting, size of whole numbers, finite, no name twice.
+    """Return what JSON says, if it is within bounds: nesting, size of whole numbers, finite numbers, no name twice.
+
+    Parameters
+    ----------
+    content
+        The JSON itself.
+    path
+        The file that it was read from, for the message.
 
     Raises
     ------
     BadCheckpoint
-        It is not, or no JSON.
+        The content is no JSON, or is out of bounds.
 
     Examples
     --------
@@ -175,104 +141,8 @@ def strict_json(content: bytes, path: Path) -> Any:
         raise BadCheckpoint(f"{path} can't be read: {error}") from error
 
 
-def read_slots(file: OpenFile) -> dict[str, Slot]:
-    """What tensors a safetensors file holds, by name, none of them read: they fill the file without gap or overlap.
-
-    Raises
-    ------
-    BadCheckpoint
-        The header is none, or says something else than the file's size allows.
-    """
-    length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= min(MOST_HEADER, file.size - 8):
-        raise BadCheckpoint(f"{file.path} is no safetensors file: a header of {length} bytes in {file.size}")
-    header = strict_json(file.read(length), file.path)
-    if not isinstance(header, dict):
-        raise BadCheckpoint(f"{file.path} is no safetensors file: its header is no object")
-    slots = {name: _slot(name, entry, file.path) for name, entry in header.items() if name != "__metadata__"}
-    end = 0
-    for name, slot in sorted(slots.items(), key=lambda item: (item[1].begin, item[1].end)):
-        if slot.begin != end:
-            raise BadCheckpoint(f"{file.path}: tensor {shown(name)} begins at byte {slot.begin} where {end} is free")
-        end = slot.end
-    if 8 + length + end != file.size:
-        raise BadCheckpoint(f"{file.path} has {file.size} bytes, but its header tells of {8 + length + end}")
-    return slots
-
-
-def outlines(slots: Mapping[str, Slot]) -> dict[str, Tensor]:
-    """Tensors of the same shapes and types without memory: on the device ``meta``."""
-    return {name: torch.empty(slot.shape, dtype=slot.dtype, device="meta") for name, slot in slots.items()}
-
-
-def read_tensors(file: OpenFile, slots: Mapping[str, Slot]) -> dict[str, Tensor]:
-    """All tensors of a file of which the header was read just before.
-
-    Raises
-    ------
-    BadCheckpoint
-        The file changed meanwhile.
-    BadInput
-        It does not fit into memory.
-    """
-    require_room(file.size, f"{file.path}")
-    tensors = {}
-    for name, slot in sorted(slots.items(), key=lambda item: item[1].begin):
-        try:
-            tensor = torch.empty(slot.shape, dtype=slot.dtype)
-        except (RuntimeError, MemoryError) as error:
-            raise BadCheckpoint(
-                f"{file.path}: no memory for tensor {shown(name)} of shape {shown(slot.shape)}"
-            ) from error
-        if slot.end > slot.begin:
-            content = tensor.view(-1).view(torch.uint8)
-            file.fill(memoryview(content.numpy()))  # type: ignore[arg-type] # an array is a buffer
-            if slot.dtype == torch.bool and int(content.max()) > 1:
-                raise BadCheckpoint(f"{file.path}: tensor {shown(name)} has truth values that are neither 0 nor 1")
-        tensors[name] = tensor
-    return tensors
-
-
-def _open_folder(folder: Path, first: str) -> int | None:
-    """A handle of the folder, where the system has such: files are then opened in it, wherever it is moved to."""
-    if folder.is_symlink():
-        raise BadCheckpoint(f"{folder} is a symbolic link; give the folder that it leads to")
-    try:
-        if os.open in os.supports_dir_fd:
-            return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError as error:
-        raise BadCheckpoint(f"{folder / first} can't be read: {error}") from error
-    return None
-
-
-def _is_there(path: Path, place: int | None) -> bool:
-    try:
-        os.lstat(path if place is None else path.name, dir_fd=place)
-    except OSError:
-        return False
-    return True
-
-
-def _open_file(path: Path, place: int | None) -> OpenFile:
-    # without waiting, or a pipe without a writer would hang
-    flags = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
-    where = path if place is None else path.name
-    try:
-        kind = os.lstat(where, dir_fd=place).st_mode
-        if not stat.S_ISREG(kind):
-            raise BadCheckpoint(f"{path} is {name_kind(kind)}; a checkpoint holds regular files only")
-        handle = os.open(where, flags, dir_fd=place)
-    except OSError as error:
-        raise BadCheckpoint(f"{path} can't be read: {error}") from error
-    opened = os.fstat(handle)
-    if not stat.S_ISREG(opened.st_mode):  # it was changed for something else meanwhile
-        os.close(handle)
-        raise BadCheckpoint(f"{path} is {name_kind(opened.st_mode)}; a checkpoint holds regular files only")
-    return OpenFile(path, os.fdopen(handle, "rb"), opened.st_size)
-
-
 def name_kind(mode: int) -> str:
-    """What a file that is no regular one is, in words."""
+    """Say in words what kind of file has this mode."""
     if stat.S_ISREG(mode):
         return "a file"
     if stat.S_ISLNK(mode):
@@ -298,17 +168,3 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{digits[:20]} is not finite")
     return number
-
-
-def _slot(name: str, entry: Any, path: Path) -> Slot:
-    try:
-        dtype, shape, (begin, end) = DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
-        whole = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
-        fits = len(shape) <= MOST_DIMENSIONS and math.prod(max(1, n) for n in shape) <= MOST_NUMBERS
-        if whole and fits and end - begin == math.prod(shape) * dtype.itemsize:
-            return Slot(dtype, tuple(shape), begin, end)
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadCheckpoint(f"{path}: tensor {shown(name)} can't be understood: {shown(error)}") from error
-    raise BadCheckpoint(
-        f"{path}: tensor {shown(name)} has shape {shown(shape)} and bytes {shown(begin)} to {shown(end)}"
-    )

@@ -1,4 +1,4 @@
-"""Interrupts: what Ctrl-C, or being told to end, does to a run on the command line."""
+"""What Ctrl-C, or being told to end, does to a run on the command line."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from types import FrameType
 from typing import Any, final
 
 STATUS = 130
-"""Exit status of an interrupted program."""
+"""The exit status of an interrupted program."""
 
 ACKNOWLEDGED = "growmix: interrupted; what must not be lost is saved first, a second interrupt ends it at once\n"
-"""What is said where this takes a while."""
+"""What a user is told who has to wait for the end."""
 
 _ERRORS = 2
-"""What a system calls the standard error output."""
+"""The number by which a system knows the standard error output."""
 
 SHOW_CURSOR = "\x1b[?25h"
-"""What a terminal needs after bars that were not taken away."""
+"""What makes a terminal show its cursor again, after progress bars that were not taken away."""
 
 
 @final
@@ -70,7 +70,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def receive(self, number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
-        """A signal has come."""
+        """Do what a signal asks for, the first or the second one."""
         if self.asked:
             if sys.stdout.isatty():
                 os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
@@ -78,5 +78,5 @@ class Interrupts:
         self.asked = True
         if not self._deferring:
             raise KeyboardInterrupt
-        with suppress(OSError):  # who has closed it does not want to know
+        with suppress(OSError):  # it may have been closed
             os.write(_ERRORS, ACKNOWLEDGED.encode())  # straight to it: what was interrupted may be printing

@@ -1,6 +1,8 @@
-"""One writer for each folder: a lock that the system itself lets go of when its process ends, however it ends.
+"""One writer for each folder, by a lock that the system itself lets go of when its process ends, however it ends.
 
-The file ``lock`` says whose it is, for people and for messages; what counts is the lock that the system holds on it.
+The adversary is a user who starts a second process by mistake. Promised is that a run's folder has one writer,
+and that a process that was killed is in nobody's way. The file ``lock`` says whose the folder is, for people and for
+messages; what counts is the lock that the system holds on it.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,12 +24,19 @@ from growmix.errors import BadInput, shown
 LOCK = "lock"
 
 _PATIENCE, _MOMENT = 20, 0.01
-"""How often, and seconds: who has it may be about to say so, or may only have looked."""
+"""How often a lock is asked for again, and after how many seconds: its owner may only have looked at it."""
+
+_one_thread = threading.RLock()
+"""Held by the thread that is changing a folder: what keeps processes apart does not keep threads apart everywhere."""
 
 if sys.platform == "win32":
     import msvcrt
 
-    _FAR = 2**30  # a locked byte can't be read, so it is one that is not there
+    _FAR = 2**30  # a byte that is locked can't be read, so one far behind the end of the file is locked
+
+    @contextmanager
+    def _alone_in(folder: Path) -> Iterator[None]:
+        yield  # folders can't be locked here
 
     def _seize(file: IO[str], *, alone: bool) -> None:
         file.seek(_FAR)
@@ -43,15 +53,34 @@ else:
         """Lock a file, or raise ``BlockingIOError`` where another process has."""
         fcntl.flock(file, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
 
+    @contextmanager
+    def _alone_in(folder: Path) -> Iterator[None]:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # some network drives have no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_UN)  # a process that was forked meanwhile would hold it still
+            os.close(handle)
+
+
+@contextmanager
+def taking_turns(folder: Path) -> Iterator[None]:
+    """Wait for every other thread and process that is within this for the same folder; then be the only one."""
+    with _one_thread, _alone_in(folder):
+        yield
+
 
 @contextmanager
 def hold(folder: Path) -> Iterator[str | None]:
-    """Be the one process that writes to a folder, for the time.
+    """Be the one process that writes to a folder while this is held.
 
     Parameters
     ----------
     folder
-        Is there.
+        The folder, which must be there.
 
     Yields
     ------
@@ -61,7 +90,7 @@ def hold(folder: Path) -> Iterator[str | None]:
     Raises
     ------
     BadInput
-        Another process writes to it.
+        Another process writes to the folder.
 
     Examples
     --------
@@ -87,12 +116,12 @@ def hold(folder: Path) -> Iterator[str | None]:
 
 
 def refuse_second(folder: Path) -> None:
-    """See that no other process writes to a folder, without writing.
+    """See that no other process writes to a folder, without writing there.
 
     Raises
     ------
     BadInput
-        One does.
+        Another process does.
     """
     try:
         file = (folder / LOCK).open(encoding="utf-8", errors="replace")
@@ -108,7 +137,7 @@ def refuse_second(folder: Path) -> None:
 
 
 def _take(folder: Path) -> tuple[IO[str], str | None]:
-    """The locked file, and what the user should know."""
+    """Return the locked file, and what the user should know."""
     patience = _PATIENCE
     while True:
         file = _open(folder / LOCK)
@@ -129,7 +158,7 @@ def _take(folder: Path) -> tuple[IO[str], str | None]:
 
 
 def _is_at(path: Path, file: IO[str]) -> bool:
-    """Whether it is still the file at that path: its owner removes it, and the next one makes another."""
+    """Tell whether a file is still the one at that path: its owner removes it, and the next one makes another."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -137,7 +166,7 @@ def _is_at(path: Path, file: IO[str]) -> bool:
 
 
 def _open(path: Path) -> IO[str]:
-    """The file at that path, made if it is not there."""
+    """Open the file at that path, and make it if it is not there."""
     try:
         return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8", errors="replace")
     except OSError as error:
@@ -145,7 +174,7 @@ def _open(path: Path) -> IO[str]:
 
 
 def _said(file: IO[str]) -> dict[str, Any] | None:
-    """What an earlier owner wrote, nothing in a new file."""
+    """Return what an earlier owner wrote, or ``None`` where the file is new."""
     file.seek(0)
     text = file.read(4096)
     try:

@@ -1,4 +1,7 @@
-"""Paths as users give them, checked before anything is done with them."""
+"""Paths as users give them are checked before anything is done with them.
+
+The adversary is a typo. Promised is one line that names the argument.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from growmix.errors import BadInput, shown
 
 
 def check_path(value: object, name: str) -> Path:
-    """A path that the system can look up, with ``~`` resolved; whether anything is there is not asked.
+    """Return a path that the system can look up, with ``~`` resolved; whether anything is there is not asked.
 
     Raises
     ------
     BadInput
-        It is no path, or none that can be had here: no such user, a name too long, the character NUL.
+        The value is no path, or none that can be had here: no such user, a name too long, the character NUL.
 
     Examples
     --------
