@@ -54,7 +54,7 @@ def load_state(module: nn.Module, tensors: Mapping[str, Tensor], *, foreign: boo
     Parameters
     ----------
     module
-        To be filled.
+        The module to be filled.
     tensors
         All of the module's weights and buffers, by name.
     foreign

@@ -113,7 +113,7 @@ def read_document(path: Path) -> dict[str, Any]:
     Raises
     ------
     BadCheckpoint
-        As :func:`read_folder` does.
+        A file is missing, is not what was written, or is of a schema that is not known.
     """
     return _read(path, lambda document, shapes, tensors: document)
 
@@ -124,7 +124,7 @@ def read_folder(path: Path, look: Look) -> tuple[dict[str, Any], dict[str, Tenso
     Parameters
     ----------
     path
-        The folder.
+        The folder to be read.
     look
         Called before any tensor is read, with the document and the tensors' outlines; raises if they do not fit.
 

@@ -62,7 +62,7 @@ class Snapshots(Keeper):
         Called with the reason why a snapshot is of no use; it is then removed, and its training begins again. Without
         it, such a snapshot is an error.
     clock
-        What tells the seconds.
+        The clock that tells the seconds.
 
     Raises
     ------

@@ -50,7 +50,7 @@ def set_state(generator: torch.Generator, state: Tensor) -> None:
     Raises
     ------
     ValueError
-        It is none of such a generator.
+        The tensor is no state of such a generator, or one that contradicts itself.
     """
     if generator.device.type == "cpu":
         check_state(state)

@@ -121,7 +121,7 @@ def refuse_second(folder: Path) -> None:
     Raises
     ------
     BadInput
-        Another process does.
+        Another process writes there.
     """
     try:
         file = (folder / LOCK).open(encoding="utf-8", errors="replace")

@@ -1,4 +1,7 @@
-"""What fits into memory, asked before something large is made rather than found out by it."""
+"""What fits into memory is asked before something large is made.
+
+The adversary is a slip: a size with a digit too many. Promised is one line with the bytes needed and the bytes there.
+"""
 
 from __future__ import annotations
 
@@ -87,13 +90,13 @@ def require_room(needed: int, what: str, room: int | None = None, device: torch.
     Parameters
     ----------
     needed
-        Bytes, estimated.
+        Estimated number of bytes.
     what
         What they are for, as the subject of the message.
     room
         Bytes that there are; by default as many as are available now.
     device
-        In whose memory.
+        The device whose memory is meant.
 
     Raises
     ------
@@ -123,11 +126,11 @@ def require_training(weights: Iterable[Tensor], shape: tuple[int, ...], device: 
     Parameters
     ----------
     weights
-        To be trained, or copied and then trained; those of networks that are still to be made are on ``meta``.
+        The weights to be trained, or copied and then trained; those of networks still to be made are on ``meta``.
     shape
-        Of the images that they are for.
+        The shape of the examples that the weights are for.
     device
-        Where they are trained.
+        The device on which the weights are trained.
 
     Raises
     ------
