@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-import subprocess
+import signal
+import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, Protocol
 
 import pytest
 import torch
@@ -39,7 +42,25 @@ PATIENCE = 1_800.0
 """Seconds until a test gives up on another process; only a test that fails ever waits so long."""
 
 
-def _wait_for(happened: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> None:
+@pytest.fixture(scope="module")
+def quick_features() -> Iterator[None]:
+    """Have the classifier of the Frechet distance learn for a moment, where what it learns is not what is tested."""
+    from growmix.evaluation import frechet
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frechet, "BUDGET", dataclasses.replace(frechet.BUDGET, epochs=1, steps=10))
+        yield
+
+
+class Waitable(Protocol):
+    """What is known of another process: whether it has ended, and what it said."""
+
+    def poll(self) -> int | None: ...
+
+    def communicate(self) -> tuple[Any, Any]: ...
+
+
+def _wait_for(happened: Callable[[], Any], process: Waitable | None = None) -> None:
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert process is None or process.poll() is None, process.communicate()
@@ -51,3 +72,81 @@ def _wait_for(happened: Callable[[], Any], process: subprocess.Popen[str] | None
 def wait_for() -> Callable[..., None]:
     """Wait until something is seen to have happened; fails where the process that should do it ended without."""
     return _wait_for
+
+
+class ForkedProgram:
+    """The command line in a copy of this process: signals reach it as they reach any other, and it need not import.
+
+    An interpreter that imports torch takes seconds of CPU to start: where its start is not what is tested, this does.
+    """
+
+    def __init__(self, words: Sequence[str], folder: Path) -> None:
+        self.returncode: int | None = None
+        self._said = [folder / name for name in ("stdout", "stderr")]
+        self.pid = os.fork()
+        if self.pid == 0:
+            self._be_the_program(words)
+
+    def _be_the_program(self, words: Sequence[str]) -> NoReturn:
+        status = 70
+        try:
+            for number, file in enumerate(self._said, start=1):
+                os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+            sys.stdin, sys.stdout, sys.stderr = open(os.devnull), open(1, "w"), open(2, "w")  # noqa: SIM115
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.argv = ["growmix", *words]
+            from growmix.cli.app import main
+
+            try:
+                main()
+            except SystemExit as ended:
+                status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def poll(self) -> int | None:
+        return self._ended(os.WNOHANG)
+
+    def wait(self) -> int:
+        status = self._ended(0)
+        assert status is not None
+        return status
+
+    def _ended(self, flags: int) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, flags)
+            if pid:
+                self.returncode = os.waitstatus_to_exitcode(status)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self) -> tuple[str, str]:
+        """Wait for its end; what it wrote to stdout and stderr."""
+        self.wait()
+        output, errors = (file.read_text() for file in self._said)
+        return output, errors
+
+
+@pytest.fixture
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ForkedProgram]]:
+    """Start ``growmix WORDS`` as a process of its own, in a copy of this one."""
+    started: list[ForkedProgram] = []
+
+    def start(*words: str) -> ForkedProgram:
+        started.append(ForkedProgram(words, tmp_path_factory.mktemp("forked")))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.kill()
+        program.wait()

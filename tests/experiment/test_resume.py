@@ -51,13 +51,6 @@ TINY = Settings(
 PER_TASK = 12  # steps: 90 of 120 examples in batches of at most 32, four times
 TASKS = 5
 
-GROWMIX = [
-    sys.executable,
-    "-c",
-    # a shell that starts things in the background has them ignore Ctrl-C, and what they start inherits that
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from growmix.cli.app import main; main()",
-]
-
 
 def config(out: Path, **changes: Any) -> RunConfig:
     usual: dict[str, Any] = {"train_examples": 120, "test_examples": 60, "likelihood_draws": 0, "frechet_examples": 0}
@@ -223,6 +216,16 @@ def test_killed_again_and_again_it_ends_the_same(growing: Path, tmp_path: Path) 
     assert_same_end(folder, as_in=growing / "run")
 
 
+@pytest.fixture
+def three_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams end after three tasks: one before a gap, one in which it is, one after it."""
+    whole = streams.load
+    monkeypatch.setattr(
+        streams, "load", lambda *args, **options: replace(s := whole(*args, **options), tasks=s.tasks[:3])
+    )
+
+
+@pytest.mark.usefixtures("three_tasks")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -237,7 +240,7 @@ def test_killed_again_and_again_it_ends_the_same(growing: Path, tmp_path: Path) 
     ids=lambda changes: "-".join(f"{name}-{value}" for name, value in changes.items()),
 )
 def test_other_mixtures_resume_too(tmp_path: Path, changes: dict[str, Any]) -> None:
-    moments = [("step of task 2", 8), ("saved", 3)]
+    moments = [("step of task 1", 8), ("saved", 2)]
     (tmp_path / "copies").mkdir()
     asked = config(tmp_path / "run", settings=TINY.replace(**changes), student=False)
     photographed(asked, tmp_path / "copies", moments)
@@ -289,16 +292,17 @@ def test_with_patience_the_best_epoch_is_part_of_the_state(tmp_path: Path) -> No
     assert trained(iter(elbos[3:]), steps=0) == whole
 
 
+@pytest.mark.usefixtures("three_tasks")
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "mixture"])
-def test_every_method_resumes_inside_its_third_task(tmp_path: Path, method: str) -> None:
+def test_every_method_resumes_inside_its_second_task(tmp_path: Path, method: str) -> None:
     (tmp_path / "copies").mkdir()
     asked = config(tmp_path / "run", method=method, student=False, settings=TINY.replace(gate="threshold"))
-    photographed(asked, tmp_path / "copies", [("step of task 2", 9)])
-    folder = tmp_path / "copies" / "step of task 2-9"
+    photographed(asked, tmp_path / "copies", [("step of task 1", 9)])
+    folder = tmp_path / "copies" / "step of task 1-9"
     experiment.resume(folder)
     assert_same_end(folder, as_in=tmp_path / "run")
     ((learnt, step),) = resumed(folder)
-    assert (learnt, step > 0) == (2, True)
+    assert (learnt, step > 0) == (1, True)
 
 
 def test_earlier_trainings_of_a_task_are_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,12 +318,8 @@ def test_earlier_trainings_of_a_task_are_not_done_again(tmp_path: Path, monkeypa
     assert_same_end(tmp_path / "copies" / "step-9", as_in=tmp_path / "run")
 
 
-def test_the_theory_of_a_run_is_followed_across_the_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = streams.load
-    # three tasks: one before the gap, one in which it is, one after it
-    monkeypatch.setattr(
-        streams, "load", lambda *args, **options: replace(s := whole(*args, **options), tasks=s.tasks[:3])
-    )
+@pytest.mark.usefixtures("three_tasks")
+def test_the_theory_of_a_run_is_followed_across_the_gap(tmp_path: Path) -> None:
     moments = [("step of task 1", 8), ("saved", 2), ("taught", 1)]
     (tmp_path / "copies").mkdir()
     settings = TINY.replace(gate="threshold", threshold=1.0)
@@ -692,49 +692,42 @@ def command(folder: Path) -> list[str]:
     values = {**config(folder).to_dict(), "out": str(folder), "stream": "split-digits"}
     file = folder.with_suffix(".yaml")
     RunConfig.of({name: value for name, value in values.items() if value not in (None, [])}).write(file)
-    return [*GROWMIX, "run", "--config", str(file), "--out", str(folder)]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+    return ["run", "--config", str(file), "--out", str(folder)]
 
 
 @pytest.mark.parametrize("sign", ['"epoch"', '"decision"', '"student_started"'])
 def test_killed_by_the_system_it_ends_the_same(
-    growing: Path, tmp_path: Path, sign: str, wait_for: Callable[..., None]
+    growing: Path,
+    tmp_path: Path,
+    sign: str,
+    forked: Callable[..., Any],
+    wait_for: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "run"
     events = folder / experiment.EVENTS
-    process = subprocess.Popen(
-        command(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    )
-    try:
-        wait_for(lambda: events.exists() and sign in events.read_text(), process)
-    finally:
-        process.kill()
-        process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    done = subprocess.run(
-        [*GROWMIX, "resume", str(folder)], capture_output=True, text=True, env={**environment(), "COLUMNS": "200"}
-    )
-    assert done.returncode == DONE, done.stderr
-    assert f"the lock of process {process.pid} on host" in done.stdout
-    assert "goes on" in done.stdout
+    process = forked(*command(folder))
+    wait_for(lambda: events.exists() and sign in events.read_text(), process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    monkeypatch.setenv("COLUMNS", "200")
+    assert execute(["resume", str(folder)]) == DONE
+    said = capsys.readouterr().out
+    assert f"the lock of process {process.pid} on host" in said
+    assert "goes on" in said
     assert_same_end(folder, as_in=growing / "run")
 
 
-def test_ctrl_c_leaves_130_and_says_how_to_go_on(growing: Path, tmp_path: Path, wait_for: Callable[..., None]) -> None:
+def test_ctrl_c_leaves_130_and_says_how_to_go_on(
+    growing: Path, tmp_path: Path, forked: Callable[..., Any], wait_for: Callable[..., None]
+) -> None:
     folder = tmp_path / "run"
     events = folder / experiment.EVENTS
-    process = subprocess.Popen(
-        command(folder), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
-    )
-    try:
-        wait_for(lambda: events.exists() and '"training_finished"' in events.read_text(), process)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate()
-    finally:
-        process.kill()
+    process = forked(*command(folder))
+    wait_for(lambda: events.exists() and '"training_finished"' in events.read_text(), process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
     assert process.returncode == INTERRUPTED, errors
     said = errors.removeprefix(ACKNOWLEDGED)  # where it had to wait
     assert said == f"growmix: interrupted; growmix resume {folder} goes on from there\n"

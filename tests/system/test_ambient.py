@@ -120,11 +120,25 @@ def state(request: pytest.FixtureRequest) -> AbstractContextManager[None]:
     return STATES[request.param]()
 
 
+EVERYTHING = "all at once"
+"""A name for a state in which a caller has set whatever can be set together."""
+
+
+def all_at_once() -> AbstractContextManager[None]:
+    stack = ExitStack()
+    for name in ("no gradients", "doubles", "elsewhere", "halves", "fastest"):
+        stack.enter_context(STATES[name]())
+    return stack
+
+
+WHERE_LEARNT = [("mixture", name) for name in STATES] + [(name, EVERYTHING) for name in METHODS]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
-def test_every_method_learns_the_same(state: AbstractContextManager[None], name: str) -> None:
+@pytest.mark.parametrize(("name", "what"), WHERE_LEARNT)
+def test_every_method_learns_the_same(name: str, what: str) -> None:
     expected = weights_of(name)
-    with state:
+    with all_at_once() if what == EVERYTHING else STATES[what]():
         found = weights(learnt(name))
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
     assert not any(tensor.is_inference() for tensor in found)
@@ -149,14 +163,23 @@ def answers(mixture: GrowingMixture, pairs: GrowingMixture, folder: Path) -> lis
     return given
 
 
+@pytest.fixture(scope="module")
+def answered(mixture: GrowingMixture, pairs: GrowingMixture, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What the verbs answer somebody who set nothing."""
+    return answers(mixture, pairs, tmp_path_factory.mktemp("answered"))
+
+
 @pytest.mark.slow
 def test_every_verb_answers_the_same(
-    state: AbstractContextManager[None], mixture: GrowingMixture, pairs: GrowingMixture, tmp_path: Path
+    state: AbstractContextManager[None],
+    mixture: GrowingMixture,
+    pairs: GrowingMixture,
+    answered: list[Any],
+    tmp_path: Path,
 ) -> None:
-    expected = answers(mixture, pairs, tmp_path)
     with state:
         found = answers(mixture, pairs, tmp_path)
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(found, answered, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -181,12 +204,24 @@ def measurements(mixture: GrowingMixture) -> list[Any]:
     ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick_features(quick_features: None) -> None:
+    """They are compared with themselves, however good they are."""
+
+
+@pytest.fixture(scope="module")
+def measured(mixture: GrowingMixture) -> list[Any]:
+    """What somebody measures who set nothing."""
+    return measurements(mixture)
+
+
 @pytest.mark.slow
-def test_what_is_measured_is_the_same(state: AbstractContextManager[None], mixture: GrowingMixture) -> None:
-    expected = measurements(mixture)
+def test_what_is_measured_is_the_same(
+    state: AbstractContextManager[None], mixture: GrowingMixture, measured: list[Any]
+) -> None:
     with state:
         found = measurements(mixture)
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(found, measured, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

@@ -1,0 +1,10 @@
+"""What all tests of commands share."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick_features(quick_features: None) -> None:
+    """No test here asks how good the features of the Frechet distance are."""
