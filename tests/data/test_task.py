@@ -1018,7 +1018,7 @@ BAD_LABELS: dict[str, tuple[Any, str]] = {
     "ragged": ([[0], [0, 1]] + [[0]] * 9, "one array"),
     "complex": (torch.ones(11, dtype=torch.complex64), "complex"),
     "beyond-64-bits-in-a-list": ([2**63, *[1] * 10], "too large"),
-    "beyond-64-bits": (np.full(11, 2**64 - 1, dtype=np.uint64), "18446744073709551615|uint64|range"),
+    "beyond-64-bits": (np.full(11, 2**64 - 1, dtype=np.uint64), "18446744073709551615; whole numbers"),
 }
 
 

@@ -210,7 +210,7 @@ def _from_array(array: np.ndarray, name: str) -> Tensor:
         what = f"has objects for values ({', '.join(objects)})" if objects else f"is of type {array.dtype}"
         raise BadInput(f"{name} of shape {array.shape} {shortened(what)}; {_NEEDED}")
     if array.dtype.itemsize == 8 and kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
-        raise BadInput(f"{name} has the number {int(array.max())}, which is out of range")
+        raise BadInput(f"{name} has the number {int(array.max())}; whole numbers of up to 63 bits are allowed")
     wanted = np.dtype(np.float32 if kind == "f" else np.bool_ if kind == "b" else np.int64)
     if array.dtype == np.uint8:
         wanted = array.dtype

@@ -80,10 +80,11 @@ def in_domain(x: Tensor, like: Domain | None, support: Support | None, name: str
     if like is not None:
         support = like.support
         if shape != like.shape:
+            _require_channels_first(x, name)
             raise BadInput(f"{name} has {_given(x)}, but {described(like.shape)} were learnt; {_way_out(shape, like)}")
     if (support or default_support(shape)) == "real":
         return _real(x, name)
-    if like is None and len(shape) == 3:
+    if like is None:
         _require_channels_first(x, name)
     return _unit(x, name, learnt=like is not None)
 
@@ -119,6 +120,9 @@ def _way_out(shape: Shape, like: Domain) -> str:
 
 
 def _require_channels_first(x: Tensor, name: str) -> None:
+    """Refuse images that look as if their channels came last; vectors have none."""
+    if x.ndim != 4:
+        return
     _, channels, _, last = x.shape
     if (channels not in (1, 3) and last in (1, 3)) or last <= MOST_CHANNELS < channels:
         raise BadInput(
