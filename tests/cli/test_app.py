@@ -19,7 +19,7 @@ from growmix.baselines import METHODS
 from growmix.cli.app import DONE, FAILED, INTERRUPTED, WRONG_INPUT, compare, execute, paths, two_unlike
 from growmix.config import RunConfig
 from growmix.errors import NonFiniteLoss
-from growmix.studies import runs
+from growmix.studies import processes
 from growmix.studies.experiments import EXPERIMENTS
 from growmix.system.interrupts import ACKNOWLEDGED
 
@@ -471,7 +471,7 @@ def test_a_failed_run_ends_a_study_with_its_reason_and_status(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = "import sys; sys.exit('growmix: the loss is nan')"
-    monkeypatch.setattr(runs, "PROGRAM", (sys.executable, "-c", script))
+    monkeypatch.setattr(processes, "PROGRAM", (sys.executable, "-c", script))
     assert execute(["compare", "split-digits", "--methods", "er", "--out", "c"]) == FAILED
     error = capsys.readouterr().err
     assert error.startswith("growmix: run er-seed0 failed: the loss is nan; ") and error.count("\n") == 1

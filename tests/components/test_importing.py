@@ -17,7 +17,7 @@ from growmix.components.nets import MLP
 from growmix.config import RunConfig
 from growmix.errors import BadInput
 from growmix.settings import Settings
-from growmix.studies import runs
+from growmix.studies import processes, runs
 
 pytestmark = pytest.mark.slow
 
@@ -133,10 +133,10 @@ def test_a_run_of_a_study_is_allowed_what_its_user_allowed_and_no_more(
         begun.append(words)
         raise Begun
 
-    monkeypatch.setattr(runs.subprocess, "Popen", popen)
+    monkeypatch.setattr(processes.subprocess, "Popen", popen)
     config = RunConfig.of({"stream": "split-digits", "blueprint": "own_nets:make", **SHORT})
     with pytest.raises(Begun):
-        next(runs.run_trials([runs.in_folder("want1", config, Path("sweep"))], allow_import=allowed))
+        next(processes.run_trials([runs.in_folder("want1", config, Path("sweep"))], allow_import=allowed))
     assert ("--allow-import" in begun[0]) is allowed
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from growmix.config import RunConfig
+from growmix.studies.metrics import Metrics
 from growmix.studies.runs import Outcome, Trial, in_folder
 from growmix.studies.study import Study
 
@@ -34,6 +35,11 @@ def metrics(**changes: Any) -> dict[str, Any]:
     return made | changes
 
 
+@pytest.fixture(name="metrics", scope="session")
+def metrics_fixture() -> Callable[..., dict[str, Any]]:
+    return metrics
+
+
 Changes = Callable[[Trial], Mapping[str, Any]]
 ComeOf = Callable[..., list[Outcome]]
 
@@ -43,7 +49,7 @@ def come_of() -> ComeOf:
     """What would come of trials, each with its own changes to the metrics above."""
 
     def make(trials: Sequence[Trial], changes: Changes = lambda trial: {}) -> list[Outcome]:
-        return [Outcome(trial, metrics(**changes(trial)), 1.0) for trial in trials]
+        return [Outcome(trial, Metrics.of(metrics(**changes(trial))), 1.0) for trial in trials]
 
     return make
 

@@ -25,7 +25,8 @@ STUDENT = {"average": {}, "reconstruction": {**FIVE, "mse": [7.0] * 5}, "paramet
 def of(trial: Trial) -> dict[str, Any]:
     """Metrics that fit any experiment."""
     tasks = {"split-mnist": 5, "permuted-mnist": 10, "split-cifar": 6}.get(trial.config.stream, 2)
-    measured = [{"novelty": []}, *({"novelty": [float(i)]} for i in range(1, tasks))]
+    decided = {"task": "t", "action": "grow", "component": 0, "threshold": 0.2}
+    measured = [{**decided, "novelty": [float(i)] if i else []} for i in range(tasks)]
     threshold = trial.config.settings.threshold
     five = {"tasks": list("abcde"), "reconstruction": FIVE} if trial.config.stream in ("msfir", "cccos") else {}
     return {

@@ -12,7 +12,7 @@ from growmix.errors import BadInput
 from growmix.studies.experiments.sweeps import Sweep, ThresholdSweep
 from growmix.studies.runs import Outcome, Trial
 from growmix.studies.study import Request
-from growmix.studies.thresholds import TRIES, novelties, threshold_for
+from growmix.studies.thresholds import TRIES, threshold_for
 
 RunOf = Callable[..., list[Outcome]]
 SWEEP = Sweep("split-mnist", 5, {5: 0.99, 4: 0.97, 3: 0.91})
@@ -23,7 +23,8 @@ def swept(folder: Path, seeds: int = 1, **given: Any) -> ThresholdSweep:
 
 
 def decisions(measured: Sequence[float]) -> list[dict[str, Any]]:
-    return [{"novelty": []}, *({"novelty": [value, 99.0]} for value in measured)]
+    decided = {"task": "t", "action": "grow", "component": 0, "threshold": 0.2}
+    return [{**decided, "novelty": novelty} for novelty in [[], *([value, 99.0] for value in measured)]]
 
 
 def grows(measured: Sequence[float], threshold: float | None) -> int:
@@ -72,7 +73,7 @@ def test_novelties_that_move_are_followed(tmp_path: Path, run_of: RunOf) -> None
     study = swept(tmp_path)
     done = run_of(study, of)
     assert [each.trial.variant for each in done] == ["always", "want4-try1", "want3-try1", "want4-try2"]
-    assert done[1].metrics["components"] == 3  # too few, but what is wanted next
+    assert done[1].metrics.components == 3  # too few, but what is wanted next
     assert {row[0] for row in study.findings(done).tables[0].rows} >= {"5", "4", "3"}
 
 
@@ -107,11 +108,11 @@ def test_another_measure_may_be_asked_for_and_is_named(tmp_path: Path, run_of: R
     assert "Measure of novelty: paper." in study.findings(done).tables[0].notes
 
 
-def test_novelty_without_bound_is_the_largest() -> None:
-    assert novelties({"decisions": [{"novelty": []}, {"novelty": [None]}, {"novelty": [None, 2.0]}]}) == [
-        float("inf"),
-        2.0,
-    ]
+def test_novelty_without_bound_is_the_largest(tmp_path: Path, come_of: Callable[..., list[Outcome]]) -> None:
+    novelty = decisions([1.0, 1.0])
+    novelty[1]["novelty"], novelty[2]["novelty"] = [None], [None, 2.0]
+    (outcome,) = come_of(swept(tmp_path).trials(()), lambda _: {"decisions": novelty})
+    assert outcome.metrics.novelties == [float("inf"), 2.0]
     assert threshold_for(2, [float("inf"), 2.0]) == 4.0
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from growmix.errors import BadCheckpoint, BadInput
 from growmix.studies.runs import Outcome, Trial
 from growmix.studies.study import Request
 from growmix.studies.trade_off import TradeOff, counts, with_trade_off
+
+ComeOf = Callable[..., list[Outcome]]
 
 CONFIG = RunConfig.of({"stream": "split-digits", "threshold": 0.5, "novelty": "ks", "epochs": 2})
 
@@ -20,25 +23,28 @@ def study(folder: Path, **changes: object) -> TradeOff:
     return TradeOff(RunConfig.of({**CONFIG.to_dict(), **changes}), 4, Request(folder, 1, {}))
 
 
-def outcome(trial: Trial, novelty: list[list[float]], components: int) -> Outcome:
-    return Outcome(trial, {"decisions": [{"novelty": each} for each in novelty], "components": components}, 1.0)
+def outcome(come_of: ComeOf, trial: Trial, novelty: list[list[float]], components: int) -> Outcome:
+    decisions = [{"task": "t", "action": "grow", "component": 0, "novelty": n, "threshold": None} for n in novelty]
+    return come_of([trial], lambda _: {"decisions": decisions, "components": components})[0]
 
 
-def test_first_it_always_grows_then_it_tries_for_every_number_of_components(tmp_path: Path) -> None:
+def test_first_it_always_grows_then_it_tries_for_every_number_of_components(tmp_path: Path, come_of: ComeOf) -> None:
     sweep = study(tmp_path)
     (always,) = sweep.trials(())
     settings = always.config.settings
     assert (settings.gate, settings.novelty, settings.threshold, settings.epochs) == ("always", "smd", None, 2)
     assert always.config.theory and not always.config.student
-    done = [outcome(always, [[], [4.0], [5.0, 1.0], [9.0, 9.0, 2.0]], 4)]
+    done = [outcome(come_of, always, [[], [4.0], [5.0, 1.0], [9.0, 9.0, 2.0]], 4)]
     tried = sweep.trials(done)
     assert [trial.config.settings.threshold for trial in tried] == [1.5, 3.0, 8.0]  # 3, 2, and 1 component
 
 
-def test_the_default_threshold_has_a_run_of_its_own_only_where_it_would_not_always_grow(tmp_path: Path) -> None:
+def test_the_default_threshold_has_a_run_of_its_own_only_where_it_would_not_always_grow(
+    tmp_path: Path, come_of: ComeOf
+) -> None:
     sweep = study(tmp_path)
     (always,) = sweep.trials(())
-    (default,) = sweep.trials([outcome(always, [[], [4.0], [5.0, 0.1], [9.0, 9.0, 2.0]], 4)])
+    (default,) = sweep.trials([outcome(come_of, always, [[], [4.0], [5.0, 0.1], [9.0, 9.0, 2.0]], 4)])
     assert default.variant == "default"
     assert (default.config.settings.gate, default.config.settings.threshold) == ("threshold", None)
 

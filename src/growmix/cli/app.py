@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import sys
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from growmix.errors import BadInput, GrowmixError, NonFiniteLoss, shown
 from growmix.report.words import printable
 from growmix.settings import Settings, is_import_path
 from growmix.system.interrupts import STATUS as INTERRUPTED
+from growmix.system.interrupts import interrupt_when_asked_to_end
 from growmix.system.paths import check_path
 
 # What computes is imported where it is used: `growmix --help` should not wait for it.
@@ -385,8 +385,8 @@ def reproduce(
 
 def _conduct(study: Study, folder: Path, line: str, jobs: int, *, overwrite: bool, allow_import: bool) -> int:
     from growmix.report.table import make_console
-    from growmix.studies.runs import RunFailed
-    from growmix.studies.study import conduct
+    from growmix.studies.conducting import conduct
+    from growmix.studies.processes import RunFailed
 
     kept = f"runs that finished are kept in {folder}, and the same command goes on from there"
     lines = (f"Command: {line}",)
@@ -719,7 +719,7 @@ def execute(tokens: Sequence[str] | None = None) -> int:
 def main() -> None:
     """Entry point of the program."""
     # being told to end counts as an interrupt, so that a cluster's time limit loses nothing
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupt_when_asked_to_end()
     # must be set before torch loads: threads that spin for long while they wait slow a shared machine down many times
     # (measured: 30); ones that sleep at once slow a quiet one down by half; 3,000 turns cost neither
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")

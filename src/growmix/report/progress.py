@@ -11,6 +11,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bars
 
 from growmix.learning.gating import Decision
+from growmix.report.console import say
 from growmix.report.reporter import Reporter, ResumePoint, RunPlan, TaskResult
 from growmix.report.words import duration, number, printable, whole
 from growmix.training.loop import FitInfo, Progress
@@ -159,7 +160,7 @@ class Lines(Reporter):
         self._pace.begin(piece)
 
     def _say(self, text: str) -> None:
-        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+        say(self._console, text)
 
 
 @final
@@ -242,10 +243,10 @@ class Bar(Reporter):
 
     def _begin(self, piece: int, what: str, detail: str) -> None:
         self._pace.begin(piece)
-        self._bars.update(self._now, description=what, completed=0.0, detail=detail)
+        self._bars.update(self._now, description=printable(what), completed=0.0, detail=detail)
 
     def _say(self, text: str) -> None:
-        self._bars.console.print(printable(text), highlight=False, markup=False)
+        say(self._bars.console, text)
 
 
 def describe_plan(plan: RunPlan) -> str:

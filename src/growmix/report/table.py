@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
@@ -11,28 +10,10 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from growmix.report.console import make_console as make_console
+from growmix.report.console import say
 from growmix.report.reporter import Reporter
-from growmix.report.words import number, whole
-
-PLAIN_WIDTH = 120
-"""Columns where there is no terminal to ask; the table needs about 110."""
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    """A console as wide as its terminal, or wide enough for the table where there is none."""
-    console = _PatientConsole(stderr=stderr, markup=False)  # names of data may have brackets
-    return console if console.is_terminal else _PatientConsole(stderr=stderr, width=PLAIN_WIDTH, markup=False)
-
-
-@final
-class _PatientConsole(Console):
-    """Goes on without a word when nobody reads any more, where rich would end the process: what runs is worth more."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
+from growmix.report.words import number, printable, whole
 
 
 def closing_table(metrics: Mapping[str, Any]) -> Group:
@@ -43,20 +24,20 @@ def closing_table(metrics: Mapping[str, Any]) -> Group:
     metrics
         As in ``metrics.json``; ``seconds`` may be missing, ``student`` may be ``None``.
     """
-    return Group(_by_task(metrics), *(Text(line) for line in _lines(metrics)))
+    return Group(_by_task(metrics), *(Text(printable(line)) for line in _lines(metrics)))
 
 
 def _by_task(metrics: Mapping[str, Any]) -> Table:
     tasks, components = len(metrics["tasks"]), metrics["components"]
     title = f"{metrics['stream']}, {metrics['method']}, seed {metrics['seed']}: {tasks} tasks, {components} components"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=printable(title), title_justify="left")
     table.add_column("task")
     for name in ("component", "action", "novelty", "task_aware", "task_agnostic", "selection", "mse"):
         table.add_column(name, justify="left" if name == "action" else "right")
     accuracy, mse = metrics["accuracy"], metrics["reconstruction"]["mse"]
     for i, decision in enumerate(metrics["decisions"]):
         table.add_row(
-            decision["task"],
+            printable(decision["task"]),
             str(decision["component"]),
             decision["action"],
             _novelty(decision),
@@ -136,4 +117,4 @@ class ClosingTable(Reporter):
         if metrics is None:
             return
         self._console.print(closing_table(metrics))
-        self._console.print(f"Results: {self._folder}", highlight=False, markup=False, soft_wrap=True)
+        say(self._console, f"Results: {self._folder}")

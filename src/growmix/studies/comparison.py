@@ -8,9 +8,10 @@ from functools import partial
 from typing import final
 
 from growmix.errors import BadInput, shown
-from growmix.studies.runs import Metrics, Outcome
+from growmix.studies.metrics import Metrics
+from growmix.studies.runs import Outcome
 from growmix.studies.spread import Spread
-from growmix.studies.study import Findings, Request, Study, Variant, by_variant, lay_out, mean, seen, spread
+from growmix.studies.study import Findings, Request, Study, Variant, by_variant, lay_out, mean, spread
 from growmix.studies.tables import Table
 
 ALL = "all"
@@ -114,19 +115,19 @@ def figures_of(outcomes: Sequence[Outcome]) -> dict[str, Spread]:
     """Mean and standard error, over the seeds of one method, of every figure that is compared."""
 
     def average(name: str) -> Spread:
-        return spread(outcomes, lambda metrics: metrics["average"][name])
+        return spread(outcomes, lambda metrics: metrics.average.figure(name))
 
     def mse(metrics: Metrics) -> float | None:
-        return mean(metrics["reconstruction"]["mse"])
+        return mean(metrics.reconstruction.mse)
 
     def parameters(metrics: Metrics) -> float:
-        return float(metrics["parameters"]["mixture"])
+        return float(metrics.parameters.mixture)
 
     return {name: average(name) for name in AVERAGES} | {
         "mse": spread(outcomes, mse),
         "parameters": spread(outcomes, parameters),
-        "train_seconds": spread(outcomes, lambda metrics: metrics["seconds"]["train"]),
-        "examples_seen": Spread.of([seen(outcome) for outcome in outcomes]),
+        "train_seconds": spread(outcomes, lambda metrics: metrics.seconds.train),
+        "examples_seen": spread(outcomes, lambda metrics: metrics.examples_seen),
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from growmix.studies.runs import Metrics, Outcome
+from growmix.studies.metrics import Metrics
+from growmix.studies.runs import Outcome
 from growmix.studies.study import spread
 
 COLUMNS = ("components", "parameters", "shared", "per added component", "of a whole one", "train seconds")
@@ -28,26 +29,26 @@ def cells(outcomes: Sequence[Outcome], whole: float | None) -> tuple[str, ...]:
     added = spread(outcomes, _added).mean
     share = "-" if added is None or not whole else f"{added / whole:.1%}"
     return (
-        spread(outcomes, lambda metrics: float(metrics["components"])).whole(1),
-        spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"])).whole(1),
-        spread(outcomes, lambda metrics: float(metrics["parameters"]["shared"])).whole(1),
+        spread(outcomes, lambda metrics: float(metrics.components)).whole(1),
+        spread(outcomes, lambda metrics: float(metrics.parameters.mixture)).whole(1),
+        spread(outcomes, lambda metrics: float(metrics.parameters.shared)).whole(1),
         "-" if added is None else f"{added:,.0f}",
         share,
-        spread(outcomes, lambda metrics: metrics["seconds"]["train"]).text(1),
+        spread(outcomes, lambda metrics: metrics.seconds.train).text(1),
     )
 
 
 def numbers(outcomes: Sequence[Outcome]) -> Mapping[str, float | None]:
     """The same for programs: means over the seeds."""
     return {
-        "parameters": spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"])).mean,
-        "components": spread(outcomes, lambda metrics: float(metrics["components"])).mean,
+        "parameters": spread(outcomes, lambda metrics: float(metrics.parameters.mixture)).mean,
+        "components": spread(outcomes, lambda metrics: float(metrics.components)).mean,
         "per_added_component": spread(outcomes, _added).mean,
-        "train_seconds": spread(outcomes, lambda metrics: metrics["seconds"]["train"]).mean,
+        "train_seconds": spread(outcomes, lambda metrics: metrics.seconds.train).mean,
     }
 
 
 def _added(metrics: Metrics) -> float | None:
     """What the last component took, beside what is shared; nothing if there was only one."""
-    sizes = metrics["parameters"]["per_component"]
+    sizes = metrics.parameters.per_component
     return float(sizes[-1]) if len(sizes) > 1 else None

@@ -1,4 +1,4 @@
-"""A table as data: in Markdown, on a terminal, in JSON."""
+"""A table as data, which can be written as Markdown, shown on a terminal, and kept as JSON."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.table import Table as TerminalTable
 from rich.text import Text
 
 from growmix.errors import BadInput
+from growmix.report.words import printable
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,13 @@ class Table:
     Attributes
     ----------
     title
-        What it shows.
+        What the table shows.
     columns
         Names of the columns.
     rows
-        A text for each column.
+        Rows, each with one text for every column.
     notes
-        Lines below it: protocols, what is published where.
+        Lines below the table, such as protocols and where figures were published.
 
     Examples
     --------
@@ -52,26 +53,27 @@ class Table:
                 raise BadInput(f"row {row} has {len(row)} cells; allowed are {len(self.columns)}: {self.columns}")
 
     def markdown(self) -> str:
-        """As Markdown, with a heading."""
+        """Write the table as Markdown, with a heading."""
         marks = ("---", *("---:" for _ in self.columns[1:]))
         lines = [_line(cells) for cells in (self.columns, marks, *self.rows)]
         return "\n".join([f"### {self.title}", "", *lines, "", *_paragraphs(self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the table as JSON can hold it."""
         return asdict(self)
 
 
 def as_document(title: str, lines: Sequence[str], tables: Sequence[Table]) -> str:
-    """A Markdown document: what was done, in lines, then the tables."""
-    return "\n".join([f"## {title}", "", *_paragraphs(lines), *(table.markdown() for table in tables)])
+    """Write a Markdown document: first lines on what was done, then the tables."""
+    text = "\n".join([f"## {title}", "", *_paragraphs(lines), *(table.markdown() for table in tables)])
+    return printable(text)  # names and paths may hold what no file in UTF-8 can
 
 
 def show(console: Console, tables: Sequence[Table]) -> None:
     """Print tables; where there is no terminal, as wide as they are."""
     for table in tables:
         width = max(console.width, _width(table))
-        wide = console if console.is_terminal else Console(file=console.file, width=width, markup=False)
+        wide = console if console.is_terminal else Console(file=console.file, width=width, markup=False, emoji=False)
         wide.print(_rendered(table))
 
 
@@ -89,9 +91,9 @@ def _width(table: Table) -> int:
 
 
 def _rendered(table: Table) -> Group:
-    shown = TerminalTable(title=table.title, title_justify="left")
+    shown = TerminalTable(title=Text(printable(table.title)), title_justify="left")
     for i, name in enumerate(table.columns):
-        shown.add_column(name, justify="right" if i else "left")
+        shown.add_column(Text(printable(name)), justify="right" if i else "left")
     for row in table.rows:
-        shown.add_row(*row)
-    return Group(shown, *(Text(note) for note in table.notes))
+        shown.add_row(*(Text(printable(cell)) for cell in row))
+    return Group(shown, *(Text(printable(note)) for note in table.notes))

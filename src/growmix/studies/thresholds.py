@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from growmix.config import RunConfig
-from growmix.studies.runs import Metrics, Outcome, Trial, in_folder
+from growmix.studies.runs import Outcome, Trial, in_folder
 from growmix.studies.study import OWN, Request, missing, refuse
 
 TRIES = 3
@@ -67,7 +67,7 @@ class ThresholdSearch:
         """One run per seed for each number of components, whichever ended first; most components first."""
         groups: dict[int, dict[int, Outcome]] = {}
         for outcome in sorted(done, key=lambda each: each.trial.label):
-            groups.setdefault(outcome.metrics["components"], {}).setdefault(outcome.trial.config.seed, outcome)
+            groups.setdefault(outcome.metrics.components, {}).setdefault(outcome.trial.config.seed, outcome)
         return {count: list(groups[count].values()) for count in sorted(groups, reverse=True)}
 
     def not_reached(self, done: Sequence[Outcome]) -> list[str]:
@@ -76,9 +76,9 @@ class ThresholdSearch:
         for seed in range(self.request.seeds):
             runs = of_seed(done, seed)
             for wanted in self.wanted:
-                if all(run.metrics["components"] != wanted for run in runs):
+                if all(run.metrics.components != wanted for run in runs):
                     tried = tries_for(wanted, runs)
-                    came = ", ".join(str(run.metrics["components"]) for run in tried)
+                    came = ", ".join(str(run.metrics.components) for run in tried)
                     lines.append(
                         f"Seed {seed}: {wanted} components were not had; thresholds tried: {len(tried)}, "
                         f"which gave {came}."
@@ -86,21 +86,13 @@ class ThresholdSearch:
         return lines
 
     def _next_try(self, wanted: int, runs: Sequence[Outcome], seed: int) -> Trial | None:
-        if any(run.metrics["components"] == wanted for run in runs):
+        if any(run.metrics.components == wanted for run in runs):
             return None
         tries = tries_for(wanted, runs)
         if len(tries) >= self.tries:
             return None
         threshold = next_threshold(wanted, tries[-1:] or runs[:1], tries)
         return self.trial(f"want{wanted}-try{len(tries) + 1}", seed, {"gate": "threshold", "threshold": threshold})
-
-
-def novelties(metrics: Metrics) -> list[float]:
-    """Of every task but the first to the nearest component there was, as the run measured it."""
-    nearest = []
-    for decision in metrics["decisions"][1:]:
-        nearest.append(min(math.inf if value is None else value for value in decision["novelty"]))
-    return nearest
 
 
 def threshold_for(wanted: int, measured: Sequence[float]) -> float:
@@ -134,8 +126,8 @@ def next_threshold(wanted: int, last: Sequence[Outcome], tries: Sequence[Outcome
     tries
         Runs that were tried for this number; none came to it.
     """
-    threshold = threshold_for(wanted, novelties(last[0].metrics))
-    known = [(threshold_of(run) or 0.0, run.metrics["components"]) for run in tries]
+    threshold = threshold_for(wanted, last[0].metrics.novelties)
+    known = [(threshold_of(run) or 0.0, run.metrics.components) for run in tries]
     low = max((value for value, count in known if count > wanted), default=0.0)
     high = min((value for value, count in known if count < wanted), default=math.inf)
     if low < threshold < high:

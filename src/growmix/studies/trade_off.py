@@ -11,11 +11,12 @@ from growmix.errors import BadCheckpoint, BadInput
 from growmix.experiment import TRADE_OFF
 from growmix.learning.novelty import MEASURES
 from growmix.storage.untrusted import read_json
+from growmix.studies.conducting import RESULTS
 from growmix.studies.runs import Outcome, Trial
 from growmix.studies.spread import Spread
-from growmix.studies.study import RESULTS, Findings, Request, Study, missing, spread
+from growmix.studies.study import Findings, Request, Study, missing, spread
 from growmix.studies.tables import Table
-from growmix.studies.thresholds import NOVELTY, ThresholdSearch, novelties
+from growmix.studies.thresholds import NOVELTY, ThresholdSearch
 from growmix.theory import files
 from growmix.theory.account import rank_correlation
 from growmix.theory.statements import statements
@@ -70,7 +71,7 @@ class TradeOff(Study):
         default = [
             self._search.trial("default", outcome.trial.config.seed, {"gate": "threshold"})
             for outcome in always
-            if min(novelties(outcome.metrics), default=1.0) < MEASURES[NOVELTY].default_threshold
+            if min(outcome.metrics.novelties, default=1.0) < MEASURES[NOVELTY].default_threshold
         ]
         return missing(default, done) or self._search.trials(done)
 
@@ -144,7 +145,7 @@ def _default_count(done: Sequence[Outcome]) -> int:
     """Number of components that the default threshold gives, with the first seed."""
     first = [outcome for outcome in done if outcome.trial.config.seed == 0]
     chosen = [outcome for outcome in first if outcome.trial.variant == "default"] or first[:1]
-    return int(chosen[0].metrics["components"])
+    return chosen[0].metrics.components
 
 
 def _point(
@@ -155,7 +156,7 @@ def _point(
     return {
         "components": count,
         "runs": len(outcomes),
-        "parameters": spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"])).mean,
+        "parameters": spread(outcomes, lambda metrics: float(metrics.parameters.mixture)).mean,
         "observed": observed.mean,
         "observed_error": observed.error,
         "bounds": {method: Spread.of([each["bounds"][method] for each in last]).mean for method in last[0]["bounds"]},
@@ -165,7 +166,7 @@ def _point(
 
 def _row(count: int, outcomes: Sequence[Outcome], theory: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
     last = [theory[outcome.trial.label]["accumulated"][-1] for outcome in outcomes]
-    parameters = spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"])).mean or 0.0
+    parameters = spread(outcomes, lambda metrics: float(metrics.parameters.mixture)).mean or 0.0
     bounds = [Spread.of([each["bounds"][method] for each in last]).text(4) for method in last[0]["bounds"]]
     observed = Spread.of([each["observed"] for each in last]).text(4)
     return (str(count), str(len(outcomes)), f"{parameters:,.0f}", observed, *bounds)

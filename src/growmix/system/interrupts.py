@@ -1,4 +1,4 @@
-"""What Ctrl-C, or being told to end, does to a run on the command line."""
+"""Interrupts: what Ctrl-C, a request to end, or a terminal that is closed does to a run on the command line."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ STATUS = 130
 ACKNOWLEDGED = "growmix: interrupted; what must not be lost is saved first, a second interrupt ends it at once\n"
 """What a user is told who has to wait for the end."""
 
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that ask a process to end: Ctrl-C, a cluster's time limit, a terminal that is closed."""
+
+_HANGUP = getattr(signal, "SIGHUP", None)
+
 _ERRORS = 2
 """The number by which a system knows the standard error output."""
 
@@ -23,11 +28,21 @@ SHOW_CURSOR = "\x1b[?25h"
 """What makes a terminal show its cursor again, after progress bars that were not taken away."""
 
 
+def interrupt_when_asked_to_end() -> None:
+    """Have every signal that asks this process to end do what Ctrl-C does; those that are ignored stay so.
+
+    What a shell starts in the background ignores Ctrl-C, and ``nohup`` ignores a terminal that is closed.
+    """
+    for kind in ENDING:
+        if signal.getsignal(kind) is not signal.SIG_IGN:
+            signal.signal(kind, signal.default_int_handler)
+
+
 @final
 class Interrupts:
-    """The first signal ends the run where it can go on from; the second ends the process at once.
+    """What signals do to a run: the first ends it where it can go on from, the second ends the process at once.
 
-    Without :meth:`handled` nobody interrupts: signals do what they do in any Python program.
+    Outside of :meth:`handled`, signals do what they do in any Python program.
 
     Examples
     --------
@@ -48,9 +63,8 @@ class Interrupts:
 
     @contextmanager
     def handled(self) -> Iterator[Interrupts]:
-        """Take SIGINT and SIGTERM for the time; a cluster's time limit counts as an interrupt."""
-        # what a shell starts in the background is told to leave Ctrl-C alone
-        kinds = [kind for kind in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(kind) is not signal.SIG_IGN]
+        """Take every signal that asks the process to end for an interrupt, unless it is ignored."""
+        kinds = [kind for kind in ENDING if signal.getsignal(kind) is not signal.SIG_IGN]
         before: dict[signal.Signals, Any] = {kind: signal.signal(kind, self.receive) for kind in kinds}
         try:
             yield self
@@ -60,7 +74,7 @@ class Interrupts:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Within, an interrupt is only noted in ``asked``; it is raised by whoever looks there, or at the end."""
+        """Only note an interrupt in ``asked`` for the time; whoever looks there raises it, or else the end does."""
         self._deferring = True
         try:
             yield
@@ -71,9 +85,12 @@ class Interrupts:
 
     def receive(self, number: int = signal.SIGINT, frame: FrameType | None = None) -> None:
         """Do what a signal asks for, the first or the second one."""
+        if self.asked and number == _HANGUP:
+            return  # a terminal that is closed may send it twice, and nobody meant the second one
         if self.asked:
-            if sys.stdout.isatty():
-                os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
+            with suppress(AttributeError, OSError, ValueError):  # there may be no output any more
+                if sys.stdout.isatty():
+                    os.write(sys.stdout.fileno(), SHOW_CURSOR.encode())
             os._exit(STATUS)
         self.asked = True
         if not self._deferring:

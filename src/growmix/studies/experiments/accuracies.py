@@ -57,7 +57,7 @@ class DomainAccuracy(Study):
         return Findings(
             (
                 Table(f"{self.title}: averages", ("method", *names), tuple(averages), self._notes),
-                self._by_task(grouped, tuple(done[0].metrics["tasks"])),
+                self._by_task(grouped, tuple(done[0].metrics.tasks)),
                 Table(f"{self.title}: cost", ("method", *cost.COLUMNS), tuple(costs)),
             ),
             {"variants": numbers},
@@ -66,7 +66,7 @@ class DomainAccuracy(Study):
     def _by_task(self, grouped: Mapping[str, list[Outcome]], tasks: tuple[str, ...]) -> Table:
         rows = []
         for variant in VARIANTS:
-            each = by_task(grouped[variant.name], lambda metrics: metrics["accuracy"]["task_agnostic"][-1])
+            each = by_task(grouped[variant.name], lambda metrics: metrics.last_accuracies)
             rows.append((variant.title, *(value.text(4) for value in each)))
         return Table(f"{self.title}: task_agnostic by task, after the last", ("method", *tasks), tuple(rows))
 

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any, final
 
 from growmix.studies.experiments.experiment import IMAGES, PAPER_IMAGES, SHARING, Experiment
-from growmix.studies.runs import Metrics, Outcome
+from growmix.studies.metrics import Metrics
+from growmix.studies.runs import Outcome
 from growmix.studies.spread import Spread
 from growmix.studies.study import Findings, Request, Study, Variant, by_task, by_variant, lay_out
 from growmix.studies.tables import Table
@@ -46,7 +47,7 @@ class OrderStudy(Study):
         curves: dict[str, dict[str, list[float | None]]] = {}
         tables: list[Table] = []
         for order in ORDERS:
-            names = tuple(grouped[f"{order}-{KINDS[0].name}"][0].metrics["tasks"])
+            names = tuple(grouped[f"{order}-{KINDS[0].name}"][0].metrics.tasks)
             risks = {kind.title: risks_of(grouped[f"{order}-{kind.name}"], len(names)) for kind in KINDS}
             curves[order.upper()] = {title: [value.mean for value in values] for title, values in risks.items()}
             rows = tuple(
@@ -71,21 +72,15 @@ def risks_of(outcomes: Sequence[Outcome], tasks: int) -> list[Spread]:
 
 
 def risk_after(metrics: Metrics, task: int) -> float | None:
-    """Sum of the test MSE of all tasks so far; ``None`` if one is not known.
-
-    Examples
-    --------
-    >>> metrics = {"reconstruction_over_time": {"mse": [[2.0, None], [3.0, 5.0]]}}
-    >>> risk_after(metrics, 0), risk_after(metrics, 1)
-    (2.0, 8.0)
-    """
-    row = metrics["reconstruction_over_time"]["mse"][task][: task + 1]
-    return None if None in row else float(sum(row))
+    """Return the sum of the test MSE of all tasks so far; ``None`` if one is not known."""
+    row = metrics.reconstruction_over_time.mse[task][: task + 1]
+    known = [value for value in row if value is not None]
+    return sum(known) if len(known) == len(row) else None
 
 
 def components(outcomes: Sequence[Outcome]) -> str:
     """How many each seed's mixture has at the end."""
-    return ", ".join(str(outcome.metrics["components"]) for outcome in outcomes)
+    return ", ".join(str(outcome.metrics.components) for outcome in outcomes)
 
 
 EXPERIMENTS = (

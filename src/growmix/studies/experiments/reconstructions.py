@@ -8,7 +8,8 @@ from typing import Any, final
 
 from growmix.studies import cost
 from growmix.studies.experiments.experiment import IMAGES, PAPER_IMAGES, SHARING, Experiment
-from growmix.studies.runs import Metrics, Outcome
+from growmix.studies.metrics import Made, Metrics, Row
+from growmix.studies.runs import Outcome
 from growmix.studies.study import Findings, Request, Study, Variant, by_task, by_variant, lay_out, mean, spread
 from growmix.studies.tables import Table
 
@@ -65,13 +66,13 @@ class Reconstruction(Study):
     def findings(self, done: Sequence[Outcome]) -> Findings:
         """A table for each figure, and one of the cost."""
         grouped = by_variant(done)
-        tasks = tuple(done[0].metrics["tasks"])
+        tasks = tuple(done[0].metrics.tasks)
         tables = [self._table(name, text, digits, tasks, grouped) for name, text, digits in FIGURES]
         numbers = {
             name: {figure: _values(each, figure, _of_model) for figure, _, _ in FIGURES} | dict(cost.numbers(each))
             for name, each in grouped.items()
         }
-        taught = [outcome for outcome in grouped["mixture"] if outcome.metrics["student"]]
+        taught = [outcome for outcome in grouped["mixture"] if outcome.metrics.student]
         if taught:
             numbers["student"] = {figure: _values(taught, figure, _of_student) for figure, _, _ in FIGURES}
         return Findings((*tables, self._cost(grouped)), {"variants": numbers})
@@ -83,7 +84,7 @@ class Reconstruction(Study):
         for variant in VARIANTS:
             outcomes = grouped[variant.name]
             rows.append((variant.title, *cells(outcomes, name, digits, _of_model)))
-            if all(outcome.metrics["student"] for outcome in outcomes):
+            if all(outcome.metrics.student for outcome in outcomes):
                 rows.append(("its student", *cells(outcomes, name, digits, _of_student)))
         for method, figures in self._published.items():
             values = figures[name]
@@ -98,37 +99,53 @@ class Reconstruction(Study):
     def _cost(self, grouped: Mapping[str, list[Outcome]]) -> Table:
         whole = cost.whole_component(grouped["vae-per-task"])
         rows = [(variant.title, *cost.cells(grouped[variant.name], whole)) for variant in VARIANTS]
-        students = [outcome.metrics["student"] for outcome in grouped["mixture"]]
-        if all(students):
-            size = f"{sum(student['parameters'] for student in students) / len(students):,.0f}"
+        sizes = [student.parameters for each in grouped["mixture"] if (student := each.metrics.student)]
+        if len(sizes) == len(grouped["mixture"]):
+            size = f"{sum(sizes) / len(sizes):,.0f}"
             rows.append(("its student", "1", size, "0", "-", "-", "-"))
         notes = (MSFIR_PARAMETERS,) if self._published else ()
         return Table(f"{self.title}: cost", ("method", *cost.COLUMNS), tuple(rows), notes)
 
 
-Source = Callable[[Metrics], Mapping[str, Sequence[float | None]]]
+Source = Callable[[Metrics], Made | None]
+"""Takes the block of figures from the metrics; ``None`` where the run does not have it."""
 
 
-def _of_model(metrics: Metrics) -> Mapping[str, Sequence[float | None]]:
-    block: Mapping[str, Sequence[float | None]] = metrics["reconstruction"]
-    return block
+def _of_model(metrics: Metrics) -> Made | None:
+    return metrics.reconstruction
 
 
-def _of_student(metrics: Metrics) -> Mapping[str, Sequence[float | None]]:
-    block: Mapping[str, Sequence[float | None]] = metrics["student"]["reconstruction"]
-    return block
+def _of_student(metrics: Metrics) -> Made | None:
+    return None if metrics.student is None else metrics.student.reconstruction
 
 
 def cells(outcomes: Sequence[Outcome], name: str, digits: int, source: Source) -> tuple[str, ...]:
-    """A figure of each task, then of all tasks: ``source`` takes the figures of the tasks from the metrics."""
-    each = by_task(outcomes, lambda metrics: source(metrics)[name])
-    over_all = spread(outcomes, lambda metrics: mean(source(metrics)[name]))
+    """Return a table's cells for one figure: first each task, then the mean of all tasks.
+
+    Parameters
+    ----------
+    outcomes
+        Runs that differ in their seeds alone.
+    name
+        Which figure is shown.
+    digits
+        How many decimals are shown.
+    source
+        Takes the block of figures from the metrics.
+    """
+    each = by_task(outcomes, lambda metrics: _row(metrics, name, source))
+    over_all = spread(outcomes, lambda metrics: mean(_row(metrics, name, source)))
     return tuple(value.text(digits) for value in (*each, over_all))
 
 
+def _row(metrics: Metrics, name: str, source: Source) -> Row:
+    block = source(metrics)
+    return (None,) * len(metrics.tasks) if block is None else block.figure(name)
+
+
 def _values(outcomes: Sequence[Outcome], name: str, source: Source) -> dict[str, Any]:
-    whole = spread(outcomes, lambda metrics: mean(source(metrics)[name]))
-    return {"per_task": [source(each.metrics)[name] for each in outcomes], **asdict(whole)}
+    whole = spread(outcomes, lambda metrics: mean(_row(metrics, name, source)))
+    return {"per_task": [list(_row(each.metrics, name, source)) for each in outcomes], **asdict(whole)}
 
 
 EXPERIMENTS = (

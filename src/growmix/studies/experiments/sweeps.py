@@ -101,11 +101,11 @@ class ThresholdSweep(Study):
 
 
 def _average(outcomes: Sequence[Outcome], name: str) -> Any:
-    return spread(outcomes, lambda metrics: metrics["average"][name])
+    return spread(outcomes, lambda metrics: metrics.average.figure(name))
 
 
 def _parameters(outcomes: Sequence[Outcome]) -> float:
-    return spread(outcomes, lambda metrics: float(metrics["parameters"]["mixture"])).mean or 0.0
+    return spread(outcomes, lambda metrics: float(metrics.parameters.mixture)).mean or 0.0
 
 
 def _point(count: int, outcomes: Sequence[Outcome]) -> dict[str, Any]:

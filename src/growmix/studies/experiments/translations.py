@@ -8,10 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
+from msgspec import to_builtins
+
 from growmix.studies import cost
 from growmix.studies.experiments.experiment import EPOCHS_UNSUPERVISED, PAPER, SHARING, UNMEASURED, Experiment
 from growmix.studies.experiments.reconstructions import FIGURES, cells
-from growmix.studies.runs import Metrics, Outcome
+from growmix.studies.metrics import Made, Metrics
+from growmix.studies.runs import Outcome
 from growmix.studies.study import Findings, Request, Study, by_variant, lay_out
 from growmix.studies.tables import Table
 
@@ -37,7 +40,7 @@ class TranslationStudy(Study):
         from growmix.experiment import TRANSLATION
 
         grouped = by_variant(done)
-        tasks = tuple(done[0].metrics["tasks"])
+        tasks = tuple(done[0].metrics.tasks)
         tables = [
             Table(
                 f"{self.title}: {text}",
@@ -52,7 +55,9 @@ class TranslationStudy(Study):
         tables.append(Table(f"{self.title}: cost", ("sharing", *cost.COLUMNS), costs))
         picture = grouped[SHARING[0].name][0].trial.config.folder / TRANSLATION
         figures = {TRANSLATION: partial(_copy, picture)} if picture.is_file() else {}
-        numbers = {name: [outcome.metrics["translation"] for outcome in each] for name, each in grouped.items()}
+        numbers = {
+            name: [to_builtins(outcome.metrics.translation) for outcome in each] for name, each in grouped.items()
+        }
         return Findings(tuple(tables), {"translation": numbers}, figures)
 
 
@@ -65,14 +70,12 @@ def _rows(grouped: Mapping[str, list[Outcome]], name: str, digits: int) -> tuple
     return tuple(rows)
 
 
-def _when_learnt(metrics: Metrics) -> Mapping[str, Sequence[float | None]]:
-    block: Mapping[str, Sequence[float | None]] = metrics["translation"]["when_learnt"]
-    return block
+def _when_learnt(metrics: Metrics) -> Made | None:
+    return None if metrics.translation is None else metrics.translation.when_learnt
 
 
-def _at_last(metrics: Metrics) -> Mapping[str, Sequence[float | None]]:
-    block: Mapping[str, Sequence[float | None]] = metrics["translation"]
-    return block
+def _at_last(metrics: Metrics) -> Made | None:
+    return metrics.translation
 
 
 def _copy(source: Path, file: Path) -> None:
