@@ -22,11 +22,13 @@ import torch
 
 from growmix.components.likelihoods import Bernoulli
 from growmix.components.nets import MLP, Blueprint, Conv, check_blueprint
+from growmix.components.objectives import TaskObjective
 from growmix.components.vae import LABEL_CODE, VAE
 from growmix.data.task import as_float
 from growmix.settings import Settings
-from growmix.training.loop import Budget, fit, make_fabric, native_precision
-from growmix.training.objectives import TaskObjective
+from growmix.training.budget import Budget
+from growmix.training.fabric import make_fabric, native_precision
+from growmix.training.loop import fit
 
 SHAPE = (1, 28, 28)
 LATENT = 24

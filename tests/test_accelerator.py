@@ -15,7 +15,7 @@ from growmix.baselines import METHODS, make_learner
 from growmix.checkpoints.snapshots import Snapshots
 from growmix.evaluation.frechet import train_features
 from growmix.learning.learner import Learner
-from growmix.training.loop import Callback, FitInfo, Progress
+from growmix.training.callbacks import Callback, FitInfo, Progress
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 

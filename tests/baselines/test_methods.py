@@ -12,15 +12,16 @@ from torch import Tensor, nn
 
 from growmix import BadInput, GrowingMixture, Settings
 from growmix.baselines import METHODS, MIXTURES, make_learner
-from growmix.baselines.generative_replay import SolvedVAE, solved_vae
+from growmix.baselines.generative_replay import SolvedKind, SolvedVAE
 from growmix.baselines.one_network import OneNetwork
 from growmix.baselines.penalties import ElasticWeights
 from growmix.baselines.rehearsal import Generated
 from growmix.components.nets import MLP
+from growmix.components.objectives import TaskObjective
+from growmix.data.domain import Domain
 from growmix.learning.gating import DirichletGate
 from growmix.learning.learner import Learner
 from growmix.learning.mixture import make_gate
-from growmix.training.objectives import TaskObjective
 
 pytestmark = pytest.mark.slow
 
@@ -148,7 +149,7 @@ def test_experience_replay_keeps_no_more_than_its_buffer() -> None:
 
 def test_lifelong_generative_modeling_keeps_its_codes_nearer_to_the_teachers_than_replay_alone() -> None:
     x, _ = images(0, seed=1)
-    replay_alone = OneNetwork("replay", Settings(**SMALL), rehearsal=Generated())
+    replay_alone = OneNetwork("replay", Settings(**SMALL, sampling="prior"), rehearsal=Generated())
     drift = []
     for learner in (make("lgm"), replay_alone):
         learner.learn(images(0)[0])  # without labels the codes have to tell the classes apart
@@ -188,8 +189,10 @@ def test_a_generative_classifier_updates_the_class_that_comes_again_and_no_other
 
 def solved() -> SolvedVAE:
     torch.manual_seed(0)
-    component = solved_vae(MLP(16), Settings(latent=2), (1, 8, 8), supervised=True)
-    component.add_classes([3, 5])
+    component = SolvedKind(Settings(latent=2), MLP(16)).make(
+        Domain((1, 8, 8)), supervised=True, target=None, generator=torch.Generator()
+    )
+    component.add_classes([3, 5], torch.Generator())
     assert isinstance(component, SolvedVAE)
     return component
 

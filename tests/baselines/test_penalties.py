@@ -23,9 +23,10 @@ from growmix.baselines.penalties import (
     fisher_information,
     gaussian_kl,
 )
-from growmix.components.construction import whole_component
+from growmix.components.construction import vae_kind
 from growmix.components.nets import MLP
 from growmix.components.vae import VAE
+from growmix.data.domain import Domain
 from growmix.settings import Settings
 
 NOBODY = torch.zeros(0)
@@ -162,10 +163,8 @@ def test_synaptic_intelligence_pulls_towards_where_the_last_task_ended() -> None
 
 
 def codes(seed: int) -> VAE:
-    torch.manual_seed(seed)
-    component = whole_component(MLP(8), Settings(latent=3), (1, 4, 4), supervised=False)
-    assert isinstance(component, VAE)
-    return component
+    generator = torch.Generator().manual_seed(seed)
+    return vae_kind(Settings(latent=3), MLP(8)).autoencoder(Domain((1, 4, 4)), supervised=False, generator=generator)
 
 
 def test_consistency_is_zero_while_the_student_is_the_teacher() -> None:

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from growmix.baselines.generative_replay import SolvedVAE, SolverLabelled, solved_vae, solver_labels
+from growmix.baselines.generative_replay import SolvedKind, SolvedVAE, SolverLabelled, solver_labels
 from growmix.baselines.rehearsal import Buffer, Everything, Generated, Nothing, balanced, together
-from growmix.components.construction import whole_component
+from growmix.components.construction import make_kind
 from growmix.components.nets import MLP
 from growmix.components.vae import VAE
+from growmix.data.domain import Domain
 from growmix.data.task import TaskData, as_float
 from growmix.settings import Settings
 
@@ -34,8 +35,10 @@ def task(labels: list[int] | None, n: int = 0, *, seed: int = 0, as_bytes: bool 
 
 def vae(classes: list[int], counts: list[float]) -> VAE:
     torch.manual_seed(0)
-    component = whole_component(MLP(8), Settings(latent=2), SHAPE, supervised=bool(classes))
-    component.add_classes(classes)
+    component = make_kind(Settings(latent=2), MLP(8)).make(
+        Domain(SHAPE), supervised=bool(classes), target=None, generator=torch.Generator()
+    )
+    component.add_classes(classes, torch.Generator())
     component.class_counts = torch.tensor(counts)
     component.freeze()
     assert isinstance(component, VAE)
@@ -44,8 +47,10 @@ def vae(classes: list[int], counts: list[float]) -> VAE:
 
 def solved(classes: list[int]) -> SolvedVAE:
     torch.manual_seed(0)
-    component = solved_vae(MLP(8), Settings(latent=2), SHAPE, supervised=True)
-    component.add_classes(classes)
+    component = SolvedKind(Settings(latent=2), MLP(8)).make(
+        Domain(SHAPE), supervised=True, target=None, generator=torch.Generator()
+    )
+    component.add_classes(classes, torch.Generator())
     component.freeze()
     assert isinstance(component, SolvedVAE)
     return component

@@ -18,10 +18,11 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from growmix.components.component import most_likely
+from growmix.components.abilities import most_likely
 from growmix.components.likelihoods import Gaussian
 from growmix.components.nets import OwnModules
-from growmix.components.vae import LABEL_CODE, VAE, kl_to_prior
+from growmix.components.vae import LABEL_CODE, VAE, VAEOptions, kl_to_prior
+from growmix.data.domain import Domain
 
 LATENT = 2
 SHAPE = (1, 4, 6)
@@ -37,7 +38,8 @@ LINEAR = OwnModules(
 def linear_gaussian(*, classes: int = 0) -> VAE:
     """A VAE whose posterior is exact; with classes, their codes move the mean at right angles to the latents."""
     stream = torch.Generator().manual_seed(3)
-    vae = VAE(LINEAR, SHAPE, PIXELS, LATENT, Gaussian(VARIANCE, link="identity"), supervised=classes > 0)
+    likelihood, options = Gaussian(VARIANCE, link="identity"), VAEOptions(latent=LATENT)
+    vae = VAE(Domain(SHAPE), LINEAR, likelihood, options, supervised=classes > 0)
     vae.requires_grad_(False)
     columns = torch.linalg.qr(torch.randn(PIXELS, LATENT + LABEL_CODE, generator=stream)).Q
     linear = vae.decoder[0]
@@ -45,7 +47,7 @@ def linear_gaussian(*, classes: int = 0) -> VAE:
     linear.weight.copy_((columns * torch.tensor([0.9, 0.4] + [0.5] * LABEL_CODE))[:, :inputs])
     linear.bias.copy_(torch.rand(PIXELS, generator=stream))
     if classes:
-        vae.add_classes(range(classes))
+        vae.add_classes(range(classes), torch.Generator())
         vae.requires_grad_(False)
         vae.class_counts.copy_(torch.arange(1.0, classes + 1.0))
     w = linear.weight[:, :LATENT]
@@ -96,14 +98,14 @@ def kl_to_exact_posterior(vae: VAE, x: Tensor) -> Tensor:
 
 def test_the_elbo_equals_the_exact_log_likelihood_at_the_optimal_posterior() -> None:
     vae = linear_gaussian()
-    elbo, _ = vae.score(images(), sigma_points())
+    elbo, _ = vae.score_draws(images(), sigma_points())
     torch.testing.assert_close(elbo.double(), exact_log_prob(vae, images()), rtol=0, atol=1e-4)
 
 
 @given(st.floats(0.01, 0.5), st.integers(0, 1_000))
 def test_any_other_encoder_is_below_it_by_its_divergence_from_the_posterior(size: float, seed: int) -> None:
     vae = disturb(linear_gaussian(), size, seed)
-    elbo, _ = vae.score(images(), sigma_points())
+    elbo, _ = vae.score_draws(images(), sigma_points())
     gap = exact_log_prob(vae, images()) - elbo
     torch.testing.assert_close(gap, kl_to_exact_posterior(vae, images()), rtol=1e-3, atol=2e-4)
     assert bool((gap > 0).all())
@@ -121,20 +123,20 @@ def test_the_training_bound_has_that_elbo_as_its_mean_over_draws() -> None:
     assert logits.shape == (draws, 0)
 
 
-def test_every_draw_of_the_importance_weighted_bound_is_exact_at_the_optimal_posterior() -> None:
+def test_every_draw_of_the_importance_weighted_elbo_is_exact_at_the_optimal_posterior() -> None:
     vae = linear_gaussian()
     noise = torch.randn(1, 6, LATENT, generator=torch.Generator().manual_seed(5))
-    found = vae.importance_weighted_bound(images(), noise)
+    found = vae.importance_weighted_elbo(images(), noise)
     torch.testing.assert_close(found.double(), exact_log_prob(vae, images()), rtol=0, atol=1e-4)
 
 
-def test_the_importance_weighted_bound_rises_with_the_draws_and_converges_to_the_log_likelihood() -> None:
+def test_the_importance_weighted_elbo_rises_with_the_draws_and_converges_to_the_log_likelihood() -> None:
     vae = disturb(linear_gaussian(), 0.05, seed=1)
     one, repeats = images(1), 400
     noise = torch.randn(256, repeats, LATENT, generator=torch.Generator().manual_seed(5))
     exact = float(exact_log_prob(vae, one))
     x = one.expand(repeats, *SHAPE)
-    means = [float(vae.importance_weighted_bound(x, noise[:draws]).mean()) for draws in (1, 4, 16, 256)]
+    means = [float(vae.importance_weighted_elbo(x, noise[:draws]).mean()) for draws in (1, 4, 16, 256)]
     elbo = exact - float(kl_to_exact_posterior(vae, one))
     assert elbo < exact - 0.1, "the encoder must be off for this to say anything"
     assert means[0] == pytest.approx(elbo, abs=0.2)
@@ -144,7 +146,7 @@ def test_the_importance_weighted_bound_rises_with_the_draws_and_converges_to_the
 
 def test_a_supervised_score_is_the_exact_log_joint_of_the_class_it_picks() -> None:
     vae = linear_gaussian(classes=3)
-    elbo, log_proba = vae.score(images(), sigma_points())
+    elbo, log_proba = vae.score_draws(images(), sigma_points())
     joint = exact_log_joint(vae, images())
     picked = joint.gather(1, log_proba.argmax(1, keepdim=True))[:, 0]
     torch.testing.assert_close(elbo.double(), picked, rtol=0, atol=1e-4)
@@ -172,10 +174,10 @@ def test_the_bound_given_the_class_is_the_exact_conditional() -> None:
     torch.testing.assert_close(elbo.double(), conditional, rtol=0, atol=1e-4)
 
 
-def test_a_supervised_importance_weighted_bound_sums_over_the_classes() -> None:
+def test_a_supervised_importance_weighted_elbo_sums_over_the_classes() -> None:
     vae = linear_gaussian(classes=3)
     noise = torch.randn(1, 6, LATENT, generator=torch.Generator().manual_seed(5))
-    found = vae.importance_weighted_bound(images(), noise)
+    found = vae.importance_weighted_elbo(images(), noise)
     torch.testing.assert_close(found.double(), exact_log_joint(vae, images()).logsumexp(1), rtol=0, atol=2e-4)
 
 
@@ -199,4 +201,4 @@ def test_the_most_likely_class_of_no_classes_is_none() -> None:
 def test_an_image_far_outside_keeps_its_score_finite() -> None:
     vae = linear_gaussian()
     vae.posterior.weight.mul_(1e3)
-    assert bool(torch.isfinite(vae.score(images(), sigma_points())[0]).all())
+    assert bool(torch.isfinite(vae.score_draws(images(), sigma_points())[0]).all())

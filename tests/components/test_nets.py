@@ -86,9 +86,13 @@ class Gives(nn.Module):
 
 
 WRONG: dict[str, tuple[Callable[[Shape], nn.Module], Callable[[int, Shape], nn.Module], str]] = {
-    "encoder-of-other-images": (lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(17, 5)), unflat, "fails on images"),
+    "encoder-of-other-images": (
+        lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(17, 5)),
+        unflat,
+        "fails on examples",
+    ),
     "encoder-not-flat": (lambda shape: nn.Conv2d(1, 2, 3), unflat, "encoder gives"),
-    "decoder-of-other-codes": (flat, lambda inputs, shape: unflat(inputs + 1, shape), "fails on images"),
+    "decoder-of-other-codes": (flat, lambda inputs, shape: unflat(inputs + 1, shape), "fails on examples"),
     "decoder-not-an-image": (flat, lambda inputs, shape: nn.Linear(inputs, 16), "decoder gives"),
     "decoder-of-other-images": (flat, lambda inputs, shape: unflat(inputs, (2, 2, 4)), "decoder gives"),
     "encoder-of-two": (lambda shape: Gives(lambda x: (x, x)), unflat, "encoder gives a tuple"),
@@ -96,8 +100,8 @@ WRONG: dict[str, tuple[Callable[[Shape], nn.Module], Callable[[int, Shape], nn.M
     "encoder-of-a-mean": (lambda shape: Gives(lambda x: x.mean(0).flatten()), unflat, r"encoder gives \(16,\)"),
     "encoder-of-one": (lambda shape: Gives(lambda x: x[:1].flatten(1)), unflat, r"encoder gives \(1, 16\)"),
     "encoder-of-doubles": (lambda shape: Gives(lambda x: x.flatten(1).double()), unflat, "encoder .*float64.*float32"),
-    "encoder-of-no-copy": (lambda shape: Gives(part for part in ()), unflat, "fails on images .*: TypeError"),
-    "encoder-no-module": (lambda shape: torch.flatten, unflat, "fails on images .*: AttributeError"),
+    "encoder-of-no-copy": (lambda shape: Gives(part for part in ()), unflat, "fails on examples .*: TypeError"),
+    "encoder-no-module": (lambda shape: torch.flatten, unflat, "fails on examples .*: AttributeError"),
     "decoder-of-nothing": (flat, lambda inputs, shape: Gives(lambda z: None), "decoder gives a NoneType"),
     "decoder-of-one": (
         flat,
@@ -142,7 +146,7 @@ def test_whatever_a_users_maker_raises_is_told_in_one_line(error: Exception) -> 
     def torn(shape: Shape) -> nn.Module:
         raise error
 
-    with pytest.raises(BadInput, match=f"'own' fails on images .* {type(error).__name__}") as caught:
+    with pytest.raises(BadInput, match=f"'own' fails on examples .* {type(error).__name__}") as caught:
         check_blueprint(OwnModules(torn, lambda inputs, shape: nn.Identity()), 3, (1, 4, 4))
     assert "\n" not in str(caught.value)
 

@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growmix import GrowingMixture
-from growmix.components.construction import whole_component
 from growmix.components.density import no_labels
+from growmix.components.kinds import VAEKind
 from growmix.components.nets import MLP, Blueprint, Conv, OwnModules
+from growmix.components.objectives import TaskObjective
 from growmix.components.sharing import Foundation, Kind, LowRank, RankOne
-from growmix.components.vae import VAE
+from growmix.components.vae import VAE, VAEOptions
+from growmix.data.domain import Domain
 from growmix.data.task import Shape
 from growmix.errors import BadInput
 from growmix.learning.routing import Router
-from growmix.settings import Settings
-from growmix.training.objectives import TaskObjective
 
 KINDS: tuple[Kind, ...] = ("trunk", "adapter", "rank-one")
 LATENT = 3
@@ -37,11 +37,10 @@ BLUEPRINTS: dict[str, Blueprint] = {"mlp": MLP(hidden=12), "conv": Conv(width=4,
 
 
 def make(blueprint: Blueprint, shape: Shape = (1, 8, 8), *, supervised: bool = True, seed: int = 0) -> VAE:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        component = whole_component(blueprint, Settings(latent=LATENT), shape, supervised=supervised)
-    assert isinstance(component, VAE)
-    component.add_classes([5, 7] if supervised else [])
+    generator = torch.Generator().manual_seed(seed)
+    kind = VAEKind(blueprint, options=VAEOptions(latent=LATENT))
+    component = kind.autoencoder(Domain(shape), supervised=supervised, generator=generator)
+    component.add_classes([5, 7] if supervised else [], generator)
     return component
 
 
@@ -83,22 +82,22 @@ def first(request: pytest.FixtureRequest, blueprint: Blueprint) -> VAE:
 
 def answers(component: VAE) -> list[Tensor]:
     with torch.no_grad():
-        return [*component.score(images(), torch.zeros(1, LATENT)), component.reconstruct(images())]
+        return [*component.score_draws(images(), torch.zeros(1, LATENT)), component.reconstruct(images())]
 
 
 def test_the_component_that_gives_the_foundation_keeps_its_function_to_the_bit(first: VAE, kind: Kind) -> None:
     before = answers(first)
-    Foundation.of(first, kind, None).carry(first)
+    Foundation.of(first, kind, None).carry(first, torch.Generator())
     assert all(torch.equal(old, new) for old, new in zip(before, answers(first), strict=True))
 
 
 def test_nothing_frozen_changes_when_components_on_it_are_trained(first: VAE, blueprint: Blueprint, kind: Kind) -> None:
     foundation = Foundation.of(first, kind, None)
-    foundation.carry(first)
+    foundation.carry(first, torch.Generator())
     frozen = {name: tensor.clone() for name, tensor in foundation.state_dict().items()}
     kept = answers(first)
     second = make(blueprint, supervised=first.supervised, seed=1)
-    foundation.carry(second)
+    foundation.carry(second, torch.Generator())
     foundation.train()  # whoever asks for it
     before = answers(second)
     train(second)
@@ -110,7 +109,7 @@ def test_nothing_frozen_changes_when_components_on_it_are_trained(first: VAE, bl
 
 def test_a_copy_stands_on_the_same_foundation_and_a_state_holds_the_own_part_alone(first: VAE, kind: Kind) -> None:
     foundation = Foundation.of(first, kind, None)
-    foundation.carry(first)
+    foundation.carry(first, torch.Generator())
     shared = {tensor.data_ptr() for tensor in (*foundation.parameters(), *foundation.buffers())}
     twin = copy.deepcopy(first)
     assert not shared & {tensor.data_ptr() for tensor in twin.state_dict().values()}
@@ -125,36 +124,36 @@ def test_a_component_comes_back_from_its_state_on_the_loaded_foundation(
     first: VAE, blueprint: Blueprint, kind: Kind
 ) -> None:
     foundation = Foundation.of(first, kind, None)
-    foundation.carry(first)
+    foundation.carry(first, torch.Generator())
     train(first)
     again = Foundation.of(make(blueprint, supervised=first.supervised, seed=7), kind, None)
     again.load_state_dict(foundation.state_dict())
     component = make(blueprint, supervised=first.supervised, seed=8)
-    again.carry(component)
+    again.carry(component, torch.Generator())
     component.load_state_dict(first.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(answers(first), answers(component.eval()), strict=True))
 
 
 @pytest.mark.parametrize(("blueprint", "shape"), [(MLP(), (1, 28, 28)), (Conv(), (3, 32, 32))], ids=["mlp", "conv"])
 def test_an_adapter_holds_at_most_a_twentieth_of_a_whole_component(blueprint: Blueprint, shape: Shape) -> None:
-    component = whole_component(blueprint, Settings(), shape, supervised=True)
+    component = VAEKind(blueprint).autoencoder(Domain(shape), supervised=True, generator=torch.Generator())
     whole = own(component)
     foundation = Foundation.of(component, "adapter", None)
-    foundation.carry(component)
+    foundation.carry(component, torch.Generator())
     assert 0.03 * whole < own(component) <= 0.052 * whole  # the class codes come on top
-    thicker = whole_component(blueprint, Settings(), shape, supervised=True)
-    Foundation.of(thicker, "adapter", foundation.rank + 1).carry(thicker)
+    thicker = VAEKind(blueprint).autoencoder(Domain(shape), supervised=True, generator=torch.Generator())
+    Foundation.of(thicker, "adapter", foundation.rank + 1).carry(thicker, torch.Generator())
     assert own(thicker) > 0.05 * whole, "no larger rank would have done"
 
 
 @pytest.mark.parametrize("blueprint", [MLP(), Conv()], ids=["mlp", "conv"])
 def test_the_rank_left_open_is_the_largest_that_a_twentieth_pays_for(blueprint: Blueprint) -> None:
-    whole = whole_component(blueprint, Settings(), (1, 28, 28), supervised=False)
+    whole = VAEKind(blueprint).autoencoder(Domain((1, 28, 28)), supervised=False, generator=torch.Generator())
     rank = Foundation.of(whole, "adapter", None).rank
     shares = []
     for asked in (rank, rank + 1):
-        adapted = whole_component(blueprint, Settings(), (1, 28, 28), supervised=False)
-        Foundation.of(adapted, "adapter", asked).carry(adapted)
+        adapted = VAEKind(blueprint).autoencoder(Domain((1, 28, 28)), supervised=False, generator=torch.Generator())
+        Foundation.of(adapted, "adapter", asked).carry(adapted, torch.Generator())
         shares.append(own(adapted) / own(whole))
     assert shares[0] <= 0.05 < shares[1]
 
@@ -165,7 +164,7 @@ def test_a_tiny_network_still_gets_a_rank() -> None:
 
 def test_the_layer_that_writes_pixels_has_three_times_the_rank() -> None:
     component = make(MLP(hidden=100))
-    Foundation.of(component, "adapter", 2).carry(component)
+    Foundation.of(component, "adapter", 2).carry(component, torch.Generator())
     ranks = {name: layer.down.out_features for name, layer in component.named_modules() if isinstance(layer, LowRank)}
     assert ranks == {"encoder.1": 2, "encoder.3": 2, "posterior": 2, "decoder.0": 2, "decoder.2": 2, "decoder.4": 6}
 
@@ -173,7 +172,7 @@ def test_the_layer_that_writes_pixels_has_three_times_the_rank() -> None:
 def test_no_update_holds_more_than_the_layer_that_it_updates() -> None:
     component = make(Conv(width=4, hidden=10))
     whole = own(component)
-    Foundation.of(component, "adapter", 500).carry(component)
+    Foundation.of(component, "adapter", 500).carry(component, torch.Generator())
     assert own(component) == whole
     assert not any(isinstance(layer, LowRank) for layer in component.modules())
 
@@ -181,7 +180,7 @@ def test_no_update_holds_more_than_the_layer_that_it_updates() -> None:
 def test_a_trunk_is_the_first_half_of_the_weight_layers_rounded_up() -> None:
     component = make(MLP(hidden=12, depth=3))
     foundation = Foundation.of(component, "trunk", None)
-    foundation.carry(component)
+    foundation.carry(component, torch.Generator())
     assert own(foundation) == (64 * 12 + 12) + (12 * 12 + 12) + (19 * 12 + 12) + (12 * 12 + 12)
     assert [type(layer).__name__ for layer in component.encoder.own] == ["Linear", "GELU"]
     assert isinstance(component.posterior, nn.Linear), "one layer can't be halved"
@@ -189,7 +188,7 @@ def test_a_trunk_is_the_first_half_of_the_weight_layers_rounded_up() -> None:
 
 def test_a_normalisation_between_belongs_to_the_trunk_and_counts_as_no_layer() -> None:
     component = make(NORMED)
-    Foundation.of(component, "trunk", None).carry(component)
+    Foundation.of(component, "trunk", None).carry(component, torch.Generator())
     assert [type(layer).__name__ for layer in component.encoder.own] == ["Linear"]
     assert [type(layer).__name__ for layer in component.decoder.own] == ["Linear", "Unflatten"]
     assert not [name for name, _ in component.named_buffers() if "running" in name]
@@ -208,7 +207,7 @@ def test_a_trunk_of_what_is_no_sequence_is_refused() -> None:
     component = make(blueprint)
     with pytest.raises(BadInput, match=r"'trunk'.*'encoder' is a Plain.*Sequential"):
         Foundation.of(component, "trunk", None)
-    Foundation.of(component, "adapter", None).carry(component)
+    Foundation.of(component, "adapter", None).carry(component, torch.Generator())
 
 
 LAYERS: list[tuple[Any, tuple[int, ...]]] = [
@@ -235,7 +234,7 @@ def test_rank_one_is_the_layer_with_the_outer_product_of_its_scales(layer: Any, 
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=["linear", "conv", "transposed"])
 def test_a_low_rank_update_is_none_at_first_and_linear_in_the_image(layer: Any, shape: tuple[int, ...]) -> None:
     x, other = torch.rand(shape), torch.rand(shape)
-    adapted = LowRank(layer, 2)
+    adapted = LowRank(layer, 2, torch.Generator())
     assert torch.equal(adapted(x), layer(x))
     nn.init.normal_(adapted.up.weight)
     update = adapted(x) - layer(x)
@@ -245,7 +244,7 @@ def test_a_low_rank_update_is_none_at_first_and_linear_in_the_image(layer: Any, 
 
 def test_a_low_rank_update_has_the_rank() -> None:
     layer = nn.Linear(6, 5, bias=False)
-    adapted = LowRank(layer, 2)
+    adapted = LowRank(layer, 2, torch.Generator())
     nn.init.normal_(adapted.up.weight)
     change = adapted(torch.eye(6)).T - layer.weight
     assert int(torch.linalg.matrix_rank(change, atol=1e-5)) == 2
@@ -257,7 +256,7 @@ def test_batched_over_components_they_answer_as_one_by_one(blueprint: Blueprint,
     foundation = Foundation.of(first, kind, None)
     members = [first, make(blueprint, seed=1), make(blueprint, seed=2)]
     for member in members:
-        foundation.carry(member)
+        foundation.carry(member, torch.Generator())
         train(member)
     x, noise = images(6), torch.zeros(1, LATENT)
     router = Router(members)
@@ -265,11 +264,11 @@ def test_batched_over_components_they_answer_as_one_by_one(blueprint: Blueprint,
     scores = router.scores(x, noise)
     for k, member in enumerate(members):
         with torch.no_grad():
-            torch.testing.assert_close(scores.elbo[:, k], member.score(x, noise)[0], rtol=1e-4, atol=1e-3)
+            torch.testing.assert_close(scores.elbo[:, k], member.score_draws(x, noise)[0], rtol=1e-4, atol=1e-3)
 
 
 def test_gradients_reach_the_own_part_and_the_layers_below_it() -> None:
-    layer = LowRank(nn.Linear(4, 3), 1)
+    layer = LowRank(nn.Linear(4, 3), 1, torch.Generator())
     x = torch.rand(2, 4, requires_grad=True)
     F.mse_loss(layer(x), torch.zeros(2, 3)).backward()
     assert x.grad is not None
@@ -280,7 +279,7 @@ def test_gradients_reach_the_own_part_and_the_layers_below_it() -> None:
 def test_a_padding_other_than_zeros_is_kept(kind: Kind) -> None:
     layer = nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect")
     x = torch.rand(3, 2, 7, 7)
-    adapted = LowRank(layer, 1) if kind == "adapter" else RankOne(layer)
+    adapted = LowRank(layer, 1, torch.Generator()) if kind == "adapter" else RankOne(layer)
     assert torch.equal(adapted(x), layer(x))
 
 
@@ -304,7 +303,7 @@ def test_modules_that_reach_into_their_layers_stay_whole_and_a_layer_used_twice_
     train(component)
     before = answers(component)
     foundation = Foundation.of(component, kind, 1)
-    foundation.carry(component)
+    foundation.carry(component, torch.Generator())
     assert all(torch.equal(old, new) for old, new in zip(before, answers(component), strict=True))
     encoder: Any = component.encoder
     assert encoder.twice is encoder.again
@@ -319,7 +318,7 @@ def test_layers_that_a_user_froze_stay_frozen_where_they_are_copied_whole() -> N
         return network
 
     component = make(OwnModules(encoder, NORMED.make_decoder))
-    Foundation.of(component, "adapter", 1).carry(component)
+    Foundation.of(component, "adapter", 1).carry(component, torch.Generator())
     layers: Any = component.encoder
     assert [part.requires_grad for part in (*layers[2].parameters(), *layers[4].parameters())] == [False] * 2 + [
         True
@@ -328,24 +327,24 @@ def test_layers_that_a_user_froze_stay_frozen_where_they_are_copied_whole() -> N
 
 def test_what_is_new_lies_where_the_foundation_does(kind: Kind) -> None:
     component = make(BLUEPRINTS["conv"]).to("meta")
-    Foundation.of(component, kind, None).carry(component)
+    Foundation.of(component, kind, None).carry(component, torch.Generator())
     assert {part.device.type for part in component.parameters()} == {"meta"}
 
 
 def test_components_of_two_foundations_are_not_batched_as_if_they_had_one(kind: Kind) -> None:
     members = [make(BLUEPRINTS["mlp"], seed=seed) for seed in range(2)]
     for member in members:
-        Foundation.of(member, kind, 1).carry(member)
+        Foundation.of(member, kind, 1).carry(member, torch.Generator())
     x, noise = images(6), torch.zeros(1, LATENT)
     scores = Router(members).scores(x, noise)
     for k, member in enumerate(members):
-        torch.testing.assert_close(scores.elbo[:, k], member.score(x, noise)[0].detach(), rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(scores.elbo[:, k], member.score_draws(x, noise)[0].detach(), rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("blueprint", [MLP(hidden=12), Conv(width=4, hidden=10)], ids=["mlp", "conv"])
 def test_in_mixed_precision_nothing_is_widened(blueprint: Blueprint, kind: Kind) -> None:
     component = make(blueprint)
-    Foundation.of(component, kind, 1).carry(component)
+    Foundation.of(component, kind, 1).carry(component, torch.Generator())
     with torch.autocast("cpu", torch.bfloat16):
         assert component.encoder(images()).dtype == torch.bfloat16
 
@@ -358,7 +357,8 @@ def test_a_mixture_counts_and_keeps_what_its_components_share(sharing: str, tmp_
         mixture.learn((images(40, seed=task), torch.arange(40) % 2 + 2 * task))
     sizes = [own(component) for component in mixture.components]
     assert len(set(sizes)) == 1
-    whole = own(GrowingMixture("mlp", hidden=16, latent=2)._new_component((1, 8, 8), supervised=True))
+    kind = VAEKind(MLP(hidden=16), options=VAEOptions(latent=2))
+    whole = own(kind.autoencoder(Domain((1, 8, 8)), supervised=True, generator=torch.Generator()))
     assert 0 < mixture.shared_parameters <= whole
     assert sizes[0] < whole
     mixture.save(tmp_path / "m")

@@ -10,28 +10,26 @@ import torch
 from torch import Tensor, nn
 
 from growmix import BadInput, GrowingMixture, Student
-from growmix.components.construction import whole_component
 from growmix.components.density import LatentDensity
+from growmix.components.kinds import VAEKind
 from growmix.components.likelihoods import Bernoulli
 from growmix.components.nets import MLP, Blueprint, Conv, OwnModules
 from growmix.components.sharing import Foundation
 from growmix.components.translation import Translation, TranslationObjective
-from growmix.components.vae import VAE, kl_to_prior
+from growmix.components.vae import VAE, VAEOptions, kl_to_prior
+from growmix.data.domain import Domain
 from growmix.data.task import Shape, TaskData, check_task
 from growmix.learning.replay import join, replay
 from growmix.learning.routing import Router
-from growmix.settings import Settings
 
 LATENT = 3
 BLUEPRINTS: dict[str, Blueprint] = {"mlp": MLP(hidden=16), "conv": Conv(width=4, hidden=12)}
 
 
 def make(blueprint: Blueprint | None = None, target: tuple[int, int, int] = (3, 8, 8)) -> Translation:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        component = whole_component(
-            blueprint or BLUEPRINTS["mlp"], Settings(latent=LATENT), (1, 8, 8), supervised=False, target_shape=target
-        )
+    kind = VAEKind(blueprint or BLUEPRINTS["mlp"], options=VAEOptions(latent=LATENT))
+    generator = torch.Generator().manual_seed(0)
+    component = kind.make(Domain((1, 8, 8)), supervised=False, target=Domain(target), generator=generator)
     assert isinstance(component, Translation)
     return component.eval()
 
@@ -72,8 +70,8 @@ def test_the_bound_of_a_pair_is_the_sum_of_its_parts(component: Translation) -> 
 def test_without_a_target_it_is_the_autoencoder_of_its_sources(component: Translation) -> None:
     x, noise, source = images(), torch.zeros(1, LATENT), component.source
     many = torch.randn(5, 6, LATENT)
-    assert torch.equal(component.score(x, noise)[0], source.score(x, noise)[0])
-    assert torch.equal(component.importance_weighted_bound(x, many), source.importance_weighted_bound(x, many))
+    assert torch.equal(component.score_draws(x, noise)[0], source.score_draws(x, noise)[0])
+    assert torch.equal(component.importance_weighted_elbo(x, many), source.importance_weighted_elbo(x, many))
     assert torch.equal(component.reconstruct(x), source.reconstruct(x))
     assert torch.equal(component.rate(x), source.rate(x))
     assert component.translate(x).shape == (6, 3, 8, 8)
@@ -112,22 +110,22 @@ def test_a_copy_and_a_state_hold_all_of_it(component: Translation) -> None:
     with torch.no_grad():
         for weight in component.parameters():
             weight.add_(0.1)
-    again = next(made for made in map(make, BLUEPRINTS.values()) if made.structure == component.structure)
+    again = next(made for made in map(make, BLUEPRINTS.values()) if made.batch_key() == component.batch_key())
     again.load_state_dict(component.state_dict())
     assert torch.equal(again.translate(images()), component.translate(images()))
     assert not torch.equal(twin.translate(images()), component.translate(images()))
 
 
 def test_labels_classes_and_unlike_sizes_are_refused() -> None:
-    vae = VAE(MLP(hidden=8), (1, 8, 8), 8, 2, Bernoulli(), supervised=False)
+    def vae(*, supervised: bool) -> VAE:
+        return VAE(Domain((1, 8, 8)), MLP(hidden=8), Bernoulli(), VAEOptions(latent=2), supervised=supervised)
+
     with pytest.raises(BadInput, match=r"8x8, 6x8"):
-        Translation(vae, MLP(hidden=8), (3, 6, 8), Bernoulli())
+        Translation(vae(supervised=False), MLP(hidden=8), Domain((3, 6, 8)), Bernoulli())
     with pytest.raises(BadInput, match="labels"):
-        make().add_classes([1])
+        make().add_classes([1], torch.Generator())
     with pytest.raises(BadInput, match="without labels"):
-        Translation(
-            VAE(MLP(hidden=8), (1, 8, 8), 8, 2, Bernoulli(), supervised=True), MLP(hidden=8), (1, 8, 8), Bernoulli()
-        )
+        Translation(vae(supervised=True), MLP(hidden=8), Domain((1, 8, 8)), Bernoulli())
 
 
 def test_a_decoder_that_makes_no_targets_is_refused_before_training() -> None:
@@ -171,18 +169,21 @@ def test_translations_scored_in_one_call_say_what_each_says_alone() -> None:
     router = Router(alike)
     assert len(router._groups) == 1
     together = router.scores(x, noise).elbo
-    torch.testing.assert_close(together, torch.stack([c.score(x, noise)[0] for c in alike], 1), rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(
+        together, torch.stack([c.score_draws(x, noise)[0] for c in alike], 1), rtol=1e-5, atol=1e-4
+    )
     assert not torch.allclose(together[:, 0], together[:, 1])
 
 
-def test_replayed_codes_come_from_the_density_unless_the_prior_is_asked_for(component: Translation) -> None:
+def test_replayed_codes_come_from_the_density_and_without_one_from_the_prior(component: Translation) -> None:
     none = torch.tensor([-1])
     centre = torch.full((1, LATENT), 3.0)
     component.density = LatentDensity(torch.ones(1), centre, 1e-8 * torch.eye(LATENT)[None], none)
     source, target = component.draw_pairs(4, torch.Generator().manual_seed(0))
     torch.testing.assert_close(source, component.decode(centre, none).expand_as(source), rtol=0, atol=1e-3)
     assert float((target - target[:1]).abs().max()) < 1e-3
-    source, _ = component.draw_pairs(4, torch.Generator().manual_seed(0), from_prior=True)
+    component.density = None
+    source, _ = component.draw_pairs(4, torch.Generator().manual_seed(0))
     codes = torch.randn(4, LATENT, generator=torch.Generator().manual_seed(0))
     assert torch.equal(source, component.decode(codes, none.expand(4)))
 
@@ -190,7 +191,7 @@ def test_replayed_codes_come_from_the_density_unless_the_prior_is_asked_for(comp
 @pytest.mark.parametrize("kind", ["trunk", "adapter", "rank-one"])
 def test_it_can_stand_on_a_foundation(component: Translation, kind: str) -> None:
     before, whole = component.translate(images()), sum(p.numel() for p in component.parameters())
-    Foundation.of(component, kind, None).carry(component)  # type: ignore[arg-type]
+    Foundation.of(component, kind, None).carry(component, torch.Generator())  # type: ignore[arg-type]
     torch.testing.assert_close(component.translate(images()), before)
     assert sum(p.numel() for p in component.parameters()) < whole
 

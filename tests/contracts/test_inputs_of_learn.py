@@ -21,7 +21,7 @@ from growmix.evaluation import evaluate_student
 from growmix.learning.answers import routing_noise
 from growmix.streams import from_arrays
 from growmix.system import memory
-from growmix.training.loop import Callback
+from growmix.training.callbacks import Callback
 from handed_over import (
     BAD_LABELS,
     SHAPE,

@@ -19,7 +19,7 @@ from growmix.components.density import LatentDensity
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.learning.learner import Learner
 from growmix.streams import from_arrays
-from growmix.training.loop import Callback, FitInfo, Progress
+from growmix.training.callbacks import Callback, FitInfo, Progress
 
 pytestmark = pytest.mark.slow
 

@@ -25,7 +25,7 @@ import growmix
 from growmix import BadInput, GrowingMixture, NonFiniteLoss, Settings, baselines
 from growmix.baselines import METHODS
 from growmix.learning.learner import Learner
-from growmix.training.loop import Callback, Progress
+from growmix.training.callbacks import Callback, Progress
 
 pytestmark = pytest.mark.slow
 

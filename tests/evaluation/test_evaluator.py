@@ -19,7 +19,7 @@ from growmix.learning.history import HistoryEntry, Part
 from growmix.learning.learner import Learner
 from growmix.learning.routing import ComponentScores
 from growmix.streams import Task
-from growmix.training.loop import TrainingLog
+from growmix.training.callbacks import TrainingLog
 
 
 @dataclass(frozen=True)

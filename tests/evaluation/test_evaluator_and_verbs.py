@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -66,7 +66,13 @@ def test_a_measurement_that_was_interrupted_is_done_again(grown: Any, at: int, m
     with pytest.raises(KeyboardInterrupt):
         evaluator.after_task(mixture)
     evaluator.after_task(mixture)
-    assert evaluator.scores() == whole.scores()
+    again, expected = evaluator.scores(), whole.scores()
+    assert replace(again, over_time=()) == replace(expected, over_time=())
+    for row, wanted in zip(again.over_time, expected.over_time, strict=True):
+        for one, other in zip(row, wanted, strict=True):  # a convolution's last digit depends on where its input lies
+            assert (one is None) == (other is None)
+            if one is not None and other is not None:
+                assert asdict(one) == pytest.approx(asdict(other), rel=1e-6)
 
 
 def test_labels_are_compared_and_never_used(grown: Any) -> None:

@@ -11,7 +11,8 @@ from torch import Tensor
 from growmix import GrowingMixture
 from growmix.components.likelihoods import Gaussian
 from growmix.components.nets import OwnModules
-from growmix.components.vae import VAE
+from growmix.components.vae import VAE, VAEOptions
+from growmix.data.domain import Domain
 from growmix.errors import BadInput
 from growmix.evaluation.likelihood import bits_per_dim, log_likelihood
 
@@ -24,13 +25,13 @@ LINEAR = OwnModules(
 
 def linear(seed: int) -> tuple[VAE, torch.distributions.MultivariateNormal]:
     """A linear-Gaussian VAE and its exact density; its posterior is a broad guess."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        vae = VAE(LINEAR, SHAPE, 9, LATENT, Gaussian(VARIANCE, link="identity"), supervised=False).eval()
-        layer = vae.decoder[0]
-        torch.nn.init.normal_(layer.weight, std=0.5)
-        torch.nn.init.zeros_(vae.posterior.weight)
-        torch.nn.init.zeros_(vae.posterior.bias)
+    generator = torch.Generator().manual_seed(seed)
+    likelihood, options = Gaussian(VARIANCE, link="identity"), VAEOptions(latent=LATENT)
+    vae = VAE(Domain(SHAPE), LINEAR, likelihood, options, supervised=False, generator=generator).eval()
+    layer = vae.decoder[0]
+    torch.nn.init.normal_(layer.weight, std=0.5, generator=generator)
+    torch.nn.init.zeros_(vae.posterior.weight)
+    torch.nn.init.zeros_(vae.posterior.bias)
     w = layer.weight.detach()
     density = torch.distributions.MultivariateNormal(layer.bias.detach(), w @ w.T + VARIANCE * torch.eye(9))
     return vae, density
@@ -54,7 +55,7 @@ def test_a_component_that_is_far_behind_is_not_computed_and_not_missed(monkeypat
     (near, _), (far, _) = linear(0), linear(1)
     torch.nn.init.constant_(far.decoder[0].bias, 50.0)
     log_prior = torch.tensor([0.25, 0.75]).log()
-    monkeypatch.setattr(far, "importance_weighted_bound", None)  # asking it would fail
+    monkeypatch.setattr(far, "importance_weighted_elbo", None)  # asking it would fail
     alone = log_likelihood([near], torch.zeros(1), images(), 10, 0)
     both = log_likelihood([near, far], log_prior, images(), 10, 0)
     torch.testing.assert_close(both, alone + log_prior[0])

@@ -21,7 +21,7 @@ from growmix.config import RunConfig
 from growmix.report.events import read_events
 from growmix.report.reporter import Reporter
 from growmix.settings import Settings
-from growmix.training.loop import Callback, Progress
+from growmix.training.callbacks import Callback, Progress
 
 pytestmark = pytest.mark.slow
 

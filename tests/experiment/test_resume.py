@@ -40,7 +40,10 @@ from growmix.settings import Settings
 from growmix.system import interrupts, locking
 from growmix.system.interrupts import ACKNOWLEDGED, Interrupts
 from growmix.training import loop as training
-from growmix.training.loop import Budget, Progress, fit, make_fabric
+from growmix.training.budget import Budget
+from growmix.training.callbacks import Progress
+from growmix.training.fabric import make_fabric
+from growmix.training.loop import fit
 
 pytestmark = pytest.mark.slow
 

@@ -26,7 +26,7 @@ from growmix.report.reporter import Reporter, RunPlan, TaskResult
 from growmix.report.table import closing_table
 from growmix.settings import Settings
 from growmix.streams import sources
-from growmix.training.loop import Progress
+from growmix.training.callbacks import Progress
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from growmix.data.task import TaskData
 from growmix.learning.mixture import MAX_REFERENCES, Reference, remember
 from growmix.learning.novelty import MEASURES, ReferenceStatistics
 from growmix.learning.replay import replay_size
-from growmix.training.loop import Callback, FitInfo, Progress, TrainingLog
+from growmix.training.callbacks import Callback, FitInfo, Progress, TrainingLog
 
 TINY: dict[str, Any] = {
     "hidden": 16,

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from growmix.components.kinds import VAEKind
 from growmix.components.likelihoods import Bernoulli, Gaussian, Likelihood, make_likelihood
-from growmix.components.nets import MLP, Blueprint, Conv, OwnModules, check_blueprint
-from growmix.components.vae import LABEL_CODE, VAE
+from growmix.components.nets import MLP, Blueprint, Conv, OwnModules
+from growmix.components.vae import VAE, VAEOptions
+from growmix.data.domain import Domain
 from growmix.learning import routing
 from growmix.learning.routing import FEW_ROWS, Router, combine, log_responsibilities, route_examples, route_group
 
@@ -33,12 +35,11 @@ def component(
     likelihood: Likelihood | None = None,
 ) -> VAE:
     blueprint = blueprint or MLP(hidden=8)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        features = check_blueprint(blueprint, LATENT + LABEL_CODE * bool(classes), SHAPE)
-        vae = VAE(blueprint, SHAPE, features, LATENT, likelihood or Bernoulli(), supervised=bool(classes))
-        vae.add_classes(classes)
-        vae.class_counts += torch.rand(len(classes)) * 50
+    generator = torch.Generator().manual_seed(seed)
+    kind = VAEKind(blueprint, likelihood or Bernoulli(), options=VAEOptions(latent=LATENT))
+    vae = kind.autoencoder(Domain(SHAPE), supervised=bool(classes), generator=generator)
+    vae.add_classes(classes, generator)
+    vae.class_counts += torch.rand(len(classes), generator=generator) * 50
     return vae.requires_grad_(False).eval()
 
 
@@ -55,7 +56,7 @@ def assert_like_one_by_one(components: list[VAE], n: int) -> None:
     found = Router(components).scores(x, noise())
     assert found.elbo.shape == (n, len(components))
     for k, one in enumerate(components):
-        elbo, log_proba = one.score(x, noise())
+        elbo, log_proba = one.score_draws(x, noise())
         torch.testing.assert_close(found.elbo[:, k], elbo, rtol=1e-5, atol=1e-4)
         torch.testing.assert_close(found.class_log_proba[k], log_proba, rtol=1e-4, atol=1e-5)
 
@@ -64,7 +65,7 @@ def assert_like_one_by_one(components: list[VAE], n: int) -> None:
 @pytest.mark.parametrize("name", ["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"])
 @pytest.mark.parametrize("classes", [(), (3, 1)])
 def test_batched_scores_equal_one_call_per_component(n: int, name: str, classes: tuple[int, ...]) -> None:
-    likelihoods = [make_likelihood(name, 0.1 + 0.1 * k, SHAPE) for k in range(4)]  # type: ignore[arg-type]
+    likelihoods = [make_likelihood(name, 0.1 + 0.1 * k, Domain(SHAPE)) for k in range(4)]  # type: ignore[arg-type]
     assert_like_one_by_one([component(k, classes, None, each) for k, each in enumerate(likelihoods)], n)
 
 
@@ -107,7 +108,7 @@ def test_the_order_of_components_is_the_order_of_columns_and_nothing_else() -> N
 
 def calls_to_route(monkeypatch: pytest.MonkeyPatch, components: list[VAE], n: int) -> int:
     calls = 0
-    score = VAE.score
+    score = VAE.score_draws
 
     def counting(self: VAE, x: Tensor, noise: Tensor) -> Any:
         nonlocal calls
@@ -115,7 +116,7 @@ def calls_to_route(monkeypatch: pytest.MonkeyPatch, components: list[VAE], n: in
         return score(self, x, noise)
 
     with monkeypatch.context() as patch:
-        patch.setattr(VAE, "score", counting)
+        patch.setattr(VAE, "score_draws", counting)
         Router(components).scores(images(n), noise())
     return calls
 

@@ -12,7 +12,8 @@ import torch
 
 from growmix import BadInput, GrowingMixture, NonFiniteLoss, Student
 from growmix.learning.student import _lessons, _soft_labels
-from growmix.training.loop import Callback, FitInfo, seeded
+from growmix.system.global_random import seeded
+from growmix.training.callbacks import Callback, FitInfo
 
 TINY: dict[str, Any] = {
     "hidden": 32,

@@ -17,7 +17,7 @@ import torch
 
 from growmix import BadInput, GrowingMixture, Student
 from growmix.learning.model import Model
-from growmix.training.loop import Callback, Progress
+from growmix.training.callbacks import Callback, Progress
 
 THREADS = 8
 TINY: dict[str, Any] = {

@@ -23,7 +23,7 @@ from growmix.evaluation.likelihood import log_likelihood
 from growmix.learning.learner import Learner
 from growmix.system import ambient
 from growmix.theory import MLP, RiskLedger, Search, ZeroOne, discrepancy, rademacher
-from growmix.training.loop import Callback, Progress
+from growmix.training.callbacks import Callback, Progress
 
 X = np.random.default_rng(0).random((12, 1, 4, 4), dtype=np.float32)
 Y = np.arange(12) % 3

@@ -13,8 +13,10 @@ from torch import nn
 
 from growmix import BadInput, GrowingMixture, Settings, Student, experiment
 from growmix.baselines import make_learner
+from growmix.components.kinds import VAEKind
 from growmix.components.nets import MLP, OwnModules
 from growmix.config import RunConfig
+from growmix.data.domain import Domain
 from growmix.studies import runs
 from growmix.system import memory
 
@@ -31,12 +33,12 @@ def there_are(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def test_networks_that_can_not_be_trained_are_refused_before_they_are_made(there_are: Callable[[int], None]) -> None:
-    GrowingMixture("mlp", hidden=1_000, **TINY).check_networks((1, 8, 8), supervised=True)
+    GrowingMixture("mlp", hidden=1_000, **TINY).check_networks(Domain((1, 8, 8)), supervised=True)
     there_are(20)
     with pytest.raises(BadInput, match=TOO_LITTLE.format(r"32\.\d")):
-        GrowingMixture("mlp", hidden=1_000, **TINY).check_networks((1, 8, 8), supervised=True)
+        GrowingMixture("mlp", hidden=1_000, **TINY).check_networks(Domain((1, 8, 8)), supervised=True)
     with pytest.raises(BadInput, match=r"needs about 124\.\d TiB"):
-        GrowingMixture(MLP(65_536, depth=1_000), **TINY).check_networks((1, 8, 8), supervised=True)
+        GrowingMixture(MLP(65_536, depth=1_000), **TINY).check_networks(Domain((1, 8, 8)), supervised=True)
 
 
 def test_what_can_only_be_used_here_is_used_and_not_called_damaged(
@@ -120,7 +122,7 @@ def test_counting_a_component_changes_nothing_that_is_learnt(monkeypatch: pytest
     weights = []
     for count in (True, False):
         if not count:
-            monkeypatch.setattr("growmix.learning.learner.is_ours", lambda blueprint: False)
+            monkeypatch.setattr(VAEKind, "without_memory", False)
         mixture = GrowingMixture("mlp", hidden=8, gate="always", sharing="adapter", **TINY)
         for x in (X, 1 - X):
             mixture.learn((x, Y))

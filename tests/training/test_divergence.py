@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from growmix import GrowingMixture, NonFiniteLoss, Settings
 from growmix.checkpoints.snapshots import Snapshots
 from growmix.system.interrupts import Interrupts
+from growmix.training.budget import Budget
+from growmix.training.callbacks import Callback, Progress, TrainingLog
 from growmix.training.divergence import has_diverged
-from growmix.training.loop import Budget, Callback, Progress, TrainingLog, fit, make_fabric
+from growmix.training.fabric import make_fabric
+from growmix.training.loop import fit
 
 
 class Told(nn.Module):

@@ -26,19 +26,11 @@ from growmix.config import RunConfig
 from growmix.errors import BadInput, NonFiniteLoss
 from growmix.settings import Settings
 from growmix.system import memory
-from growmix.training.loop import (
-    STEP_RANGE,
-    Budget,
-    Callback,
-    FitInfo,
-    Follower,
-    Progress,
-    TrainingLog,
-    fit,
-    make_fabric,
-    native_precision,
-    seeded,
-)
+from growmix.system.global_random import seeded
+from growmix.training.budget import STEP_RANGE, Budget
+from growmix.training.callbacks import Callback, FitInfo, Follower, Progress, TrainingLog
+from growmix.training.fabric import make_fabric, native_precision
+from growmix.training.loop import fit
 
 BUDGET = Budget(epochs=3, batch_size=4, learning_rate=0.1, weight_decay=0.0, gradient_clip=0.0, patience=None)
 
@@ -269,7 +261,9 @@ def test_a_loss_that_is_not_finite_ends_the_training_at_once(fabric: Fabric, val
 def test_images_that_do_not_fit_on_a_device_are_refused(fabric: Fabric, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available", lambda: 2**20)
     elsewhere = torch.empty(3, 1, 2_400, 2_400, dtype=torch.uint8, device="meta")  # for a CPU, this is another device
-    with pytest.raises(BadInput, match=r"^the 3 images to train on needs about 16\.5 MiB of memory, but 1\.0 MiB are"):
+    with pytest.raises(
+        BadInput, match=r"^the 3 examples to train on needs about 16\.5 MiB of memory, but 1\.0 MiB are"
+    ):
         fit(Witness(), [elsewhere], 2, BUDGET, fabric, torch.Generator(), component=0)
 
 

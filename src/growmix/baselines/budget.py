@@ -6,7 +6,7 @@ from growmix.data.task import TaskData
 from growmix.errors import BadInput
 from growmix.learning.mixture import held_out_size
 from growmix.settings import Settings
-from growmix.training.loop import Budget
+from growmix.training.budget import Budget
 
 
 def equal_budget(settings: Settings, examples: int) -> Budget:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from growmix.baselines.generative_classifier import GenerativeClassifier
-from growmix.baselines.generative_replay import SolverLabelled, solved_vae
+from growmix.baselines.generative_replay import SolvedKind, SolverLabelled
 from growmix.baselines.one_network import OneNetwork
 from growmix.baselines.penalties import Consistency, ElasticWeights, SynapticIntelligence
 from growmix.baselines.rehearsal import Buffer, Everything, Generated
@@ -156,6 +156,11 @@ def _synaptic_intelligence(settings: Settings) -> Learner[Any]:
     return OneNetwork("si", own, penalty=SynapticIntelligence(own.si_strength))
 
 
+def _from_prior(settings: Settings) -> Settings:
+    """Return settings of a method whose replay is drawn from the prior, as in its paper."""
+    return settings.replace(sampling="prior")
+
+
 _ALL = (
     Method(
         "mixture",
@@ -201,7 +206,7 @@ _ALL = (
         "Ramapuram, Gregorova, Kalousis 2020, Lifelong generative modeling",
         "A student VAE learns real data and its teacher's samples from the prior; on the samples its code must stay "
         "the teacher's. The code is continuous only.",
-        lambda settings: OneNetwork("lgm", settings, rehearsal=Generated(), penalty=Consistency()),
+        lambda settings: OneNetwork("lgm", _from_prior(settings), rehearsal=Generated(), penalty=Consistency()),
     ),
     Method(
         "dgr",
@@ -209,7 +214,7 @@ _ALL = (
         "Shin, Lee, Kim, Kim 2017, Continual learning with deep generative replay",
         "A VAE that knows no labels and a classifier apart from it; replay is drawn from the last VAE's prior and "
         "labelled by the last classifier.",
-        lambda settings: OneNetwork("dgr", settings, rehearsal=SolverLabelled(), build=solved_vae),
+        lambda settings: OneNetwork("dgr", _from_prior(settings), rehearsal=SolverLabelled(), kind=SolvedKind),
         labels="some",
     ),
     Method(

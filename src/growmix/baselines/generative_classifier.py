@@ -13,16 +13,17 @@ from torch import Tensor
 from growmix.baselines.budget import check_images_alone, check_settings, equal_budget
 from growmix.checkpoints.persistence import Checkpoint
 from growmix.components.component import Component
-from growmix.components.construction import whole_component
 from growmix.components.nets import Blueprint
-from growmix.data.task import UNLABELLED, Shape, TaskData
+from growmix.data.domain import Domain
+from growmix.data.task import UNLABELLED, TaskData
 from growmix.errors import BadInput
 from growmix.learning.gating import Decision
-from growmix.learning.learner import Learner, Learnt, task_positions, train_component
-from growmix.learning.model import ex_post_density
+from growmix.learning.learner import Learner, Learnt
 from growmix.learning.replay import join, replay, replay_size
 from growmix.settings import Settings
-from growmix.training.loop import Budget, Callback, TrainingLog
+from growmix.training.budget import Budget
+from growmix.training.callbacks import Callback, TrainingLog
+from growmix.training.trainer import GradientTrainer
 
 
 @final
@@ -91,31 +92,30 @@ class GenerativeClassifier(Learner[None]):
     ) -> tuple[Component, TrainingLog]:
         """The network of one class after its part of a task."""
         teacher = self.components[index] if index < len(self.components) else None
-        component = self._successor(teacher, data, data.classes())
+        component = self._successor(teacher, data, data.classes(), generator)
         learnt, replayed = 0, None
         if teacher is not None:
             learnt = int(teacher.class_counts.sum())
             size = replay_size(len(data), learnt, self.settings.replay_ratio)
-            replayed = replay(teacher, size, generator, from_prior=self.settings.from_prior) if size else None
+            replayed = replay(teacher, size, generator) if size else None
         train = data if replayed is None else join(data, replayed)
-        log = train_component(
-            component,
-            train,
-            budget.over(len(train)),
-            self._fabric,
-            generator,
-            classification_weight=self.settings.classification_weight,
-            index=index,
-            callbacks=callbacks,
-        )
-        weight = torch.ones(len(train))
+        weight = torch.ones(len(train), dtype=torch.float32)
         weight[len(data) :] = learnt / max(1, len(train) - len(data))
-        positions = task_positions(train, component)
-        component.density = ex_post_density(component, train.x, positions, weight, self.settings, generator)
-        return component, log
+        trainer = GradientTrainer(
+            budget=budget.over(len(train)),
+            fabric=self._fabric,
+            generator=generator,
+            component=index,
+            callbacks=callbacks,
+            draws_globally=self.kind.draws_globally,
+        )
+        component.fit(train, weight, trainer)
+        return component, trainer.log
 
-    def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
-        return whole_component(self.blueprint, self.settings, shape, supervised=supervised, target_shape=target_shape)
+    def _new_component(
+        self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
+    ) -> Component:
+        return self.kind.make(domain, supervised=supervised, target=target, generator=generator)
 
     def _pack(self, memory: None) -> tuple[dict[str, Any], dict[str, Tensor]]:
         return {}, {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import final
 
@@ -11,12 +10,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growmix.baselines.rehearsal import Rehearsal, generated_size, like
-from growmix.components.component import Component, most_likely
-from growmix.components.construction import whole_component
-from growmix.components.density import no_labels
-from growmix.components.nets import Blueprint
+from growmix.components.abilities import CodeDensity, Codes, SampledElbo, most_likely
+from growmix.components.component import Component, Trainer
+from growmix.components.construction import vae_kind
+from growmix.components.density import fit_density, no_labels
+from growmix.components.kinds import ComponentKind
+from growmix.components.nets import Blueprint, initialised, make_network
+from growmix.components.objectives import TaskObjective
+from growmix.components.pieces import ROWS, in_pieces
 from growmix.components.vae import VAE
-from growmix.data.task import Shape, TaskData, as_float
+from growmix.data.domain import Domain
+from growmix.data.task import TaskData
 from growmix.errors import BadInput
 from growmix.learning.replay import generate, to_labels
 from growmix.settings import Settings
@@ -28,121 +32,156 @@ _ROWS = 1_024
 
 
 @final
-class SolvedVAE(Component):
+class SolvedVAE(Component, Codes, SampledElbo, CodeDensity):
     """An unsupervised variational autoencoder and, apart from it, a classifier.
 
     They share no weight and no gradient, and are trained in the same steps.
 
     Parameters
     ----------
-    generator
-        Knows no classes.
+    autoencoder
+        Generates examples, and knows no classes.
     solver
-        Encoder of the classifier, the generator's in kind and size.
+        Encoder of the classifier, of the same blueprint as the autoencoder's.
     features
-        What it gives.
+        Number of features that the solver gives.
 
     References
     ----------
     Shin, Lee, Kim, Kim 2017, Continual learning with deep generative replay.
     """
 
-    def __init__(self, generator: VAE, solver: nn.Module, features: int) -> None:
-        super().__init__()
-        self.shape, self.latent, self.classes = generator.shape, generator.latent, ()
-        self.structure = None
-        self.generator = generator
+    def __init__(self, autoencoder: VAE, solver: nn.Module, features: int) -> None:
+        super().__init__(autoencoder.domain, supervised=True)
+        self.latent = autoencoder.latent
+        self.generator = autoencoder
         self.solver = solver
-        self.solver_weight = nn.Parameter(torch.empty(0, features))
-        self.solver_bias = nn.Parameter(torch.empty(0))
-        self.register_buffer("class_counts", torch.zeros(0))
-        self.register_buffer("unlabelled_count", torch.zeros(()))
+        self.solver_weight = nn.Parameter(torch.empty(0, features, dtype=torch.float32))
+        self.solver_bias = nn.Parameter(torch.empty(0, dtype=torch.float32))
 
-    @property
-    def supervised(self) -> bool:
-        """It always has a classifier."""
-        return True
+    def fit(self, data: TaskData, weight: Tensor, trainer: Trainer) -> None:
+        """Train autoencoder and solver together, then fit the density of the codes."""
+        positions = self.positions_of(data)
+        unlabelled, options = bool((positions < 0).any()), self.generator.options
+        objective = TaskObjective(self, options.classification_weight, unlabelled=unlabelled)
+        trainer.minimise(objective, [data.x, positions], noise=self.latent)
+        if not options.from_prior:
+            codes = in_pieces(self, self.code, data.x)
+            self.density = fit_density(codes, positions, weight, options.gaussians, trainer.generator)
 
     def logits(self, x: Tensor) -> Tensor:
-        """What the solver says of images, shape ``(batch, classes)``."""
+        """Return what the solver says of examples, shape ``(batch, classes)``."""
         features: Tensor = self.solver(x)
         if not self.classes:
             return features.new_zeros(len(x), 0, dtype=torch.float32)
         return F.linear(features, self.solver_weight, self.solver_bias).float()
 
     def elbo(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """The generator's bound, whatever the class, and the solver's logits."""
+        """Return the autoencoder's ELBO, whatever the class, and the solver's logits."""
         return self.generator.elbo(x, torch.full_like(positions, -1), noise)[0], self.logits(x)
 
     def marginal_elbo(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """The same: the generator knows no class to sum out."""
+        """Return the same: the autoencoder knows no class to sum out."""
         return self.generator.marginal_elbo(x, noise)[0], self.logits(x)
 
-    def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """The generator's score and the solver's class log-probabilities."""
-        return self.generator.score(x, noise)[0], self.logits(x).log_softmax(1)
+    def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the autoencoder's score and the solver's class log-probabilities."""
+        return self.generator.score(x)[0], self.logits(x).log_softmax(1)
 
-    def importance_weighted_bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        """The generator's."""
-        return self.generator.importance_weighted_bound(x, noise)
+    def score_draws(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the autoencoder's score by draws, and the solver's class log-probabilities."""
+        return self.generator.score_draws(x, noise)[0], self.logits(x).log_softmax(1)
+
+    def importance_weighted_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return the autoencoder's importance-weighted bound."""
+        return self.generator.importance_weighted_elbo(x, noise)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The generator's posterior means and the solver's logits."""
+        """Return the autoencoder's posterior means and the solver's logits."""
         return self.generator.encode(x)[0], self.logits(x)
 
     def rate(self, x: Tensor) -> Tensor:
-        """The generator's."""
+        """Return the nats that the autoencoder's code costs."""
         return self.generator.rate(x)
 
     def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
-        """The generator's images; the class changes nothing."""
+        """Return the autoencoder's examples; the class changes nothing."""
         return self.generator.decode(codes, torch.full_like(positions, -1))
 
-    def add_classes(self, labels: Sequence[int]) -> None:
-        """Add rows to the solver's last layer."""
+    def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
+        """Add a row to the solver's last layer for each new label."""
         new = [label for label in labels if label not in self.classes]
         if not new:
             return
-        rows = nn.Linear(self.solver_weight.shape[1], len(new)).to(self.solver_weight.device)
-        self.solver_weight = nn.Parameter(torch.cat([self.solver_weight.detach(), rows.weight.detach()]))
-        self.solver_bias = nn.Parameter(torch.cat([self.solver_bias.detach(), rows.bias.detach()]))
+        rows = initialised(lambda: nn.Linear(self.solver_weight.shape[1], len(new)), generator).to(self.device)
+        weight, bias = rows.get_parameter("weight"), rows.get_parameter("bias")
+        self.solver_weight = nn.Parameter(torch.cat([self.solver_weight.detach(), weight.detach()]))
+        self.solver_bias = nn.Parameter(torch.cat([self.solver_bias.detach(), bias.detach()]))
         self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
         self.classes = (*self.classes, *new)
 
-    def draw(self, positions: Tensor, generator: torch.Generator, *, from_prior: bool = False) -> Tensor:
-        """Generated images; of a class asked for, the first of 32 that the solver puts there, else its likeliest.
+    def draw(self, positions: Tensor, generator: torch.Generator) -> Tensor:
+        """Generate examples; of a class asked for, the first of 32 that the solver puts there, else its likeliest.
 
-        The ex-post density needs no choice: it is fitted per class.
+        The density needs no choice: it is fitted per class.
         """
-        if self.density is not None and not from_prior:
-            return super().draw(positions, generator)
-        images = self.generator.draw(no_labels(len(positions)), generator, from_prior=True)
+        if self.density is not None:
+            chunks = self.draw_codes(positions, self.latent, generator).split(ROWS)
+            drawn = [self.decode(codes.to(self.device), no_labels(len(codes)).to(self.device)) for codes in chunks]
+            return self.domain.project(torch.cat(drawn))
+        images = self.generator.draw(no_labels(len(positions)), generator)
         for row in (positions >= 0).nonzero()[:, 0].tolist():
             images[row] = self._of_class(int(positions[row]), generator)
         return images
 
     def _of_class(self, position: int, generator: torch.Generator) -> Tensor:
-        drawn = self.generator.draw(no_labels(CANDIDATES), generator, from_prior=True)
+        drawn = self.generator.draw(no_labels(CANDIDATES), generator)
         logits = self.logits(drawn)
         found = (logits.argmax(1) == position).nonzero()[:, 0]
         return drawn[found[0] if len(found) else logits.log_softmax(1)[:, position].argmax()]
 
 
-def solved_vae(
-    blueprint: Blueprint, settings: Settings, shape: Shape, *, supervised: bool, target_shape: Shape | None = None
-) -> Component:
-    """A new generator with a solver.
+@final
+class SolvedKind(ComponentKind):
+    """Makes autoencoders with a solver beside them.
 
-    Raises
-    ------
-    BadInput
-        There are no labels to learn from.
+    Parameters
+    ----------
+    settings
+        Settings of the method.
+    blueprint
+        Makes the networks of both.
     """
-    if not supervised:
-        raise BadInput("data has no labels; the method 'dgr' needs them (-1 for those that are not known)")
-    generator = whole_component(blueprint, settings, shape, supervised=False, target_shape=target_shape)
-    assert isinstance(generator, VAE)  # pairs are refused before
-    return SolvedVAE(generator, copy.deepcopy(blueprint.encoder(shape)), generator.posterior.in_features)
+
+    name = "solved-vae"
+
+    def __init__(self, settings: Settings, blueprint: Blueprint) -> None:
+        self._blueprint = blueprint
+        self._autoencoders = vae_kind(settings, blueprint)
+
+    def make(self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator) -> Component:
+        """Make an autoencoder and a solver.
+
+        Raises
+        ------
+        BadInput
+            There are no labels to learn from.
+        """
+        if not supervised:
+            raise BadInput("data has no labels; the method 'dgr' needs them (-1 for those that are not known)")
+        autoencoder = self._autoencoders.autoencoder(domain, supervised=False, generator=generator)
+        solver = make_network(self._blueprint, lambda: self._blueprint.encoder(domain.shape), generator)
+        return SolvedVAE(autoencoder, solver, autoencoder.features)
+
+    @property
+    def without_memory(self) -> bool:
+        """Whether the blueprint's networks are plain layers."""
+        return self._autoencoders.without_memory
+
+    @property
+    def draws_globally(self) -> bool:
+        """Whether the blueprint's networks are a user's own, which may have dropout or the like."""
+        return self._autoencoders.draws_globally
 
 
 @final
@@ -151,7 +190,7 @@ class SolverLabelled(Rehearsal):
 
     def recall(self, task: TaskData, teacher: Component, learnt: int, generator: torch.Generator) -> TaskData:
         """As many as were learnt, so that all tasks weigh alike; at most five for each real one."""
-        drawn = generate(teacher, no_labels(generated_size(len(task), learnt)), generator, from_prior=True).x
+        drawn = generate(teacher, no_labels(generated_size(len(task), learnt)), generator).x
         return TaskData(like(drawn, task.x), solver_labels(teacher, drawn))
 
     def after(self, task: TaskData, generator: torch.Generator) -> SolverLabelled:
@@ -170,6 +209,5 @@ class SolverLabelled(Rehearsal):
 @torch.no_grad()
 def solver_labels(teacher: Component, x: Tensor) -> Tensor:
     """The label that a network gives each image, -1 from one without classes."""
-    device = next(teacher.parameters()).device
-    pieces = [most_likely(teacher.encode(as_float(piece.to(device)))[1]).cpu() for piece in x.split(_ROWS)]
-    return to_labels(torch.cat(pieces), teacher.classes)
+    chosen = in_pieces(teacher, lambda piece: most_likely(teacher(piece)[1]), x)
+    return to_labels(chosen, teacher.classes)

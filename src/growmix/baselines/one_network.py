@@ -4,43 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, final
+from typing import Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from growmix.baselines.budget import check_images_alone, check_settings, equal_budget
 from growmix.baselines.penalties import Penalty, Restrained, Restraint, Unrestrained
 from growmix.baselines.rehearsal import Nothing, Rehearsal, together
 from growmix.checkpoints.persistence import Checkpoint, prefixed, under
 from growmix.components.component import Component
-from growmix.components.construction import whole_component
 from growmix.components.nets import Blueprint
-from growmix.data.task import Shape, TaskData
+from growmix.data.domain import Domain
+from growmix.data.task import TaskData
 from growmix.learning.gating import Decision
-from growmix.learning.learner import Learner, Learnt, task_positions
-from growmix.learning.model import ex_post_density
+from growmix.learning.learner import Learner, Learnt, MakeKind
 from growmix.settings import Settings
-from growmix.training.loop import Callback, TrainingLog, fit
-from growmix.training.objectives import TaskObjective
+from growmix.training.callbacks import Callback
+from growmix.training.trainer import GradientTrainer
 
 SINGLE_EXAMPLES = 500
 """Examples of a task whose losses a penalty may look at one by one; each costs a pass forth and back."""
-
-
-class Build(Protocol):
-    """Makes an untrained component."""
-
-    def __call__(
-        self,
-        blueprint: Blueprint,
-        settings: Settings,
-        shape: Shape,
-        *,
-        supervised: bool,
-        target_shape: Shape | None = None,
-    ) -> Component:
-        """As :func:`growmix.components.construction.whole_component`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +33,34 @@ class Past:
 
     rehearsal: Rehearsal
     penalty: Penalty
+
+
+@final
+class RestrainedTrainer:
+    """A trainer that adds a restraint's penalty to whatever objective a component has.
+
+    Parameters
+    ----------
+    inner
+        Takes the gradient steps.
+    restraint
+        Gives the penalty of a batch.
+    replayed
+        Whether each example is replayed, shape ``(n,)``.
+    """
+
+    objective: nn.Module
+    noise: int
+
+    def __init__(self, inner: GradientTrainer, restraint: Restraint, replayed: Tensor) -> None:
+        self.inner = inner
+        self.generator = inner.generator
+        self._restraint, self._replayed = restraint, replayed
+
+    def minimise(self, objective: nn.Module, data: Sequence[Tensor], *, noise: int) -> None:
+        """Minimise the objective plus the penalty; the objective alone is kept for what comes after."""
+        self.objective, self.noise = objective, noise
+        self.inner.minimise(Restrained(objective, self._restraint), [*data, self._replayed], noise=noise)
 
 
 @final
@@ -65,8 +77,8 @@ class OneNetwork(Learner[Past]):
         What it trains on beside a new task.
     penalty
         What is added to its loss.
-    build
-        Makes the component.
+    kind
+        Returns what makes the component; by default what the settings name.
     blueprint
         Networks, if not those that the settings name.
 
@@ -90,29 +102,39 @@ class OneNetwork(Learner[Past]):
         *,
         rehearsal: Rehearsal | None = None,
         penalty: Penalty | None = None,
-        build: Build = whole_component,
+        kind: MakeKind | None = None,
         blueprint: str | Blueprint | None = None,
     ) -> None:
         check_settings(method, settings)
-        super().__init__(blueprint, settings, Past(rehearsal or Nothing(), penalty or Unrestrained()))
+        super().__init__(blueprint, settings, Past(rehearsal or Nothing(), penalty or Unrestrained()), kind)
         self.method = method
-        self._build = build
 
     def _learn(self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Past]:
         check_images_alone(self.method, task)
         teacher = self.components[0] if self.components else None
-        component = self._successor(teacher, task, task.classes())
+        component = self._successor(teacher, task, task.classes(), generator)
         data, weight = self._lessons(teacher, task, generator)
         restraint = self._memory.penalty.restrain(component, teacher)
-        objective, log = self._train(component, data, len(task), restraint, generator, callbacks)
-        positions = task_positions(data, component)
-        component.density = ex_post_density(component, data.x, positions, weight, self.settings, generator)
+        trainer = RestrainedTrainer(
+            GradientTrainer(
+                budget=equal_budget(self.settings, len(task)).over(len(data)),
+                fabric=self._fabric,
+                generator=generator,
+                component=0,
+                callbacks=callbacks,
+                follower=restraint,
+                draws_globally=self.kind.draws_globally,
+            ),
+            restraint,
+            replayed=torch.arange(len(data)) >= len(task),
+        )
+        component.fit(data, weight, trainer)
         past = Past(
             self._memory.rehearsal.after(task, generator),
-            restraint.keep(_single_losses(objective, component, task, generator)),
+            restraint.keep(_single_losses(trainer, component, task, generator)),
         )
         decision = Decision("grow" if teacher is None else "reuse", 0, (), 0.0)
-        return Learnt(decision, {0: component}, {0: len(task)}, past, log)
+        return Learnt(decision, {0: component}, {0: len(task)}, past, trainer.inner.log)
 
     def _lessons(
         self, teacher: Component | None, task: TaskData, generator: torch.Generator
@@ -124,35 +146,10 @@ class OneNetwork(Learner[Past]):
         old = torch.full((len(recalled),), self.examples / len(recalled))
         return together([task, recalled]), torch.cat([torch.ones(len(task)), old])
 
-    def _train(
-        self,
-        component: Component,
-        data: TaskData,
-        new: int,
-        restraint: Restraint,
-        generator: torch.Generator,
-        callbacks: Sequence[Callback],
-    ) -> tuple[TaskObjective, TrainingLog]:
-        """Train in place on data of which the first ``new`` are the task's own."""
-        positions = task_positions(data, component)
-        objective = TaskObjective(
-            component, self.settings.classification_weight, unlabelled=bool((positions < 0).any())
-        )
-        log = fit(
-            Restrained(objective, restraint),
-            [data.x, positions, torch.arange(len(data)) >= new],
-            component.latent,
-            equal_budget(self.settings, new).over(len(data)),
-            self._fabric,
-            generator,
-            component=0,
-            callbacks=callbacks,
-            follower=restraint,
-        )
-        return objective, log
-
-    def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
-        return self._build(self.blueprint, self.settings, shape, supervised=supervised, target_shape=target_shape)
+    def _new_component(
+        self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
+    ) -> Component:
+        return self.kind.make(domain, supervised=supervised, target=target, generator=generator)
 
     def _pack(self, memory: Past) -> tuple[dict[str, Any], dict[str, Tensor]]:
         rehearsal, penalty = memory.rehearsal.pack(), memory.penalty.pack()
@@ -168,12 +165,11 @@ class OneNetwork(Learner[Past]):
 
 
 def _single_losses(
-    objective: TaskObjective, component: Component, task: TaskData, generator: torch.Generator
+    trainer: RestrainedTrainer, component: Component, task: TaskData, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Losses of some of a task's examples, one by one, as they are asked for."""
-    device = next(component.parameters()).device
+    """Yield the losses of some of a task's examples, one by one, as they are asked for."""
     chosen = torch.randperm(len(task), generator=generator)[:SINGLE_EXAMPLES]
-    images, positions = task.images(chosen), task_positions(task[chosen], component)
+    images, positions = task.images(chosen), component.positions_of(task[chosen])
     for x, position in zip(images.split(1), positions.split(1), strict=True):
-        noise = torch.randn(1, component.latent, generator=generator)
-        yield objective(x.to(device), position.to(device), noise.to(device))
+        noise = torch.randn(1, trainer.noise, generator=generator, dtype=torch.float32)
+        yield trainer.objective(*(part.to(component.device) for part in (x, position, noise)))

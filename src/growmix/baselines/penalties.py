@@ -14,7 +14,7 @@ from growmix.checkpoints.persistence import prefixed, under
 from growmix.components.component import Component
 from growmix.components.vae import VAE
 from growmix.storage.typed import check_outline
-from growmix.training.loop import Follower
+from growmix.training.callbacks import Follower
 
 DAMPING = 0.1
 """Of synaptic intelligence, the authors' number: weights that hardly moved must not become infinitely important."""

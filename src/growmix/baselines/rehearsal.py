@@ -173,7 +173,7 @@ class Generated(Rehearsal):
 
     def recall(self, task: TaskData, teacher: Component, learnt: int, generator: torch.Generator) -> TaskData:
         """As many as were learnt, so that all tasks weigh alike; at most five for each real one."""
-        drawn = replay(teacher, generated_size(len(task), learnt), generator, from_prior=True)
+        drawn = replay(teacher, generated_size(len(task), learnt), generator)
         return TaskData(like(drawn.x, task.x), drawn.y)
 
     def after(self, task: TaskData, generator: torch.Generator) -> Generated:

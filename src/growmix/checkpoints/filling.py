@@ -12,24 +12,23 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from growmix.components.component import Component
 from growmix.components.density import MOST_GAUSSIANS, LatentDensity
 from growmix.data.task import UNLABELLED
 from growmix.errors import LONGEST_REASON, BadCheckpoint, shortened
 from growmix.storage.checkpoint_files import TENSORS
 
 
-def check_density(density: LatentDensity, component: Component) -> None:
-    """See that a density of codes can be one of a component's, as far as its tensors have memory.
+def check_density(density: LatentDensity, latent: int, classes: int) -> None:
+    """Check that a density can be one of codes of a length, for a number of classes, as far as it has memory.
 
     Raises
     ------
     BadCheckpoint
         The density is of other classes or another length of codes, or its numbers make no distribution.
     """
-    gaussians, latent = len(density.weight), component.latent
-    if gaussians > MOST_GAUSSIANS * (len(component.classes) + 1):
-        raise BadCheckpoint(f"{TENSORS}: a density of {len(component.classes)} classes has {gaussians} Gaussians")
+    gaussians = len(density.weight)
+    if gaussians > MOST_GAUSSIANS * (classes + 1):
+        raise BadCheckpoint(f"{TENSORS}: a density of {classes} classes has {gaussians} Gaussians")
     needed = {
         "weight": ((gaussians,), torch.float32),
         "mean": ((gaussians, latent), torch.float32),
@@ -44,7 +43,7 @@ def check_density(density: LatentDensity, component: Component) -> None:
     if density.weight.is_meta:
         return
     owners = (int(density.owner.min()), int(density.owner.max()))
-    if float(density.weight.min()) <= 0 or owners[0] < UNLABELLED or owners[1] >= len(component.classes):
+    if float(density.weight.min()) <= 0 or owners[0] < UNLABELLED or owners[1] >= classes:
         raise BadCheckpoint(f"{TENSORS}: a density has weights of 0 or less, or owners {owners} that are no classes")
 
 

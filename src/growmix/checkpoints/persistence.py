@@ -18,13 +18,15 @@ from torch import Tensor
 
 from growmix.checkpoints.filling import check_density, check_finite, load_state
 from growmix.checkpoints.folders import read_folder, write_folder
+from growmix.components.abilities import CodeDensity, Codes, Pairs
 from growmix.components.component import Component
 from growmix.components.density import LatentDensity
-from growmix.data.task import MOST_PIXELS, Shape
+from growmix.data.domain import Domain
+from growmix.data.task import MOST_PIXELS
 from growmix.errors import LONGEST_REASON, BadCheckpoint, shown
 from growmix.storage.checkpoint_files import DOCUMENT, TENSORS
 from growmix.storage.typed import MOST_SECONDS, check_range, record_from
-from growmix.training.loop import TrainingLog
+from growmix.training.callbacks import TrainingLog
 
 OTHERS = "others."
 """What comes before the names of tensors that are no component's."""
@@ -34,8 +36,8 @@ OTHERS = "others."
 class Outline:
     """All of a component that is no tensor, as the document says it."""
 
-    shape: Shape
-    target_shape: Shape | None
+    domain: Domain
+    target: Domain | None
     classes: tuple[int, ...]
     supervised: bool
     density: bool
@@ -44,11 +46,11 @@ class Outline:
     def of(cls, component: Component) -> Outline:
         """Return the outline of a component that is to be written."""
         return cls(
-            shape=component.shape,
-            target_shape=component.target_shape,
+            domain=component.domain,
+            target=component.target if isinstance(component, Pairs) else None,
             classes=component.classes,
             supervised=component.supervised,
-            density=component.density is not None,
+            density=isinstance(component, CodeDensity) and component.density is not None,
         )
 
     def check(self) -> None:
@@ -59,9 +61,8 @@ class Outline:
         ValueError
             No component has such a shape or such classes.
         """
-        for channels, height, width in filter(None, (self.shape, self.target_shape)):
-            if min(channels, height, width) < 1 or channels * height * width > MOST_PIXELS:
-                raise ValueError(f"an image of shape {(channels, height, width)}")
+        for domain in filter(None, (self.domain, self.target)):
+            domain.check(MOST_PIXELS)
         if len(set(self.classes)) < len(self.classes) or not all(0 <= label < 2**63 for label in self.classes):
             raise ValueError("classes are no different numbers of 0 or more, below 2**63")
 
@@ -74,23 +75,32 @@ class ComponentState:
     tensors: dict[str, Tensor]
     density: LatentDensity | None
 
-    def fill(self, component: Component) -> Component:
+    def fill(self, component: Component, *, foreign: bool) -> Component:
         """Make an untrained component, built as the saved one was, into the saved one.
+
+        Parameters
+        ----------
+        component
+            An untrained component of the same kind.
+        foreign
+            Whether it holds a user's own modules, whose numbers need not be finite.
 
         Raises
         ------
         BadCheckpoint
             The tensors do not fit its networks.
         """
-        component.add_classes(self.outline.classes)
-        load_state(component, self.tensors, foreign=component.structure is None)
+        component.add_classes(self.outline.classes, torch.Generator())
+        load_state(component, self.tensors, foreign=foreign)
         counts = {"class_counts": component.class_counts, "unlabelled_count": component.unlabelled_count}
         check_finite(counts)
         if not component.class_counts.is_meta and any(bool((count < 0).any()) for count in counts.values()):
             raise BadCheckpoint(f"{TENSORS}: a component learnt fewer than no examples")
         if self.density is not None:
-            check_density(self.density, component)
-        component.density = self.density
+            if not isinstance(component, CodeDensity) or not isinstance(component, Codes):
+                raise BadCheckpoint(f"{TENSORS} holds a density of codes, which a {type(component).__name__} lacks")
+            check_density(self.density, component.latent, len(component.classes))
+            component.density = self.density
         component.freeze()
         return component
 
@@ -134,7 +144,7 @@ def save(
     tensors = prefixed(OTHERS, others or {})
     for k, component in enumerate(components):
         tensors |= prefixed(f"components.{k}.", component.state_dict())
-        if component.density is not None:
+        if isinstance(component, CodeDensity) and component.density is not None:
             tensors |= {f"densities.{k}.{f.name}": getattr(component.density, f.name) for f in fields(LatentDensity)}
     outlined = [asdict(Outline.of(component)) for component in components]
     write_folder(path, {"kind": kind, **document, "components": outlined}, tensors)

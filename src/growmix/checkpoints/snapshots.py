@@ -30,7 +30,8 @@ from growmix.storage.checkpoint_files import remove_folder
 from growmix.storage.typed import record_from
 from growmix.system.interrupts import Interrupts
 from growmix.system.paths import check_path
-from growmix.training.loop import Keeper, LoopState, TrainingState
+from growmix.training.callbacks import Keeper
+from growmix.training.state import LoopState, TrainingState
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What a mixture is made of: the component interface, its kinds, and the parts that they are built from."""
+"""What a mixture is made of: the component interface, its abilities and kinds, and the parts they are built from."""

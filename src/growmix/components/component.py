@@ -1,137 +1,185 @@
-"""What a mixture is made of: the interface of a component."""
+"""What a mixture is made of: the interface of a component, and of the trainer that it is handed when it learns."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from growmix.components.density import LatentDensity, prior_codes
-from growmix.data.task import UNLABELLED, Shape
+from growmix.components.abilities import SampledElbo
+from growmix.data.domain import Domain, Shape
+from growmix.data.task import UNLABELLED, TaskData, label_positions
 
 
-class Component(nn.Module, ABC):
-    """Interface: one generative model with, when supervised, a classifier.
+class Trainer(Protocol):
+    """Interface of what a component is handed when it learns.
 
     Attributes
     ----------
-    shape
-        Channels, height, width.
-    target_shape
-        Of the images that it translates to; ``None`` if it does not.
-    latent
-        Length of a code.
-    classes
-        Global labels that it knows, in the order of its classifier's outputs; labels inside a component
-        are positions in this tuple.
-    class_counts
-        Number of labelled examples learnt of each, shape ``(classes,)``.
-    unlabelled_count
-        Number of examples learnt without a label, a scalar.
-    structure
-        What its networks are, apart from their numbers: components of one structure run as one batched call.
-        ``None``: nothing is known of the networks, and the component always runs by itself.
-    density
-        Where codes are drawn from; ``None`` before the first training ends.
-    networks
-        Names of the modules that components may share, see :mod:`growmix.components.sharing`.
+    generator
+        Generator on the CPU for all that is drawn while the component learns.
     """
 
-    shape: Shape
-    latent: int
-    classes: tuple[int, ...]
+    generator: torch.Generator
+
+    def minimise(self, objective: nn.Module, data: Sequence[Tensor], *, noise: int) -> None:
+        """Minimise an objective by gradient steps; a component in closed form never calls it.
+
+        Parameters
+        ----------
+        objective
+            ``forward(*batch, noise)`` returns the mean loss of a batch, nats per example.
+        data
+            Tensors with the same first dimension, from which batches are taken; the first are the examples.
+        noise
+            How many standard normal numbers every example gets at every step.
+        """
+
+
+class Component(nn.Module, ABC):
+    """Interface of one generative model, which classifies too when it is supervised.
+
+    All that a mixture does follows from four abstract members: :meth:`fit`, :meth:`score`, :meth:`draw` and
+    :meth:`add_classes`. What only some components can do (codes, pairs, draws of the code) is an ability of its own,
+    see :mod:`growmix.components.abilities`. Everything that a component has learnt lies in its parameters and buffers,
+    which are what a checkpoint keeps.
+
+    Parameters
+    ----------
+    domain
+        Shape and support of the examples, with the statistics of the first task.
+    supervised
+        Whether the component classifies.
+
+    Attributes
+    ----------
+    classes : tuple of int
+        Global labels that it knows, in the order of its class probabilities; labels inside a component are positions
+        in this tuple.
+    class_counts : Tensor
+        Number of labelled examples learnt of each class, shape ``(classes,)``.
+    unlabelled_count : Tensor
+        Number of examples learnt without a label, a scalar.
+    """
+
     class_counts: Tensor
     unlabelled_count: Tensor
-    structure: str | None
-    target_shape: Shape | None = None
-    density: LatentDensity | None = None
-    networks: tuple[str, ...] = ("encoder", "posterior", "decoder")
-    _trained: tuple[str, ...] = ()
 
-    def forward(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """:meth:`score`, under the name that torch's functional calls use."""
-        return self.score(x, noise)
+    def __init__(self, domain: Domain, *, supervised: bool) -> None:
+        super().__init__()
+        self.domain = domain
+        self.supervised = supervised
+        self.classes: tuple[int, ...] = ()
+        self.register_buffer("class_counts", torch.zeros(0, dtype=torch.float32))
+        self.register_buffer("unlabelled_count", torch.zeros((), dtype=torch.float32))
+        self._trained: tuple[str, ...] = ()
+        self._foundation = ""
+
+    # What a kind of component must say -------------------------------------------------------------------------
 
     @abstractmethod
-    def elbo(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Evidence lower bound of images whose class is known, one draw of the code each.
+    def fit(self, data: TaskData, weight: Tensor, trainer: Trainer) -> None:
+        """Learn from examples, in place; the classes that occur were added before.
 
         Parameters
         ----------
-        x
-            Images in [0, 1], shape ``(batch, *shape)``.
-        positions
-            Class positions, -1 for no class, shape ``(batch,)``.
-        noise
-            Standard normal, shape ``(batch, latent)``.
-
-        Returns
-        -------
-        elbo
-            :math:`\log p(x|y) \ge E_{q(z|x)} \log p(x|z,y) - KL(q(z|x)\|p(z))`, nats, shape ``(batch,)``.
-        logits
-            Of the classifier, shape ``(batch, classes)``.
+        data
+            A task's examples and what is replayed beside them, on the CPU.
+        weight
+            How many examples that were learnt each of these stands for, shape ``(n,)``: 1 for a new one.
+        trainer
+            Minimises objectives, and has the generator to draw from.
         """
 
     @abstractmethod
-    def marginal_elbo(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Bound of images without a label: the class is summed out under the classifier, shapes as ``elbo``."""
-
-    @abstractmethod
-    def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Label-free score for comparing components, and the class log-probabilities.
-
-        With draws it estimates a lower bound of log p(x). At the posterior mean (the default) it leaves out the
-        expectation over the code: above the bound by a little, without noise, and better at choosing components.
+    def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Score examples without their label: how well the component explains each, and which class it gives.
 
         Parameters
         ----------
         x
-            Images in [0, 1], shape ``(batch, *shape)``.
-        noise
-            Draws shared by all examples, shape ``(draws, latent)``; one row of zeros scores at the posterior mean.
+            Examples of the domain, ``float32``, on the component's device, shape ``(batch, *shape)``.
 
         Returns
         -------
         elbo
-            Nats per example, shape ``(batch,)``.
+            Log-density of each example, or a lower bound of it, in nats, shape ``(batch,)``; comparable between all
+            components of the same domain.
         class_log_proba
-            Shape ``(batch, classes)``.
+            Log-probabilities of the classes, shape ``(batch, classes)``; zero columns without classes.
         """
 
     @abstractmethod
-    def importance_weighted_bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Tighter bound of log p(x) for evaluation, nats, shape ``(batch,)``.
+    def draw(self, positions: Tensor, generator: torch.Generator) -> Tensor:
+        """Generate one example for each class position, on the component's device, shape ``(n, *shape)``.
+
+        Parameters
+        ----------
+        positions
+            Class positions on the CPU, shape ``(n,)``; -1 asks for an example without a class.
+        generator
+            Generator on the CPU.
+        """
+
+    @abstractmethod
+    def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
+        """Make room for new global labels; what is known of the old ones stays bit for bit.
+
+        Parameters
+        ----------
+        labels
+            Global labels, of which some may be known already.
+        generator
+            Generator on the CPU that new weights are drawn from.
+        """
+
+    # What follows from it --------------------------------------------------------------------------------------
+
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Score examples, by draws of the code where some are given; torch's functional calls need this name.
 
         Parameters
         ----------
         x
-            Images in [0, 1], shape ``(batch, *shape)``.
+            Examples, as :meth:`score` takes them.
         noise
-            Standard normal, shape ``(draws, batch, latent)``; the bound converges to log p(x) with the draws.
-
-        References
-        ----------
-        Burda, Grosse, Salakhutdinov 2016: log of the mean over draws of p(x, z) / q(z|x).
+            Draws for a component with the ability :class:`growmix.components.abilities.SampledElbo`; any other has
+            one score alone.
         """
+        if noise is not None and isinstance(self, SampledElbo):
+            return self.score_draws(x, noise)
+        return self.score(x)
 
-    @abstractmethod
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Posterior means ``(batch, latent)`` and class logits ``(batch, classes)``."""
+    @property
+    def shape(self) -> Shape:
+        """Axes of one example, without the batch."""
+        return self.domain.shape
 
-    @abstractmethod
-    def rate(self, x: Tensor) -> Tensor:
-        r"""Nats that the code of each image carries, :math:`KL(q(z|x)\|p(z))`, shape ``(batch,)``."""
+    @property
+    def device(self) -> torch.device:
+        """Where the component's numbers lie."""
+        return self.unlabelled_count.device
 
-    @abstractmethod
-    def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
-        """Expected images in [0, 1] of codes ``(batch, latent)`` with class positions (-1: no class)."""
+    def class_log_prior(self) -> Tensor:
+        """Return the log share of every class among the labelled examples, add-one smoothed, shape ``(classes,)``."""
+        counts = self.class_counts + 1.0
+        return (counts / counts.sum()).log()
 
-    @abstractmethod
-    def add_classes(self, labels: Sequence[int]) -> None:
-        """Make room for new global labels; what is known of the old ones stays bit for bit."""
+    def positions_of(self, data: TaskData) -> Tensor:
+        """Return the position of every example's label among the classes, -1 where there is none."""
+        if data.y is None:
+            return torch.full((len(data),), UNLABELLED, dtype=torch.int64)
+        return label_positions(data.y, self.classes)
+
+    def count(self, data: TaskData) -> None:
+        """Add a task's examples to the counts of what was learnt."""
+        positions = self.positions_of(data)
+        known = torch.bincount(positions[positions >= 0], minlength=len(self.classes))
+        self.class_counts += known.to(self.class_counts)
+        self.unlabelled_count += (positions < 0).sum().to(self.unlabelled_count)
 
     def freeze(self) -> None:
         """Stop training: nothing has a gradient any more, and layers behave as in use."""
@@ -144,57 +192,23 @@ class Component(nn.Module, ABC):
         return self._trained
 
     def thaw(self) -> None:
-        """Train again what was trained before; weights that a user's own modules had frozen stay so."""
+        """Train again what was trained before; weights that a user's own modules had frozen stay frozen."""
         for name, weight in self.named_parameters():
             weight.requires_grad_(name in self._trained)
 
-    @property
-    def supervised(self) -> bool:
-        """Whether it has a classifier."""
-        return False
+    def stand_on(self, foundation: str) -> None:
+        """Note which shared foundation the networks stand on: components of two can't be batched together."""
+        self._foundation = foundation
 
-    def class_log_prior(self) -> Tensor:
-        """Log share of every class among the labelled examples learnt, add-one smoothed, shape ``(classes,)``."""
-        counts = self.class_counts + 1.0
-        return (counts / counts.sum()).log()
+    def batch_key(self) -> object:
+        """Return a value that is equal for components which differ in nothing but their numbers.
 
-    def code(self, x: Tensor) -> Tensor:
-        """Posterior means, shape ``(batch, latent)``."""
-        return self.encode(x)[0]
-
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """Images decoded from their posterior mean, with the class that the classifier gives."""
-        codes, logits = self.encode(x)
-        return self.decode(codes, most_likely(logits))
-
-    def draw(self, positions: Tensor, generator: torch.Generator, *, from_prior: bool = False) -> Tensor:
-        """Generated images, one for each class position, on the component's device.
-
-        Parameters
-        ----------
-        positions
-            Class positions on the CPU, shape ``(n,)``; -1: of the examples without a label.
-        generator
-            CPU random stream.
-        from_prior
-            Draw codes from N(0, I) even where an ex-post density was fitted.
+        Such components are scored in one batched call. A component whose kind says nothing of its structure is equal
+        to itself alone.
         """
-        if self.density is None or from_prior:
-            codes = prior_codes(len(positions), self.latent, generator)
-        else:
-            codes = self.density.sample(positions, generator)
-        unknown = positions < 0
-        if self.classes and bool(unknown.any()):  # a decoder that knows classes needs one
-            chance = self.class_log_prior().exp().cpu()
-            drawn = torch.multinomial(chance, int(unknown.sum()), replacement=True, generator=generator)
-            positions = positions.masked_scatter(unknown, drawn)
-        device = next(self.parameters()).device
-        chunks = zip(codes.split(1024), positions.split(1024), strict=True)
-        return torch.cat([self.decode(c.to(device), p.to(device)) for c, p in chunks])
+        structure = self._structure()
+        return id(self) if structure is None else (type(self), structure, self._foundation)
 
-
-def most_likely(logits: Tensor) -> Tensor:
-    """Position of the largest logit, -1 where there are no classes; ``(batch, classes)`` to ``(batch,)``."""
-    if logits.shape[1] == 0:
-        return torch.full((logits.shape[0],), UNLABELLED, dtype=torch.int64, device=logits.device)
-    return logits.argmax(1)
+    def _structure(self) -> str | None:
+        """Return what the networks are, apart from their numbers; ``None`` where that is not known."""
+        return None

@@ -1,21 +1,19 @@
-"""From settings to untrained networks: blueprints, and components with networks of their own."""
+"""From settings to what makes components: blueprints, kinds of components, and the student's kind."""
 
 from __future__ import annotations
 
-from growmix.components.component import Component
 from growmix.components.density import MOST_GAUSSIANS
 from growmix.components.importing import imported
-from growmix.components.likelihoods import make_likelihood
-from growmix.components.nets import MLP, Blueprint, Conv, check_blueprint, is_ours
-from growmix.components.translation import Translation
-from growmix.components.vae import LABEL_CODE, VAE
-from growmix.data.task import Shape
+from growmix.components.kinds import ComponentKind, VAEKind
+from growmix.components.likelihoods import Likelihood
+from growmix.components.nets import MLP, Blueprint, Conv
+from growmix.components.vae import VAEOptions
 from growmix.settings import Settings, is_import_path
 from growmix.system.memory import require_room
 
 
 def make_blueprint(settings: Settings) -> Blueprint:
-    """The networks that the settings name.
+    """Return the blueprint that the settings name.
 
     Raises
     ------
@@ -34,6 +32,50 @@ def make_blueprint(settings: Settings) -> Blueprint:
     return MLP(settings.hidden, settings.depth)
 
 
+def make_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | None = None) -> ComponentKind:
+    """Return the kind of component that the settings name, see :func:`vae_kind`."""
+    return vae_kind(settings, blueprint, likelihood)
+
+
+def vae_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | None = None) -> VAEKind:
+    """Return the kind that makes variational autoencoders by the settings.
+
+    Parameters
+    ----------
+    settings
+        Settings of the mixture.
+    blueprint
+        Makes the networks.
+    likelihood
+        A user's own likelihood in place of the one that the settings name.
+    """
+    options = VAEOptions(
+        latent=settings.latent,
+        classification_weight=settings.classification_weight,
+        gaussians=settings.density_components,
+        from_prior=settings.from_prior,
+    )
+    return VAEKind(blueprint, likelihood or settings.likelihood, settings.variance, options)
+
+
+def student_blueprint(settings: Settings) -> Blueprint:
+    """Return the networks of the student: of the mixture's blueprint, with ``student_hidden`` units."""
+    if settings.blueprint == "conv":
+        return Conv(settings.width, settings.student_hidden)
+    return MLP(settings.student_hidden, settings.depth)
+
+
+def student_kind(settings: Settings, likelihood: Likelihood | None = None) -> ComponentKind:
+    """Return the kind of the student's one component, a variational autoencoder."""
+    options = VAEOptions(
+        latent=settings.student_latent,
+        classification_weight=settings.student_classification_weight,
+        gaussians=settings.density_components,
+        from_prior=settings.from_prior,
+    )
+    return VAEKind(student_blueprint(settings), likelihood or settings.likelihood, settings.variance, options)
+
+
 def require_density(settings: Settings) -> None:
     """Refuse codes of which there is no room for a density.
 
@@ -44,21 +86,3 @@ def require_density(settings: Settings) -> None:
     """
     size = 8 * settings.latent**2 * min(settings.density_components, MOST_GAUSSIANS)
     require_room(size, f"the density of codes of length {settings.latent}")
-
-
-def whole_component(
-    blueprint: Blueprint, settings: Settings, shape: Shape, *, supervised: bool, target_shape: Shape | None = None
-) -> Component:
-    """A new component with networks of its own: a VAE, or a translation for pairs."""
-    inputs = settings.latent + (LABEL_CODE if supervised else 0)
-    features = check_blueprint(blueprint, inputs, shape, target_shape)
-    if is_ours(blueprint):  # made and dropped: a component's first weights have always been drawn behind these
-        blueprint.encoder(shape)
-        blueprint.decoder(inputs, shape)
-    likelihood = make_likelihood(settings.likelihood, settings.variance, shape)
-    vae = VAE(blueprint, shape, features, settings.latent, likelihood, supervised=supervised)
-    if target_shape is None:
-        return vae
-    return Translation(
-        vae, blueprint, target_shape, make_likelihood(settings.likelihood, settings.variance, target_shape)
-    )

@@ -1,15 +1,15 @@
 """Encoders and decoders: ``mlp``, ``conv``, and how a user's own modules come in.
 
-An encoder maps images ``(batch, channels, height, width)`` to features ``(batch, features)``; the heads for
-posterior and class sit on top and belong to the component. A decoder maps a code ``(batch, inputs)`` (the
-latent, with the class code behind it when supervised) to an output in the image's shape.
+An encoder maps examples ``(batch, *shape)`` to features ``(batch, features)``; the heads for posterior and class sit
+on top and belong to the component. A decoder maps a code ``(batch, inputs)`` (the latent, with the class code behind
+it when supervised) to an output in the shape of an example.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
@@ -17,49 +17,58 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from growmix.data.task import Shape
+from growmix.data.domain import Shape
 from growmix.errors import BadInput, one_line
 from growmix.settings import MOST_LAYERS, MOST_UNITS, require_whole
+from growmix.system.global_random import global_generator
 
-SMALL_IMAGE = 256
-"""Pixels up to which an mlp needs only half the units; more cost time there and gain nothing."""
+SMALL_EXAMPLE = 256
+"""Numbers per example up to which an mlp needs only half the units; more cost time there and gain nothing."""
 
 
 @runtime_checkable
 class Blueprint(Protocol):
-    """Makes the networks of a new component.
+    """Interface of what makes the networks of a new component.
 
     Attributes
     ----------
     name
-        How checkpoints and reports call it.
+        Name of the blueprint in checkpoints and reports.
     batchable
         Whether its modules are plain layers that ``torch.func.vmap`` can run for many components at once.
     """
 
     @property
     def name(self) -> str:
-        """See the attributes."""
+        """Name of the blueprint in checkpoints and reports."""
 
     @property
     def batchable(self) -> bool:
-        """See the attributes."""
+        """Whether ``torch.func.vmap`` can run its modules for many components at once."""
 
     def encoder(self, shape: Shape) -> nn.Module:
-        """Images of ``shape`` to features ``(batch, features)``."""
+        """Make a network from examples of ``shape`` to features ``(batch, features)``."""
 
     def decoder(self, inputs: int, shape: Shape) -> nn.Module:
-        """Codes ``(batch, inputs)`` to outputs ``(batch, *shape)``."""
+        """Make a network from codes ``(batch, inputs)`` to outputs ``(batch, *shape)``."""
+
+
+class PlainLayers:
+    """Ability of a blueprint whose networks are made of torch's own linear and convolutional layers alone.
+
+    Such networks can be made without memory, to look at them, and growmix draws their first weights from a generator
+    of its own. A user's own modules may do anything when they are made, torch's global generator included.
+    """
 
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(PlainLayers):
     """Fully connected encoder and decoder with GELU.
 
     Parameters
     ----------
     hidden
-        Units of every hidden layer; by default 800, or 400 for images of at most 256 pixels.
+        Number of units in every hidden layer; by default 800, or 400 for examples of at most 256 numbers.
     depth
         Number of hidden layers on each side.
 
@@ -80,12 +89,12 @@ class MLP:
             require_whole(self.hidden, "hidden", 1, MOST_UNITS)
 
     def encoder(self, shape: Shape) -> nn.Module:
-        """Flatten, then ``depth`` layers."""
-        return nn.Sequential(nn.Flatten(), *self._layers(_pixels(shape), shape))
+        """Make a network that flattens examples and has ``depth`` layers."""
+        return nn.Sequential(nn.Flatten(), *self._layers(math.prod(shape), shape))
 
     def decoder(self, inputs: int, shape: Shape) -> nn.Module:
-        """``depth`` layers, then one to the pixels."""
-        head = nn.Linear(self._units(shape), _pixels(shape))
+        """Make a network of ``depth`` layers and one that writes the example."""
+        head = nn.Linear(self._units(shape), math.prod(shape))
         return nn.Sequential(*self._layers(inputs, shape), head, nn.Unflatten(1, shape))
 
     def _layers(self, inputs: int, shape: Shape) -> list[nn.Module]:
@@ -95,11 +104,11 @@ class MLP:
     def _units(self, shape: Shape) -> int:
         if self.hidden is not None:
             return self.hidden
-        return 400 if _pixels(shape) <= SMALL_IMAGE else 800
+        return 400 if math.prod(shape) <= SMALL_EXAMPLE else 800
 
 
 @dataclass(frozen=True)
-class Conv:
+class Conv(PlainLayers):
     """Strided convolutions with GELU; the decoder mirrors them.
 
     Each stage halves the image until its side would fall below four, so that 8x8, 28x28, 32x32 and 64x64
@@ -108,9 +117,9 @@ class Conv:
     Parameters
     ----------
     width
-        Channels after the first stage; doubled at every further one.
+        Number of channels after the first stage; doubled at every further one.
     hidden
-        Units of the fully connected layer at the narrow end.
+        Number of units in the fully connected layer at the narrow end.
 
     Examples
     --------
@@ -129,7 +138,7 @@ class Conv:
         require_whole(self.hidden, "hidden", 1, MOST_UNITS)
 
     def encoder(self, shape: Shape) -> nn.Module:
-        """Strided convolutions, then one fully connected layer."""
+        """Make a network of strided convolutions and one fully connected layer."""
         sizes = _halvings(shape)
         layers: list[nn.Module] = []
         channels = shape[0]
@@ -140,7 +149,7 @@ class Conv:
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, self.hidden), nn.GELU())
 
     def decoder(self, inputs: int, shape: Shape) -> nn.Module:
-        """One fully connected layer, then transposed convolutions back up through the same sizes."""
+        """Make a network of one fully connected layer and transposed convolutions back up through the same sizes."""
         sizes = _halvings(shape)
         stages = len(sizes) - 1
         channels = self._channels(stages - 1)
@@ -148,7 +157,7 @@ class Conv:
         layers: list[nn.Module] = [
             nn.Linear(inputs, self.hidden),
             nn.GELU(),
-            nn.Linear(self.hidden, _pixels(narrow)),
+            nn.Linear(self.hidden, math.prod(narrow)),
             nn.GELU(),
             nn.Unflatten(1, narrow),
         ]
@@ -173,11 +182,11 @@ class OwnModules:
     Parameters
     ----------
     make_encoder
-        Called with the image's shape for every new component; returns a module from images to features.
+        Called with the shape of an example for every new component; returns a module from examples to features.
     make_decoder
         Called with the number of inputs (latent size, plus the class code when supervised) and the shape.
     name
-        How reports call it. A checkpoint can't hold code: pass the same blueprint to ``load``.
+        Name of the blueprint in reports. A checkpoint can't hold code: pass the same blueprint to ``load``.
     batchable
         Say so if ``torch.func.vmap`` can run the modules; routing over many components is then one call.
 
@@ -197,34 +206,34 @@ class OwnModules:
     batchable: bool = False
 
     def encoder(self, shape: Shape) -> nn.Module:
-        """What ``make_encoder`` returns."""
+        """Return what ``make_encoder`` makes for the shape."""
         return self.make_encoder(shape)
 
     def decoder(self, inputs: int, shape: Shape) -> nn.Module:
-        """What ``make_decoder`` returns."""
+        """Return what ``make_decoder`` makes for inputs and shape."""
         return self.make_decoder(inputs, shape)
 
 
 def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape, target_shape: Shape | None = None) -> int:
-    """Number of features that a blueprint's encoder gives, found by running each of its networks once.
+    """Return how many features a blueprint's encoder gives, found by running each of its networks once.
 
     Parameters
     ----------
     blueprint
-        Ours are made without memory, and a user's own as they are.
+        Networks of plain layers are made without memory, a user's own as they are.
     inputs
-        What a decoder gets.
+        Length of what a decoder gets.
     shape
-        Of the images.
+        Axes of an example.
     target_shape
-        Of the images that these are translated to, if they are.
+        Axes of the examples that these are translated to, if they are.
 
     Raises
     ------
     BadInput
         The encoder does not give ``(batch, features)`` or a decoder not ``(batch, *shape)``, in single precision.
     """
-    fails = f"blueprint {blueprint.name!r} fails on images of shape {shape}"
+    fails = f"blueprint {blueprint.name!r} fails on examples of shape {shape}"
     features = _trial(blueprint, lambda: blueprint.encoder(shape), shape, fails)
     if not _is_batch(features, (None,)):
         raise BadInput(f"{fails}: encoder gives {_told(features)}, needed (batch, features) of torch.float32")
@@ -235,9 +244,50 @@ def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape, target_shap
     return int(features.shape[1])
 
 
-def is_ours(blueprint: Blueprint) -> bool:
-    """Whether its networks can be made without memory; a user's own may not know how."""
-    return isinstance(blueprint, (MLP, Conv))
+def make_network(blueprint: Blueprint, make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:
+    """Make one network of a blueprint, with first weights that follow from the generator alone.
+
+    Parameters
+    ----------
+    blueprint
+        What the network is of.
+    make
+        Calls the blueprint's encoder or decoder.
+    generator
+        Generator on the CPU; a user's own modules draw from torch's global one, which is seeded from it.
+    """
+    if isinstance(blueprint, PlainLayers):
+        return initialised(make, generator)
+    with global_generator(generator, needed=True):
+        # copied: a blueprint may hand out one module twice, and components must not share weights or buffers
+        return copy.deepcopy(make())
+
+
+def initialised(make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:
+    """Make a module of torch's own layers, with the first weights that torch gives them, drawn from a generator.
+
+    Within ``torch.device("meta")`` it has shapes and no memory, and nothing is drawn.
+
+    Examples
+    --------
+    >>> layer = initialised(lambda: nn.Linear(4, 2), torch.Generator().manual_seed(0))
+    >>> bool((layer.weight.abs() <= 0.5).all())
+    True
+    """
+    without_memory = torch.get_default_device().type == "meta"
+    with torch.device("meta"):
+        module = make()
+    if without_memory:
+        return module
+    module.to_empty(device="cpu")
+    for layer in module.modules():
+        own = dict(layer.named_parameters(recurse=False))
+        if own:
+            # uniform within 1 / sqrt(inputs): what torch's own initialisation comes to for these layers
+            reach = 1.0 / math.sqrt(max(1, own["weight"][0].numel()))
+            for weight in own.values():
+                nn.init.uniform_(weight, -reach, reach, generator=generator)
+    return module
 
 
 def _try_decoder(blueprint: Blueprint, inputs: int, shape: Shape, fails: str) -> None:
@@ -246,34 +296,35 @@ def _try_decoder(blueprint: Blueprint, inputs: int, shape: Shape, fails: str) ->
         raise BadInput(f"{fails}: decoder gives {_told(output)}, needed (batch, *{shape}) of torch.float32")
 
 
-def _trial(blueprint: Blueprint, make: Callable[[], nn.Module], size: tuple[int, ...], fails: str) -> Any:
-    """What a new network gives for two inputs, when it is used as components do: copied first."""
+def _trial(blueprint: Blueprint, make: Callable[[], nn.Module], size: Shape, fails: str) -> Any:
+    """Run a new network on two inputs, as components use it: copied first."""
+    plain = isinstance(blueprint, PlainLayers)
+    seeded = torch.Generator().manual_seed(0)
     try:
-        with torch.no_grad(), torch.device("meta") if is_ours(blueprint) else nullcontext():
-            return copy.deepcopy(make()).eval()(torch.zeros(2, *size))
+        with torch.no_grad(), torch.device("meta") if plain else global_generator(seeded, needed=True):
+            return copy.deepcopy(make()).eval()(torch.zeros(2, *size, dtype=torch.float32))
     except Exception as error:  # the user's own code runs here, which may raise anything
         raise BadInput(f"{fails}: {one_line(error)}") from error
 
 
 def _is_batch(output: Any, shape: tuple[int | None, ...]) -> bool:
-    """Whether that has a row for each of two inputs; ``None`` is any number."""
+    """Whether an output has a row for each of two inputs; ``None`` stands for any number."""
     if not isinstance(output, torch.Tensor) or output.dtype != torch.float32 or output.ndim != 1 + len(shape):
         return False
     return all(wanted in (None, given) for wanted, given in zip((2, *shape), output.shape, strict=True))
 
 
 def _told(output: Any) -> str:
-    """What a network gave, for a message."""
+    """Describe in a message what a network gave."""
     if not isinstance(output, torch.Tensor):
         return f"a {type(output).__name__}"
     return f"{tuple(output.shape)} of {output.dtype} for a batch of 2"
 
 
-def _pixels(shape: Shape) -> int:
-    return shape[0] * shape[1] * shape[2]
-
-
 def _halvings(shape: Shape) -> list[tuple[int, int]]:
+    """Return height and width after every stage of an image's convolutions, those of the image first."""
+    if len(shape) != 3:
+        raise BadInput(f"convolutions are for images (channels, height, width), not for shape {shape}; take 'mlp'")
     sizes = [(shape[1], shape[2])]
     while len(sizes) == 1 or (min(sizes[-1]) > 4 and len(sizes) < 5):
         height, width = sizes[-1]

@@ -16,7 +16,9 @@ from typing import Any, Literal, TypeAlias, final
 import torch
 from torch import Tensor, nn
 
+from growmix.components.abilities import Pairs, Shared
 from growmix.components.component import Component
+from growmix.components.nets import initialised
 from growmix.errors import BadInput
 
 Kind: TypeAlias = Literal["trunk", "adapter", "rank-one"]
@@ -75,7 +77,7 @@ class Foundation(nn.Module):
     >>> component = learnt_example().components[0]
     >>> whole = sum(part.numel() for part in component.parameters())
     >>> foundation = Foundation.of(component, "rank-one", None)
-    >>> foundation.carry(component)
+    >>> foundation.carry(component, torch.Generator())
     >>> sum(part.numel() for part in component.parameters()) < whole / 2
     True
     """
@@ -110,18 +112,31 @@ class Foundation(nn.Module):
         Raises
         ------
         BadInput
-            ``trunk`` of a network that is no ``torch.nn.Sequential``.
+            The component has no networks to share, or ``trunk`` is asked of a network that is no
+            ``torch.nn.Sequential``.
         """
-        shapes = [shape for shape in (component.shape, component.target_shape) if shape is not None]
+        if not isinstance(component, Shared):
+            raise BadInput(
+                f"sharing is {kind!r}, but a {type(component).__name__} has no networks that could be shared; "
+                "take sharing 'none'"
+            )
+        sizes = [component.domain.size, *([component.target.size] if isinstance(component, Pairs) else [])]
         networks = {name: component.get_submodule(name) for name in component.networks}
-        return cls(networks, kind, rank, [math.prod(shape) for shape in shapes])
+        return cls(networks, kind, rank, sizes)
 
     def train(self, mode: bool = True) -> Foundation:
         """Never: a foundation stays as it is in use."""
         return super().train(False)
 
-    def carry(self, component: Component) -> None:
+    def carry(self, component: Component, generator: torch.Generator) -> None:
         """Make a component with networks of its own stand on the foundation, in place.
+
+        Parameters
+        ----------
+        component
+            The component whose networks are exchanged.
+        generator
+            Generator on the CPU that the first weights of updates are drawn from.
 
         A trained component that the foundation is of keeps its function bit for bit; a new one starts from what the
         foundation computes, or for ``trunk`` from its own fresh upper half.
@@ -131,18 +146,17 @@ class Foundation(nn.Module):
             if self.kind == "trunk":
                 standing: nn.Module = _on_trunk(part, network)
             else:
-                standing = _adapted(part, network, self._layer)
+                standing = _adapted(part, network, lambda layer: self._layer(layer, generator))
             parent, _, last = name.rpartition(".")
             setattr(component.get_submodule(parent), last, standing)
-        if component.structure is not None:  # components of two foundations can't be batched as if they had one
-            component.structure += f" on {self.kind} {self._number}"
+        component.stand_on(f"{self.kind} {self._number}")
 
-    def _layer(self, layer: nn.Module) -> nn.Module | None:
+    def _layer(self, layer: nn.Module, generator: torch.Generator) -> nn.Module | None:
         """What stands in a component for a frozen layer; ``None``: a copy that is the component's own."""
         if self.kind == "rank-one":
             return RankOne(layer)
         rank = _rank_of(layer, self.rank, self._pixels)
-        return LowRank(layer, rank) if _update_cost(layer, rank) < _weights(layer) else None
+        return LowRank(layer, rank, generator) if _update_cost(layer, rank) < _weights(layer) else None
 
 
 @final
@@ -183,13 +197,18 @@ class LowRank(nn.Module):
     frozen
         ``Linear``, ``Conv2d`` or ``ConvTranspose2d``.
     rank
-        Of the update.
+        Rank of the update.
+    generator
+        Generator on the CPU that the first weights of the update are drawn from.
     """
 
-    def __init__(self, frozen: nn.Module, rank: int) -> None:
+    def __init__(self, frozen: nn.Module, rank: int, generator: torch.Generator) -> None:
         super().__init__()
         self._frozen = _Frozen(frozen)
-        self.down = _narrow(frozen, rank)
+        like = _weight_of(frozen)
+        down = initialised(lambda: _narrow(frozen, rank), generator)
+        without_memory = any(weight.is_meta for weight in down.parameters())
+        self.down = down if without_memory else down.to(like.device, like.dtype)
         self.up = _widen(frozen, rank)
         self.bias = _own_bias(frozen)
 
@@ -257,7 +276,7 @@ def _own_bias(layer: Any) -> nn.Parameter | None:
 def _narrow(layer: Any, rank: int) -> nn.Module:
     """From the layer's inputs to ``rank``; a convolution does its moving about here."""
     inputs, _ = _widths(layer)
-    like: dict[str, Any] = {"bias": False, "device": layer.weight.device, "dtype": layer.weight.dtype}
+    like: dict[str, Any] = {"bias": False}
     if isinstance(layer, nn.Linear):
         return nn.Linear(inputs, rank, **like)
     if isinstance(layer, nn.Conv2d):
@@ -267,9 +286,9 @@ def _narrow(layer: Any, rank: int) -> nn.Module:
 
 
 def _widen(layer: Any, rank: int) -> nn.Module:
-    """From ``rank`` to the layer's outputs, zero at first; a transposed convolution does its moving about here."""
+    """Make a layer from ``rank`` to the layer's outputs, zero at first; a transposed convolution moves about here."""
     _, outputs = _widths(layer)
-    like: dict[str, Any] = {"bias": False, "device": layer.weight.device, "dtype": layer.weight.dtype}
+    like: dict[str, Any] = {"bias": False, "device": "meta", "dtype": layer.weight.dtype}
     if isinstance(layer, nn.Linear):
         wide: nn.Module = nn.Linear(rank, outputs, **like)
     elif isinstance(layer, nn.Conv2d):
@@ -277,6 +296,7 @@ def _widen(layer: Any, rank: int) -> nn.Module:
     else:
         like |= {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
         wide = nn.ConvTranspose2d(rank, outputs, _size(layer), output_padding=layer.output_padding, **like)
+    wide.to_empty(device=layer.weight.device)
     for weight in wide.parameters():
         nn.init.zeros_(weight)
     return wide

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
-from growmix.components.component import Component
-from growmix.components.density import LatentDensity, no_labels, prior_codes
+from growmix.components.abilities import CodeDensity, Codes, Pairs, SampledElbo, Shared
+from growmix.components.component import Component, Trainer
+from growmix.components.density import fit_density, no_labels
 from growmix.components.likelihoods import Likelihood
-from growmix.components.nets import Blueprint
+from growmix.components.nets import Blueprint, check_blueprint, initialised, make_network
+from growmix.components.pieces import ROWS, in_pieces
 from growmix.components.vae import VAE, kl_to_prior
-from growmix.data.task import Shape, TaskData, as_float
+from growmix.data.domain import Domain
+from growmix.data.task import TaskData, as_float
 from growmix.errors import BadInput
 
 REFINE_WIDTH = 32
-"""Channels of the convolutions that bring a decoded target and its source together."""
-
-_CHUNK = 1_024
+"""Number of channels of the convolutions that bring a decoded target and its source together."""
 
 
 @final
-class Translation(Component):
+class Translation(Component, Codes, SampledElbo, CodeDensity, Pairs, Shared):
     r"""A variational autoencoder of source images whose code also decodes to a target image.
 
     .. math:: \log p(c, x) \ge E_{q(z|c)} [\log p(c|z) + \log p(x|z, c)] - KL(q(z|c) \| p(z))
@@ -37,18 +37,20 @@ class Translation(Component):
     Parameters
     ----------
     source
-        Of the source images, without classes.
+        Autoencoder of the source images, without classes.
     blueprint
-        Makes the decoder of the target; see :func:`growmix.components.nets.check_blueprint`.
-    target_shape
-        Channels, height, width of the target; height and width are those of the source.
+        Makes the decoder of the target; see :func:`growmix.nets.check_blueprint`.
+    target
+        Shape and support of the target images; height and width are those of the source.
     likelihood
-        Of a target given the code and the source.
+        Density of a target given the code and the source.
+    generator
+        Generator on the CPU that the first weights are drawn from; ``None`` takes one of seed 0.
 
     Raises
     ------
     BadInput
-        Source and target differ in height or width, or ``source`` classifies.
+        Source and target are no images of one height and width, or ``source`` classifies.
 
     References
     ----------
@@ -56,44 +58,60 @@ class Translation(Component):
 
     Examples
     --------
-    >>> from growmix.components.nets import MLP
+    >>> from growmix.nets import MLP
     >>> from growmix.components.likelihoods import Bernoulli
-    >>> vae = VAE(MLP(hidden=8), (1, 8, 8), 8, 2, Bernoulli(), supervised=False)
-    >>> translation = Translation(vae, MLP(hidden=8), (3, 8, 8), Bernoulli())
+    >>> from growmix.components.vae import VAEOptions
+    >>> vae = VAE(Domain((1, 8, 8)), MLP(hidden=8), Bernoulli(), VAEOptions(latent=2), supervised=False)
+    >>> translation = Translation(vae, MLP(hidden=8), Domain((3, 8, 8)), Bernoulli())
     >>> translation.translate(torch.rand(5, 1, 8, 8)).shape
     torch.Size([5, 3, 8, 8])
     """
 
     networks = ("source.encoder", "source.posterior", "source.decoder", "target_decoder", "refine")
 
-    def __init__(self, source: VAE, blueprint: Blueprint, target_shape: Shape, likelihood: Likelihood) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        source: VAE,
+        blueprint: Blueprint,
+        target: Domain,
+        likelihood: Likelihood,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(source.domain, supervised=False)
         if source.supervised:
             raise BadInput("source classifies; pairs of images are learnt without labels: supervised must be False")
-        if tuple(source.shape[1:]) != tuple(target_shape[1:]):
-            sizes = (f"{height}x{width}" for _, height, width in (source.shape, target_shape))
+        if not (source.domain.is_image and target.is_image):
+            raise BadInput("pairs are learnt of images (n, channels, height, width) in [0, 1] alone")
+        if source.shape[1:] != target.shape[1:]:
+            sizes = (f"{height}x{width}" for _, height, width in (source.shape, target.shape))
             raise BadInput(f"source and target have unlike sizes ({', '.join(sizes)}); bring both to one size")
+        generator = generator or torch.Generator().manual_seed(0)
+        check_blueprint(blueprint, source.latent, source.shape, target.shape)
         self.source = source
-        self.shape, self.latent, self.classes = source.shape, source.latent, ()
-        self.target_shape = target_shape
-        self.structure = None if source.structure is None else f"translation {source.structure} {target_shape}"
-        # copied: as in a VAE, a user's blueprint may hand out one module twice
-        self.target_decoder = copy.deepcopy(blueprint.decoder(source.latent, target_shape))
-        self.refine = _refinement(source.shape[0] + target_shape[0], target_shape[0])
+        self.target = target
+        self.latent = source.latent
+        self.target_decoder = make_network(blueprint, lambda: blueprint.decoder(source.latent, target.shape), generator)
+        channels = (source.shape[0] + target.shape[0], target.shape[0])
+        self.refine = initialised(lambda: _refinement(*channels), generator)
         self.likelihood = likelihood
-        self.register_buffer("class_counts", torch.zeros(0))
-        self.register_buffer("unlabelled_count", torch.zeros(()))
+
+    def _structure(self) -> str | None:
+        structure = self.source._structure()
+        return None if structure is None else f"{structure} to {self.target.shape}"
+
+    # Pairs -----------------------------------------------------------------------------------------------------
+
+    def fit(self, data: TaskData, weight: Tensor, trainer: Trainer) -> None:
+        """Maximise the ELBO of pairs."""
+        if data.target is None:
+            raise BadInput("data has no targets; this mixture learns pairs of images, (source, target)")
+        trainer.minimise(TranslationObjective(self), [data.x, data.target], noise=self.latent)
+        if not self.source.options.from_prior:
+            codes, gaussians = in_pieces(self, self.code, data.x), self.source.options.gaussians
+            self.density = fit_density(codes, no_labels(len(data)), weight, gaussians, trainer.generator)
 
     def pair_elbo(self, x: Tensor, target: Tensor, noise: Tensor) -> Tensor:
-        """Evidence lower bound of pairs, nats per example, shape ``(batch,)``.
-
-        Parameters
-        ----------
-        x, target
-            Source and target images in [0, 1], shapes ``(batch, *shape)`` and ``(batch, *target_shape)``.
-        noise
-            Standard normal, shape ``(batch, latent)``.
-        """
+        """Return the ELBO of source and target images in [0, 1], nats per pair."""
         mean, log_variance, _ = self.source.infer(x)
         codes = mean + (0.5 * log_variance).exp() * noise
         of_source = self.source.likelihood.log_prob(self.source.output(codes, no_labels(len(x))), x)
@@ -102,92 +120,75 @@ class Translation(Component):
 
     @torch.no_grad()
     def mean_pair_elbo(self, pairs: TaskData) -> float:
-        """Bound of pairs at the posterior mean, nats per pair, mean over all of them."""
-        assert pairs.target is not None  # asked of pairs alone
-        device = next(self.parameters()).device
+        """Return the ELBO of pairs at the posterior mean, nats per pair, as the mean over all of them."""
+        if pairs.target is None:
+            raise BadInput("data has no targets; this mixture learns pairs of images, (source, target)")
         total = 0.0
-        for x, target in zip(pairs.x.split(_CHUNK), pairs.target.split(_CHUNK), strict=True):
-            images = (as_float(x.to(device)), as_float(target.to(device)))
-            total += float(self.pair_elbo(*images, torch.zeros(len(x), self.latent, device=device)).sum())
+        for x, target in zip(pairs.x.split(ROWS), pairs.target.split(ROWS), strict=True):
+            images = (as_float(x.to(self.device)), as_float(target.to(self.device)))
+            noise = torch.zeros(len(x), self.latent, dtype=torch.float32, device=self.device)
+            total += float(self.pair_elbo(*images, noise).sum())
         return total / len(pairs)
 
     def translate(self, x: Tensor) -> Tensor:
-        """Expected targets ``(batch, *target_shape)`` of source images ``(batch, *shape)``, at the posterior mean."""
+        """Return the expected targets of source images, at the posterior mean of the code."""
         return self.likelihood.mean(self._target_output(self.source.code(x), x))
 
     @torch.no_grad()
-    def draw_pairs(self, n: int, generator: torch.Generator, *, from_prior: bool = False) -> tuple[Tensor, Tensor]:
-        """Generated pairs, on the component's device: a source is decoded from a code, its target from both.
-
-        Parameters
-        ----------
-        n
-            How many.
-        generator
-            CPU random stream.
-        from_prior
-            Draw codes from N(0, I) even where an ex-post density was fitted.
-
-        Returns
-        -------
-        source, target
-            Shapes ``(n, *shape)`` and ``(n, *target_shape)``.
-        """
-        density: LatentDensity | None = self.density
-        if density is None or from_prior:
-            codes = prior_codes(n, self.latent, generator)
-        else:
-            codes = density.sample(no_labels(n), generator)
-        device = next(self.parameters()).device
+    def draw_pairs(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Generate pairs: a source is decoded from a code, its target from both."""
+        codes = self.draw_codes(no_labels(n), self.latent, generator)
         sources, targets = [], []
-        for chunk in codes.split(_CHUNK):
-            on_device = chunk.to(device)
-            source = self.decode(on_device, no_labels(len(chunk)))
+        for chunk in codes.split(ROWS):
+            on_device = chunk.to(self.device)
+            source = self.domain.project(self.decode(on_device, no_labels(len(chunk))))
             sources.append(source)
-            targets.append(self.likelihood.mean(self._target_output(on_device, source)))
+            targets.append(self.target.project(self.likelihood.mean(self._target_output(on_device, source))))
         return torch.cat(sources), torch.cat(targets)
 
-    def elbo(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`Component.elbo`; of the source."""
-        return self.source.elbo(x, positions, noise)
+    # The source alone ------------------------------------------------------------------------------------------
 
-    def marginal_elbo(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`Component.marginal_elbo`; of the source."""
-        return self.source.marginal_elbo(x, noise)
+    def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Score the source: targets are not known when it is asked who answers."""
+        return self.source.score(x)
 
-    def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`Component.score`; of the source: targets are not known when it is asked who answers."""
-        return self.source.score(x, noise)
+    def score_draws(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Score the source by draws of the code."""
+        return self.source.score_draws(x, noise)
 
-    def importance_weighted_bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        """See :meth:`Component.importance_weighted_elbo`; of the source."""
-        return self.source.importance_weighted_bound(x, noise)
+    def importance_weighted_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return the importance-weighted bound of the source."""
+        return self.source.importance_weighted_elbo(x, noise)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`Component.encode`; of the source."""
+        """Return posterior means of the source's code, and no logits."""
         return self.source.encode(x)
 
     def rate(self, x: Tensor) -> Tensor:
-        """See :meth:`Component.rate`; of the source."""
+        """Return the nats that the source's code costs."""
         return self.source.rate(x)
 
     def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
-        """See :meth:`Component.decode`; to the source."""
+        """Return the expected source images of codes."""
         return self.source.decode(codes, positions)
 
-    def add_classes(self, labels: Sequence[int]) -> None:
-        """Refuse: a translation has no classes.
+    def draw(self, positions: Tensor, generator: torch.Generator) -> Tensor:
+        """Generate source images."""
+        return self.draw_pairs(len(positions), generator)[0]
+
+    def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
+        """Refuse labels: a translation has no classes.
 
         Raises
         ------
         BadInput
-            If there is any label.
+            There is a label.
         """
         if labels:
             raise BadInput(f"labels {list(labels)} given to a translation; pairs of images are learnt without labels")
 
     def _target_output(self, codes: Tensor, x: Tensor) -> Tensor:
-        """Output of the target's likelihood, in single precision."""
+        """Return the output that the target's likelihood takes, in single precision."""
         drafted = self.target_decoder(codes)
         output: Tensor = drafted + self.refine(torch.cat([drafted, x], dim=1))
         return output.float()
@@ -195,12 +196,12 @@ class Translation(Component):
 
 @final
 class TranslationObjective(nn.Module):
-    """Minus the bound of pairs.
+    """The loss of a translation: minus the ELBO of pairs.
 
     Parameters
     ----------
     component
-        What is trained.
+        The translation that is trained.
     """
 
     def __init__(self, component: Translation) -> None:
@@ -208,7 +209,7 @@ class TranslationObjective(nn.Module):
         self.component = component
 
     def forward(self, x: Tensor, target: Tensor, noise: Tensor) -> Tensor:
-        """Mean loss of a batch, nats per pair; ``target`` in [0, 1] or as bytes."""
+        """Return the mean loss of a batch, nats per pair; ``target`` is in [0, 1] or bytes."""
         return -self.component.pair_elbo(x, as_float(target), noise).mean()
 
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growmix.components.component import Component, most_likely
+from growmix.components.abilities import CodeDensity, Codes, SampledElbo, Shared, SoftLabels, most_likely
+from growmix.components.component import Component, Trainer
+from growmix.components.density import fit_density, no_labels
 from growmix.components.likelihoods import Likelihood
-from growmix.components.nets import Blueprint
-from growmix.data.task import UNLABELLED, Shape
+from growmix.components.nets import Blueprint, check_blueprint, initialised, make_network
+from growmix.components.objectives import DistillationObjective, TaskObjective
+from growmix.components.pieces import ROWS, in_pieces
+from growmix.components.scaling import Scaling
+from growmix.data.domain import Domain
+from growmix.data.task import UNLABELLED, TaskData
 from growmix.errors import BadInput
 
 LABEL_CODE = 16
@@ -23,24 +29,51 @@ LABEL_CODE = 16
 _MAX_LOG_VARIANCE = 10.0  # an untrained encoder on a far outlier would overflow exp()
 
 
+@dataclass(frozen=True)
+class VAEOptions:
+    """Numbers that say how a variational autoencoder is built and trained.
+
+    Attributes
+    ----------
+    latent
+        Length of a code.
+    classification_weight
+        Weight of the classifier's cross-entropy against the ELBO.
+    gaussians
+        Most Gaussians per class in the density that codes are drawn from.
+    from_prior
+        Whether codes are drawn from the prior N(0, I) instead of such a density.
+    """
+
+    latent: int = 24
+    classification_weight: float = 1.0
+    gaussians: int = 20
+    from_prior: bool = False
+
+
 @final
-class VAE(Component):
-    """Variational autoencoder; supervised, its decoder also gets the class.
+class VAE(Component, Codes, SampledElbo, CodeDensity, SoftLabels, Shared):
+    """Variational autoencoder; a supervised one has a classifier, and its decoder also gets the class.
 
     Parameters
     ----------
+    domain
+        Shape and support of the examples, with the statistics of the first task.
     blueprint
         Makes the networks.
-    shape
-        Channels, height, width.
-    features
-        What the blueprint's encoder gives, see :func:`growmix.components.nets.check_blueprint`.
-    latent
-        Length of a code.
     likelihood
-        Of an image given the decoder's output.
+        Density of an example given the decoder's output.
+    options
+        How it is built and trained.
     supervised
         Whether to have a classifier and a class-conditional decoder.
+    generator
+        Generator on the CPU that the first weights are drawn from; ``None`` takes one of seed 0.
+
+    Raises
+    ------
+    BadInput
+        The blueprint's networks do not fit such examples.
 
     References
     ----------
@@ -49,84 +82,152 @@ class VAE(Component):
 
     Examples
     --------
-    >>> from growmix.components.nets import MLP
+    >>> from growmix.nets import MLP
     >>> from growmix.components.likelihoods import Bernoulli
-    >>> vae = VAE(MLP(hidden=8), (1, 4, 4), 8, 2, Bernoulli(), supervised=True)
-    >>> vae.add_classes([3, 7])
+    >>> vae = VAE(Domain((1, 4, 4)), MLP(hidden=8), Bernoulli(), VAEOptions(latent=2), supervised=True)
+    >>> vae.add_classes([3, 7], torch.Generator().manual_seed(0))
     >>> elbo, logits = vae.elbo(torch.rand(5, 1, 4, 4), torch.tensor([0, 1, 0, 1, 1]), torch.randn(5, 2))
     >>> elbo.shape, logits.shape
     (torch.Size([5]), torch.Size([5, 2]))
     """
 
+    networks = ("encoder", "posterior", "decoder")
+
     def __init__(
         self,
+        domain: Domain,
         blueprint: Blueprint,
-        shape: Shape,
-        features: int,
-        latent: int,
         likelihood: Likelihood,
+        options: VAEOptions,
         *,
         supervised: bool,
+        generator: torch.Generator | None = None,
     ) -> None:
-        super().__init__()
-        self.shape = shape
-        self.latent = latent
-        self.classes = ()
-        self.structure = f"{blueprint!r} {likelihood!r}" if blueprint.batchable else None
-        # copied: a user's blueprint may hand out one module twice, and components must not share weights or buffers
-        self.encoder = copy.deepcopy(blueprint.encoder(shape))
-        self.posterior = nn.Linear(features, 2 * latent)
-        self.decoder = copy.deepcopy(blueprint.decoder(latent + (LABEL_CODE if supervised else 0), shape))
+        super().__init__(domain, supervised=supervised)
+        generator = generator or torch.Generator().manual_seed(0)
+        self.latent = options.latent
+        self.options = options
+        inputs = options.latent + (LABEL_CODE if supervised else 0)
+        self.features = features = check_blueprint(blueprint, inputs, domain.shape)
+        self.encoder = make_network(blueprint, lambda: blueprint.encoder(domain.shape), generator)
+        self.posterior = initialised(lambda: nn.Linear(features, 2 * options.latent), generator)
+        self.decoder = make_network(blueprint, lambda: blueprint.decoder(inputs, domain.shape), generator)
         self.likelihood = likelihood
-        self.classifier_weight = nn.Parameter(torch.empty(0, features)) if supervised else None
-        self.classifier_bias = nn.Parameter(torch.empty(0)) if supervised else None
-        self.label_code = nn.Parameter(torch.empty(0, LABEL_CODE)) if supervised else None
-        self.register_buffer("class_counts", torch.zeros(0))
-        self.register_buffer("unlabelled_count", torch.zeros(()))
+        self.scaling = Scaling(domain)
+        self.classifier_weight = nn.Parameter(_empty(0, features)) if supervised else None
+        self.classifier_bias = nn.Parameter(_empty(0)) if supervised else None
+        self.label_code = nn.Parameter(_empty(0, LABEL_CODE)) if supervised else None
+        self._batchable = f"{blueprint!r} {likelihood!r}" if blueprint.batchable else None
 
-    @property
-    def supervised(self) -> bool:
-        """Whether it has a classifier."""
-        return self.label_code is not None
+    def _structure(self) -> str | None:
+        return self._batchable
+
+    # Learning --------------------------------------------------------------------------------------------------
+
+    def fit(self, data: TaskData, weight: Tensor, trainer: Trainer) -> None:
+        """Maximise the ELBO, and minimise the classifier's cross-entropy where there are labels."""
+        positions = self.positions_of(data)
+        unlabelled = bool((positions < 0).any())
+        objective = TaskObjective(self, self.options.classification_weight, unlabelled=unlabelled)
+        trainer.minimise(objective, [data.x, positions], noise=self.latent)
+        self._fit_density(data, weight, trainer.generator)
+
+    def fit_soft(self, data: TaskData, soft: Tensor, trainer: Trainer) -> None:
+        """Maximise the ELBO of generated examples, and match the teacher's class probabilities."""
+        objective = DistillationObjective(self, self.options.classification_weight)
+        trainer.minimise(objective, [data.x, self.positions_of(data), soft], noise=self.latent)
+        self._fit_density(data, torch.ones(len(data), dtype=torch.float32), trainer.generator)
+
+    def _fit_density(self, data: TaskData, weight: Tensor, generator: torch.Generator) -> None:
+        if self.options.from_prior:
+            return
+        codes = in_pieces(self, self.code, data.x)
+        self.density = fit_density(codes, self.positions_of(data), weight, self.options.gaussians, generator)
+
+    def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
+        """Add a row to the classifier and to the label codes for each new label."""
+        new = [label for label in labels if label not in self.classes]
+        if not new:
+            return
+        if self.classifier_weight is None or self.classifier_bias is None or self.label_code is None:
+            raise BadInput(f"labels {new} given to an unsupervised component; start the mixture with supervised=True")
+        features, device = self.classifier_weight.shape[1], self.device
+        reach = features**-0.5
+        codes, weight, bias = _empty(len(new), LABEL_CODE), _empty(len(new), features), _empty(len(new))
+        if not codes.is_meta:
+            codes.normal_(generator=generator)
+            for values in (weight, bias):
+                values.uniform_(-reach, reach, generator=generator)
+        self.classifier_weight = _with_rows(self.classifier_weight, weight.to(device))
+        self.classifier_bias = _with_rows(self.classifier_bias, bias.to(device))
+        self.label_code = _with_rows(self.label_code, codes.to(device))
+        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
+        self.classes = (*self.classes, *new)
+
+    # Scores ----------------------------------------------------------------------------------------------------
 
     def elbo(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`Component.elbo`."""
+        r"""Return the evidence lower bound of examples whose class is known, with one draw of the code each.
+
+        Parameters
+        ----------
+        x
+            Examples, shape ``(batch, *shape)``.
+        positions
+            Class positions, -1 for no class, shape ``(batch,)``.
+        noise
+            Standard normal, shape ``(batch, latent)``.
+
+        Returns
+        -------
+        elbo
+            :math:`\log p(x|y) \ge E_{q(z|x)} \log p(x|z,y) - KL(q(z|x)\|p(z))`, nats, shape ``(batch,)``.
+        logits
+            Outputs of the classifier, shape ``(batch, classes)``.
+        """
         mean, log_variance, logits = self.infer(x)
         codes = mean + (0.5 * log_variance).exp() * noise
-        log_likelihood = self.likelihood.log_prob(self.output(codes, positions), x)
-        return log_likelihood - kl_to_prior(mean, log_variance), logits
+        return self._log_prob(codes, positions, x) - kl_to_prior(mean, log_variance), logits
 
     def marginal_elbo(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum over classes of q(y|x) [log p(x|y) bound + log p(y) - log q(y|x)]."""
+        """Sum q(y|x) [log p(x|y) + log p(y) - log q(y|x)] over the classes; shapes as of :meth:`elbo`."""
         mean, log_variance, logits = self.infer(x)
         codes = mean + (0.5 * log_variance).exp() * noise
         kl = kl_to_prior(mean, log_variance)
         if not self.classes:
-            return self.likelihood.log_prob(self.output(codes, _none(codes)), x) - kl, logits
+            return self._log_prob(codes, _none(codes), x) - kl, logits
         n, k = logits.shape
         positions = torch.arange(k, device=x.device).repeat_interleave(n)
-        outputs = self.output(codes.repeat(k, 1), positions)
-        log_likelihood = self.likelihood.log_prob(outputs, x.repeat(k, 1, 1, 1)).view(k, n).T
+        repeated = x.repeat(k, *[1] * (x.ndim - 1))
+        log_likelihood = self._log_prob(codes.repeat(k, 1), positions, repeated).view(k, n).T
         log_q = logits.log_softmax(1)
         return (log_q.exp() * (log_likelihood + self.class_log_prior() - log_q)).sum(1) - kl, logits
 
-    def score(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Bound with q(y|x) at the classifier's most likely class: one pass of the decoder per draw.
+    def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Score examples at the posterior mean, see :meth:`score_draws`.
 
-        It is a bound of log p(x) = log sum over y of p(y) p(x|y) like the marginal one, and costs one decoding
-        instead of one per class.
+        It leaves out the expectation over the code: above the ELBO by a little, without noise, and better at choosing
+        components.
+        """
+        return self.score_draws(x, torch.zeros(1, self.latent, dtype=torch.float32, device=x.device))
+
+    def score_draws(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Score examples by an ELBO with q(y|x) at the classifier's most likely class: one decoding per draw.
+
+        It bounds log p(x) = log sum over y of p(y) p(x|y) like the marginal one, and costs one decoding instead of one
+        per class.
         """
         mean, log_variance, logits = self.infer(x)
         positions = most_likely(logits)
         deviation = (0.5 * log_variance).exp()
-        draws = [self.likelihood.log_prob(self.output(mean + deviation * row, positions), x) for row in noise.unbind(0)]
+        draws = [self._log_prob(mean + deviation * row, positions, x) for row in noise.unbind(0)]
         elbo = torch.stack(draws).mean(0) - kl_to_prior(mean, log_variance)
         if self.classes:
             elbo = elbo + self.class_log_prior()[positions]
         return elbo, logits.log_softmax(1)
 
-    def importance_weighted_bound(self, x: Tensor, noise: Tensor) -> Tensor:
-        """See :meth:`Component.importance_weighted_elbo`."""
+    def importance_weighted_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Weight draws of the code by p(x, z) / q(z|x), summed over the classes."""
         mean, log_variance, _ = self.infer(x)
         k = max(1, len(self.classes))
         rows = []
@@ -134,48 +235,47 @@ class VAE(Component):
             codes = mean + (0.5 * log_variance).exp() * row
             log_ratio = 0.5 * (row**2 + log_variance - codes**2).sum(1)  # log p(z) - log q(z|x)
             per_class = [
-                self.likelihood.log_prob(self.output(codes, torch.full_like(_none(codes), y)), x)
-                + self.class_log_prior()[y]
+                self._log_prob(codes, torch.full_like(_none(codes), y), x) + self.class_log_prior()[y]
                 if self.classes
-                else self.likelihood.log_prob(self.output(codes, _none(codes)), x)
+                else self._log_prob(codes, _none(codes), x)
                 for y in range(k)
             ]
             rows.append(torch.stack(per_class).logsumexp(0) + log_ratio)
         return torch.stack(rows).logsumexp(0) - math.log(len(rows))
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See :meth:`Component.encode`."""
-        mean, _, logits = self.infer(x)
-        return mean, logits
-
     def rate(self, x: Tensor) -> Tensor:
-        """See :meth:`Component.rate`."""
+        """Return the KL divergence of the posterior to the prior, nats, shape ``(batch,)``."""
         mean, log_variance, _ = self.infer(x)
         return kl_to_prior(mean, log_variance)
 
-    def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
-        """See :meth:`Component.decode`."""
-        return self.likelihood.mean(self.output(codes, positions))
+    # Codes and examples ----------------------------------------------------------------------------------------
 
-    def add_classes(self, labels: Sequence[int]) -> None:
-        """See :meth:`Component.add_classes`."""
-        new = [label for label in labels if label not in self.classes]
-        if not new:
-            return
-        if self.classifier_weight is None or self.classifier_bias is None or self.label_code is None:
-            raise BadInput(f"labels {new} given to an unsupervised component; start the mixture with supervised=True")
-        rows = nn.Linear(self.classifier_weight.shape[1], len(new)).to(self.label_code.device)
-        codes = torch.randn(len(new), LABEL_CODE).to(self.label_code.device)
-        self.classifier_weight = _with_rows(self.classifier_weight, rows.weight)
-        self.classifier_bias = _with_rows(self.classifier_bias, rows.bias)
-        self.label_code = _with_rows(self.label_code, codes)
-        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
-        self.classes = (*self.classes, *new)
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return posterior means of the code and class logits."""
+        mean, _, logits = self.infer(x)
+        return mean, logits
+
+    def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
+        """Return the expected examples of codes with class positions."""
+        return self.scaling.undo(self.likelihood.mean(self.output(codes, positions)))
+
+    def draw(self, positions: Tensor, generator: torch.Generator) -> Tensor:
+        """Decode codes drawn from the density, or from the prior where there is none."""
+        codes = self.draw_codes(positions, self.latent, generator)
+        unknown = positions < 0
+        if self.classes and bool(unknown.any()):  # a decoder that knows classes needs one
+            chance = self.class_log_prior().exp().cpu()
+            drawn = torch.multinomial(chance, int(unknown.sum()), replacement=True, generator=generator)
+            positions = positions.masked_scatter(unknown, drawn)
+        chunks = zip(codes.split(ROWS), positions.split(ROWS), strict=True)
+        decoded = [self.decode(code.to(self.device), position.to(self.device)) for code, position in chunks]
+        return self.domain.project(torch.cat(decoded))
 
     def infer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Posterior means and log-variances, ``(batch, latent)`` each, and class logits ``(batch, classes)``."""
+        """Return posterior means and log-variances, ``(batch, latent)`` each, and class logits ``(batch, classes)``."""
+        scaled = self.scaling(x)
         # a user's own modules may change what they are given, and x is compared with the output, or the caller's
-        features = self.encoder(x.clone() if self.structure is None else x)
+        features = self.encoder(scaled.clone() if self._batchable is None else scaled)
         mean, log_variance = self.posterior(features).float().chunk(2, dim=1)
         if self.classifier_weight is None or not self.classes:
             logits = features.new_zeros(features.shape[0], 0, dtype=torch.float32)
@@ -184,7 +284,7 @@ class VAE(Component):
         return mean, log_variance.clamp(max=_MAX_LOG_VARIANCE), logits
 
     def output(self, codes: Tensor, positions: Tensor) -> Tensor:
-        """Decoder's output ``(batch, *shape)`` in single precision; a class position of -1 has the code zero."""
+        """Return the decoder's output ``(batch, *shape)`` in single precision; position -1 has the label code zero."""
         if self.label_code is not None:
             if self.classes:
                 known = (positions != UNLABELLED)[:, None]
@@ -195,9 +295,13 @@ class VAE(Component):
         output: Tensor = self.decoder(codes)
         return output.float()
 
+    def _log_prob(self, codes: Tensor, positions: Tensor, x: Tensor) -> Tensor:
+        """Return log p(x|z, y) in the unit of the examples, nats, shape ``(batch,)``."""
+        return self.likelihood.log_prob(self.output(codes, positions), self.scaling(x)) - self.scaling.log_volume
+
 
 def kl_to_prior(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL of N(mean, exp(log_variance)) to N(0, I), nats, ``(batch, latent)`` to ``(batch,)``.
+    """Return the KL divergence of N(mean, exp(log_variance)) to N(0, I), nats; ``(batch, latent)`` to ``(batch,)``.
 
     Examples
     --------
@@ -208,7 +312,11 @@ def kl_to_prior(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def _none(codes: Tensor) -> Tensor:
-    return torch.full((codes.shape[0],), UNLABELLED, dtype=torch.int64, device=codes.device)
+    return no_labels(codes.shape[0]).to(codes.device)
+
+
+def _empty(*size: int) -> Tensor:
+    return torch.empty(*size, dtype=torch.float32)
 
 
 def _with_rows(old: nn.Parameter, new: Tensor) -> nn.Parameter:

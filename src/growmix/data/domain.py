@@ -54,6 +54,21 @@ class Domain:
         """Whether examples are pictures: three axes, and pixels in [0, 1]."""
         return len(self.shape) == 3 and self.support == "unit"
 
+    def check(self, most: int) -> None:
+        """Check that examples of such a domain can exist; raises ``ValueError``.
+
+        Parameters
+        ----------
+        most
+            Most numbers that one example may hold.
+        """
+        if not self.shape or min(self.shape) < 1 or self.size > most:
+            raise ValueError(f"an example of shape {self.shape}")
+        if len(self.centre) != len(self.scale) or len(self.centre) not in (0, self.shape[0]):
+            raise ValueError(f"{len(self.centre)} centres and {len(self.scale)} scales of shape {self.shape}")
+        if not all(map(math.isfinite, self.centre)) or not all(0 < scale < math.inf for scale in self.scale):
+            raise ValueError("centres or scales that no data have")
+
     def project(self, values: Tensor) -> Tensor:
         """Bring generated numbers to the nearest ones that an example may hold."""
         return values.clamp(0.0, 1.0) if self.support == "unit" else values

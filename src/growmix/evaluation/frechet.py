@@ -18,7 +18,10 @@ from growmix.data.task import UNLABELLED, Shape, TaskData, as_float
 from growmix.errors import BadInput, shown
 from growmix.settings import Settings
 from growmix.system.ambient import torch_as_it_comes
-from growmix.training.loop import Budget, fit, make_fabric, seeded
+from growmix.system.global_random import seeded
+from growmix.training.budget import Budget
+from growmix.training.fabric import make_fabric
+from growmix.training.loop import fit
 
 FEATURES = 64
 MOST_IMAGES = 20_000

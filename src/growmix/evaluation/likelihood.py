@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from growmix.components.abilities import Codes, SampledElbo
 from growmix.components.component import Component
 from growmix.data.task import as_float
 from growmix.errors import BadInput, shown
@@ -101,15 +102,21 @@ def log_likelihood(components: Sequence[Component], log_prior: Tensor, x: Tensor
     draws = require_whole(draws, "draws", 1)
     if not components:
         raise BadInput("components is empty; at least one is needed")
-    noise = torch.randn(draws, 1, components[0].latent, generator=torch.Generator().manual_seed(seed))
+    first = components[0]
+    noise = None
+    if isinstance(first, Codes):
+        noise = torch.randn(draws, 1, first.latent, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
     return torch.cat([_of_piece(components, log_prior, as_float(piece), noise) for piece in x.split(ROWS)])
 
 
-def _of_piece(components: Sequence[Component], log_prior: Tensor, x: Tensor, noise: Tensor) -> Tensor:
-    def tight(k: int, rows: Tensor) -> Tensor:
-        device = next(components[k].parameters()).device
-        repeated = noise.expand(-1, len(rows), -1).to(device)
-        return components[k].importance_weighted_bound(x[rows].to(device), repeated).cpu()
+def _of_piece(components: Sequence[Component], log_prior: Tensor, x: Tensor, noise: Tensor | None) -> Tensor:
+    rough = Router(components).scores(x).elbo
 
-    at_mean = torch.zeros(1, noise.shape[2])
-    return total_elbo(Router(components).scores(x, at_mean).elbo, log_prior, tight)
+    def tight(k: int, rows: Tensor) -> Tensor:
+        component = components[k]
+        if noise is None or not isinstance(component, SampledElbo):
+            return rough[rows, k]  # its score is what it has
+        repeated = noise.expand(-1, len(rows), -1).to(component.device)
+        return component.importance_weighted_elbo(x[rows].to(component.device), repeated).cpu()
+
+    return total_elbo(rough, log_prior, tight)

@@ -106,7 +106,6 @@ def _some(n: int, most: int, seed: int) -> Tensor:
 
 def _drawn(learner: Learner[Any], i: int, task: Task, n: int, generator: torch.Generator) -> Tensor | None:
     """Draw images ``(n, *shape)`` that stand for task i; ``None`` where they can't be told from other tasks' images."""
-    from_prior = learner.settings.from_prior
     owners = owners_of(learner.history[i])
     kinds = [
         (learner.components[k], learner.components[k].classes.index(label))
@@ -115,20 +114,18 @@ def _drawn(learner: Learner[Any], i: int, task: Task, n: int, generator: torch.G
         if label in learner.components[k].classes
     ]
     if kinds:
-        return _of_classes(kinds, n, generator, from_prior=from_prior)
+        return _of_classes(kinds, n, generator)
     exclusive = sum(k in owners_of(step) for step in learner.history for k in owners) == len(owners)
     if len(owners) > 1 or not exclusive:
         return None
-    return replay(learner.components[owners[0]], n, generator, from_prior=from_prior).x
+    return replay(learner.components[owners[0]], n, generator).x
 
 
-def _of_classes(
-    kinds: Sequence[tuple[Component, int]], n: int, generator: torch.Generator, *, from_prior: bool
-) -> Tensor:
+def _of_classes(kinds: Sequence[tuple[Component, int]], n: int, generator: torch.Generator) -> Tensor:
     """Draw n images, in equal shares from these classes of components."""
     shares = torch.arange(n).tensor_split(len(kinds))
     drawn = [
-        generate(component, torch.full((len(share),), position), generator, from_prior=from_prior).x
+        generate(component, torch.full((len(share),), position), generator).x
         for (component, position), share in zip(kinds, shares, strict=True)
         if len(share)
     ]
@@ -138,11 +135,10 @@ def _of_classes(
 def _drawn_of_all(learner: Learner[Any], n: int, generator: torch.Generator) -> Tensor:
     """Draw n images from all components, in proportion to the examples that they learnt."""
     which = torch.multinomial(learner.log_prior.exp(), n, replacement=True, generator=generator)
-    from_prior = learner.settings.from_prior
     counts = torch.bincount(which, minlength=len(learner.components)).tolist()
     return torch.cat(
         [
-            replay(component, count, generator, from_prior=from_prior).x
+            replay(component, count, generator).x
             for component, count in zip(learner.components, counts, strict=True)
             if count
         ]

@@ -25,7 +25,8 @@ from growmix.report.reporter import Reporter, ResumePoint, RunPlan, TaskResult
 from growmix.storage.checkpoint_files import FILE_BROWSER_FILES, remove_folder
 from growmix.streams import Stream
 from growmix.system.interrupts import Interrupts
-from growmix.training.loop import Callback, make_fabric
+from growmix.training.callbacks import Callback
+from growmix.training.fabric import make_fabric
 
 
 @runtime_checkable

@@ -8,13 +8,15 @@ from typing import Any
 
 from growmix import __version__, baselines, streams
 from growmix.config import RunConfig
+from growmix.data.domain import Domain
 from growmix.errors import BadInput
 from growmix.evaluation.labels import check_test_labels
 from growmix.learning.learner import Learner
 from growmix.learning.student import lessons_for
 from growmix.report.reporter import RunPlan
 from growmix.streams import Stream
-from growmix.training.loop import Budget, native_precision
+from growmix.training.budget import Budget
+from growmix.training.fabric import native_precision
 
 
 def load_stream(config: RunConfig) -> Stream:
@@ -52,7 +54,9 @@ def check_networks(learner: Learner[Any], stream: Stream) -> None:
         They do not fit the images, or there is too little memory to train them.
     """
     supervised = learner.settings.supervised is not False and stream[0].train.y is not None
-    learner.check_networks(stream.shape, supervised=supervised, target_shape=stream.target_shape)
+    first = stream[0].train
+    target = None if stream.target_shape is None else Domain(stream.target_shape, first.support)
+    learner.check_networks(Domain(stream.shape, first.support), supervised=supervised, target=target)
 
 
 def check_method(config: RunConfig, stream: Stream) -> None:

@@ -22,7 +22,7 @@ from growmix.system import locking
 from growmix.system.ambient import torch_as_it_comes
 from growmix.system.interrupts import Interrupts
 from growmix.system.paths import check_path
-from growmix.training.loop import make_fabric
+from growmix.training.fabric import make_fabric
 
 
 @torch_as_it_comes()

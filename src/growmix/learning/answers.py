@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from growmix.components.component import Component, most_likely
+from growmix.components.abilities import Codes, Pairs, most_likely
+from growmix.components.component import Component
 from growmix.components.density import no_labels
+from growmix.components.pieces import in_pieces
 from growmix.data.domain import Shape
-from growmix.data.task import as_float
 from growmix.errors import BadInput, shown
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.replay import generate, replay
 from growmix.learning.routing import ComponentScores, Router, combine, log_responsibilities, route_examples, total_elbo
 from growmix.settings import is_whole
 from growmix.system.memory import require_room
-
-_ROWS = 1_024
-"""Examples that go through a component at a time; bounds the memory."""
 
 _COPIES = 3
 """Times that images are held while they are made: in pieces, joined for each component, and as the answer."""
@@ -44,7 +42,7 @@ def scores_under(known: Knowledge, x: Tensor, draws: int, components: Sequence[i
     components
         Indices of the components that are asked; ``None`` asks all.
     """
-    noise = routing_noise(draws, known.learnt()[0].latent)
+    noise = routing_noise(draws, known.learnt()[0])
     router = known.router if components is None else Router([known.components[k] for k in components])
     return router.scores(x, noise)
 
@@ -88,10 +86,13 @@ def class_probabilities(
 def bound(known: Knowledge, x: Tensor, scores: ComponentScores) -> Tensor:
     """Return a lower bound of log p(x) under all components, nats, shape ``(n,)``; ``scores`` are those of ``x``."""
     generator = torch.Generator().manual_seed(_BOUND_SEED)
-    half = torch.randn(_BOUND_DRAWS // 2, known.learnt()[0].latent, generator=generator, dtype=torch.float32)
+    first, noise = known.learnt()[0], None
+    if isinstance(first, Codes):
+        half = torch.randn(_BOUND_DRAWS // 2, first.latent, generator=generator, dtype=torch.float32)
+        noise = torch.cat([half, -half])
 
     def tight(k: int, rows: Tensor) -> Tensor:
-        return Router([known.components[k]]).scores(x[rows], torch.cat([half, -half])).elbo[:, 0]
+        return Router([known.components[k]]).scores(x[rows], noise).elbo[:, 0]
 
     return total_elbo(scores.elbo, known.log_prior, tight)
 
@@ -101,7 +102,7 @@ def by_components(
     x: Tensor,
     draws: int,
     component: int | None,
-    verb: Literal["reconstruct", "code", "translate"],
+    answer: Callable[[Component], Callable[[Tensor], Tensor]],
     shape: Shape,
 ) -> Tensor:
     """Return what the component that answers for each example makes of it, shape ``(n, *shape)``.
@@ -112,14 +113,14 @@ def by_components(
         As for :func:`scores_under`.
     component
         The component that is asked for all; ``None`` routes each example.
-    verb
-        Which method of a component makes it.
+    answer
+        Returns the method of a component that makes it.
     shape
         Axes of one answer.
     """
     output = torch.empty(len(x), *shape, dtype=torch.float32)
     for k, rows in _shares(known, x, draws, component):
-        output[rows] = in_pieces(known.components[k], verb, x[rows])
+        output[rows] = in_pieces(known.components[k], answer(known.components[k]), x[rows])
     return output
 
 
@@ -139,8 +140,6 @@ def drawn(
     component: int | None,
     label: int | None,
     generator: torch.Generator,
-    *,
-    from_prior: bool,
 ) -> tuple[Tensor, Tensor]:
     """Return ``n`` generated examples and the numbers of their labels.
 
@@ -156,8 +155,6 @@ def drawn(
         Number of the class asked for; ``None``: all classes.
     generator
         CPU generator for all that is drawn.
-    from_prior
-        Draw codes from N(0, I) instead of the ex-post density.
     """
     chances = _chances(known, component, label)
     which = torch.multinomial(chances, n, replacement=True, generator=generator)
@@ -166,10 +163,10 @@ def drawn(
         rows = (which == k).nonzero()[:, 0]
         source = known.components[k]
         if label is None:
-            part = replay(source, len(rows), generator, from_prior=from_prior)
+            part = replay(source, len(rows), generator)
         else:
             positions = torch.full((len(rows),), source.classes.index(label))
-            part = generate(source, positions, generator, from_prior=from_prior)
+            part = generate(source, positions, generator)
         examples[rows] = part.x
         labels[rows] = labels[rows] if part.y is None else part.y
     return examples, labels
@@ -210,36 +207,40 @@ def between(known: Knowledge, ends: Tensor, steps: int, draws: int, component: i
 @torch.no_grad()
 def _path(first: Component, second: Component, ends: Tensor, steps: int) -> Tensor:
     """Return examples from ``ends[0]`` under one component to ``ends[1]`` under another or the same."""
+    coders = codes_of(first, "interpolate"), codes_of(second, "interpolate")
     (start, start_logits), (end, end_logits) = (
-        component.encode(image.to(device_of(component))) for component, image in ((first, ends[:1]), (second, ends[1:]))
+        coder.encode(end.to(component.device))
+        for component, coder, end in ((first, coders[0], ends[:1]), (second, coders[1], ends[1:]))
     )
     share = torch.linspace(0.0, 1.0, steps, dtype=torch.float32, device=start.device)[:, None]
     codes = (1.0 - share) * start + share * end
-    from_first = first.decode(codes, most_likely(start_logits).expand(steps))
-    from_second = second.decode(codes, most_likely(end_logits).expand(steps))
+    from_first = coders[0].decode(codes, most_likely(start_logits).expand(steps))
+    from_second = coders[1].decode(codes, most_likely(end_logits).expand(steps))
     blend = share.view(-1, *[1] * (from_first.ndim - 1))
     return ((1.0 - blend) * from_first + blend * from_second).cpu()
 
 
-def device_of(component: Component) -> torch.device:
-    """Return where a component's weights are."""
-    return next(component.parameters()).device
+def codes_of(component: Component, verb: str) -> Codes:
+    """Return a component as one that has codes; raises ``BadInput`` where it has none, which the verb needs."""
+    if not isinstance(component, Codes):
+        raise BadInput(f"{verb}() needs components with codes; a {type(component).__name__} has none")
+    return component
 
 
-@torch.no_grad()
-def in_pieces(component: Component, verb: Literal["reconstruct", "code", "rate", "translate"], x: Tensor) -> Tensor:
-    """Return a component's answer for examples, computed on its device in pieces that bound the memory; on the CPU."""
-    answer: Callable[[Tensor], Tensor] = getattr(component, verb)
-    return torch.cat([answer(as_float(piece.to(device_of(component)))).cpu() for piece in x.split(_ROWS)])
+def pairs_of(component: Component, verb: str) -> Pairs:
+    """Return a component as one that learns pairs; raises ``BadInput`` where it does not, which the verb needs."""
+    if not isinstance(component, Pairs):
+        raise BadInput(f"{verb}() needs components that learn pairs; a {type(component).__name__} does not")
+    return component
 
 
-def routing_noise(draws: int, latent: int) -> Tensor:
-    """Return fixed draws of the code for comparing components, ``(draws, latent)``; 0 draws: the posterior mean."""
-    if draws == 0:
-        return torch.zeros(1, latent, dtype=torch.float32)
-    require_room(4 * draws * latent, f"routing_draws of {draws} codes of length {latent}")
+def routing_noise(draws: int, component: Component) -> Tensor | None:
+    """Return fixed draws of the code for comparing components; ``None`` scores at the posterior mean."""
+    if draws == 0 or not isinstance(component, Codes):
+        return None
+    require_room(4 * draws * component.latent, f"routing_draws of {draws} codes of length {component.latent}")
     generator = torch.Generator().manual_seed(_BOUND_SEED)
-    return torch.randn(draws, latent, generator=generator, dtype=torch.float32)
+    return torch.randn(draws, component.latent, generator=generator, dtype=torch.float32)
 
 
 def are_scores_of(scores: Any, n: int, components: Sequence[Component]) -> bool:
@@ -258,4 +259,4 @@ def are_scores_of(scores: Any, n: int, components: Sequence[Component]) -> bool:
 
 def require_room_for(n: int, shape: Shape, what: str) -> None:
     """Refuse to make more examples of a shape than fit into memory."""
-    require_room(_COPIES * 4 * n * math.prod(shape), f"{what} {n} images of shape {shape}")
+    require_room(_COPIES * 4 * n * math.prod(shape), f"{what} {n} examples of shape {shape}")

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from growmix.checkpoints.persistence import check_log
+from growmix.components.abilities import Pairs
 from growmix.components.component import Component
 from growmix.learning.gating import Decision
 from growmix.storage.typed import check_range, record_from
-from growmix.training.loop import TrainingLog
+from growmix.training.callbacks import TrainingLog
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def check_history(history: Sequence[HistoryEntry], components: Sequence[Componen
     ValueError
         The history and the components contradict each other.
     """
-    shapes = {(component.shape, component.target_shape, component.supervised) for component in components}
-    if len(shapes) > 1:
-        raise ValueError("components of different kinds of images")
+    kinds = {(component.domain, component.supervised, isinstance(component, Pairs)) for component in components}
+    if len(kinds) > 1:
+        raise ValueError("components of different kinds of examples")
     versions: dict[int, int] = {}
     for number, entry in enumerate(history):
         known, learnt = len(versions), [part.component for part in entry.parts]

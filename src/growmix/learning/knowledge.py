@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from growmix.components.abilities import Pairs
 from growmix.components.component import Component
 from growmix.data.arrays import is_array, read
-from growmix.data.domain import Domain
-from growmix.data.examples import default_support
+from growmix.data.domain import Domain, Shape
 from growmix.data.labels import Names, names_of
 from growmix.data.task import UNLABELLED
 from growmix.errors import BadInput, NotLearnt, shown
@@ -74,8 +74,13 @@ class Knowledge:
 
     def domain(self) -> Domain:
         """Return shape and support of the examples, as the first task fixed them."""
-        shape = self.learnt()[0].shape
-        return Domain(shape, default_support(shape))
+        return self.learnt()[0].domain
+
+    @property
+    def target_shape(self) -> Shape | None:
+        """Axes of the examples that a pair is translated to; ``None`` where no pairs were learnt."""
+        first = self.learnt()[0]
+        return first.target.shape if isinstance(first, Pairs) else None
 
     def index(self, component: Any, given: str = "component is") -> int:
         """Return the index of a component that a user asks for.

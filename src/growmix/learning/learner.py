@@ -8,21 +8,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar, final
+from typing import Any, Generic, TypeAlias, TypeVar, final
 
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from growmix.checkpoints import persistence
 from growmix.components.component import Component
-from growmix.components.construction import make_blueprint, require_density
-from growmix.components.density import no_labels
-from growmix.components.nets import Blueprint, is_ours
-from growmix.components.translation import Translation, TranslationObjective
+from growmix.components.construction import make_blueprint, make_kind, require_density
+from growmix.components.kinds import ComponentKind
+from growmix.components.nets import Blueprint
+from growmix.data.domain import Domain
 from growmix.data.labels import Names, check_names_of
-from growmix.data.task import Shape, TaskData, check_task, label_positions, like_given
+from growmix.data.task import TaskData, as_float, check_task, like_given
 from growmix.errors import BadInput, shown
 from growmix.learning.answers import scores_under
 from growmix.learning.gating import Decision
@@ -43,10 +43,13 @@ from growmix.system.ambient import torch_as_it_comes
 from growmix.system.memory import require_room, require_training
 from growmix.system.paths import check_path
 from growmix.system.threads import OwnLock
-from growmix.training.loop import Budget, Callback, TrainingLog, fit, make_fabric, place_of, seeded
-from growmix.training.objectives import TaskObjective
+from growmix.training.callbacks import Callback, TrainingLog
+from growmix.training.fabric import make_fabric, place_of
 
 Memory = TypeVar("Memory")
+
+MakeKind: TypeAlias = Callable[[Settings, Blueprint], ComponentKind]
+"""Returns what makes the components, from settings and a blueprint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +119,16 @@ class Learner(Model, Generic[Memory]):
         All parameters, see :class:`growmix.settings.Settings`.
     memory
         What the method keeps beside its components, before the first task.
+    kind
+        Returns what makes the components, from the settings and the blueprint; by default what the settings name.
     """
 
     method: str
     """Its name, such as ``mixture``."""
 
-    def __init__(self, blueprint: str | Blueprint | None, settings: Settings, memory: Memory) -> None:
+    def __init__(
+        self, blueprint: str | Blueprint | None, settings: Settings, memory: Memory, kind: MakeKind | None = None
+    ) -> None:
         if isinstance(blueprint, str):
             settings = settings.replace(blueprint=blueprint)
         super().__init__(settings)
@@ -129,6 +136,7 @@ class Learner(Model, Generic[Memory]):
         if own is not None and (isinstance(own, type) or not isinstance(own, Blueprint)):
             raise BadInput(f"blueprint is a {type(own).__name__}; allowed are 'mlp', 'conv' or a Blueprint")
         self.blueprint: Blueprint = own or make_blueprint(settings)
+        self.kind: ComponentKind = (kind or make_kind)(settings, self.blueprint)
         self._state: LearnerState[Memory] = LearnerState(memory)
         self._training_lock = OwnLock()
         self._machine = _Machine()
@@ -234,45 +242,47 @@ class Learner(Model, Generic[Memory]):
                 task = self._check_task(data, state.knowledge)
                 require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
                 require_density(self.settings)
-                with seeded(self._seed(len(state.history), state)) as generator:
-                    learnt = self._learn(task, generator, callbacks)
+                generator = torch.Generator().manual_seed(self._seed(len(state.history), state))
+                learnt = self._learn(task, generator, callbacks)
             self._commit(learnt, task.names, state)
         return learnt.decision
 
     @torch_as_it_comes()
-    def check_networks(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> None:
-        """See, before there are data, that a new component can be made and trained.
+    def check_networks(self, domain: Domain, *, supervised: bool, target: Domain | None = None) -> None:
+        """Check, before there are data, that a new component can be made and trained.
 
         Parameters
         ----------
-        shape
-            Of the images.
+        domain
+            Shape and support of the examples.
         supervised
             Whether they have labels.
-        target_shape
-            Of the images that these are translated to, if they are.
+        target
+            Shape and support of the examples that these are translated to, if they are.
 
         Raises
         ------
         BadInput
-            The blueprint's networks do not fit such images, there is too little memory, or the device is not there.
+            The kind of component does not fit such examples, there is too little memory, or the device is not there.
         """
         require_density(self.settings)
-        # seeded: a user's own networks draw weights, and so does what stands on a foundation, wherever it is made
-        with seeded(0), torch.device("meta") if is_ours(self.blueprint) else nullcontext():
-            component = self._new_component(shape, supervised=supervised, target_shape=target_shape)
+        generator = torch.Generator().manual_seed(0)
+        with torch.device("meta") if self.kind.without_memory else nullcontext():
+            component = self._new_component(domain, supervised=supervised, target=target, generator=generator)
         # asked first, a fabric would start the other processes of several devices
         fabric = self._machine.fabric
         device = fabric.device if fabric else place_of(self.settings)
-        require_training(component.parameters(), shape, device)
+        require_training(component.parameters(), domain.shape, device)
 
     @abstractmethod
     def _learn(self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Memory]:
         """Train on a checked task, changing nothing of this object."""
 
     @abstractmethod
-    def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
-        """An untrained component as this method makes them."""
+    def _new_component(
+        self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
+    ) -> Component:
+        """Make an untrained component as this method needs it."""
 
     @abstractmethod
     def _pack(self, memory: Memory) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -285,8 +295,10 @@ class Learner(Model, Generic[Memory]):
         Components and steps were read before; raises ``ValueError`` where it does not fit them.
         """
 
-    def _successor(self, teacher: Component | None, task: TaskData, classes: Sequence[int]) -> Component:
-        """What learns a task: a new component, or a copy of its teacher; with room for the task's classes.
+    def _successor(
+        self, teacher: Component | None, task: TaskData, classes: Sequence[int], generator: torch.Generator
+    ) -> Component:
+        """Return what learns a task: a new component, or a copy of its teacher; with room for the task's classes.
 
         ``classes`` are those of the whole task, some of which may be held out of ``task``.
         """
@@ -296,17 +308,27 @@ class Learner(Model, Generic[Memory]):
             component = copy.deepcopy(teacher)
             component.thaw()
         else:
-            supervised = task.y is not None
-            if is_ours(self.blueprint):
-                self.check_networks(task.shape, supervised=supervised, target_shape=task.target_shape)
-            component = self._new_component(task.shape, supervised=supervised, target_shape=task.target_shape)
-        count_task(component, task, classes)
+            domain = self._domain_of(task)
+            target = None if task.target is None else Domain(tuple(task.target.shape[1:]), domain.support)
+            kind: dict[str, Any] = {"supervised": task.y is not None, "target": target}
+            if self.kind.without_memory:
+                self.check_networks(domain, **kind)
+            component = self._new_component(domain, **kind, generator=generator)
+        component.add_classes(classes, generator)
+        component.count(task)
         return component.to(self._fabric.device)
+
+    def _domain_of(self, task: TaskData) -> Domain:
+        """Return the domain of all components, with the statistics of the first task."""
+        known = self._state.knowledge
+        if known.components:
+            return known.domain()
+        return Domain(task.shape, task.support).with_statistics(as_float(task.x))
 
     def _check_task(self, data: Any, knowledge: Knowledge) -> TaskData:
         first = knowledge.components[0] if knowledge.components else None
         task = _numbered(check_task(data, knowledge.domain() if first else None), knowledge)
-        known = first.target_shape if first else task.target_shape
+        known = knowledge.target_shape if first else task.target_shape
         if task.target_shape != known:
             raise BadInput(
                 f"data has targets of shape {task.target_shape}, but {known} is what was learnt (None: no pairs); "
@@ -413,10 +435,12 @@ class Learner(Model, Generic[Memory]):
     def _rebuild(self, saved: persistence.Checkpoint) -> None:
         """Take over the tensors of what was saved, as far as they fit; this object is new."""
         components: list[Component] = []
+        generator = torch.Generator()  # whatever is drawn from it is overwritten
         for state in saved.components:
-            shape, target = state.outline.shape, state.outline.target_shape
-            empty = self._new_component(shape, supervised=state.outline.supervised, target_shape=target)
-            components.append(state.fill(empty))
+            outline = state.outline
+            kind: dict[str, Any] = {"supervised": outline.supervised, "target": outline.target}
+            empty = self._new_component(outline.domain, **kind, generator=generator)
+            components.append(state.fill(empty, foreign=not self.kind.without_memory))
         history = tuple(entry_from(entry) for entry in saved.document["history"])
         check_history(history, components)
         knowledge = Knowledge(tuple(components), examples_after(history))
@@ -479,14 +503,14 @@ def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], dev
 
     def look(outline: persistence.Checkpoint) -> None:
         learner = empty(outline.document)
-        if is_ours(learner.blueprint):
+        if learner.kind.without_memory:
             with persistence.without_memory(path):
                 learner._rebuild(outline)
 
     saved = persistence.load(path, kind, look)
     learner = empty(saved.document)
     place = place_of(learner.settings)  # out here: a device that is not there is no fault of the checkpoint
-    with persistence.understanding(path), torch.random.fork_rng(devices=[]):
+    with persistence.understanding(path):
         learner._restore(saved, place)
     return learner
 
@@ -513,71 +537,3 @@ def _numbered(task: TaskData, knowledge: Knowledge) -> TaskData:
     if task.classes() and names and not task.names:
         raise BadInput(f"y has numbers such as {task.classes()[0]}, but the labels learnt are names: {shown(names)}")
     return task.numbered_after(names)
-
-
-def count_task(component: Component, task: TaskData, classes: Sequence[int]) -> None:
-    """Make room for a task's classes, and count its examples, before a component is trained on it.
-
-    ``classes`` are those of the whole task: one of them may have been held out altogether.
-    """
-    component.add_classes(classes)
-    positions = task_positions(task, component)
-    component.class_counts += torch.bincount(positions[positions >= 0], minlength=len(component.classes)).to(
-        component.class_counts
-    )
-    component.unlabelled_count += (positions < 0).sum().to(component.unlabelled_count)
-
-
-def task_positions(task: TaskData, component: Component) -> Tensor:
-    """Position of every example's label among the component's classes, -1 where there is none."""
-    if task.y is None:
-        return no_labels(len(task))
-    return label_positions(task.y, component.classes)
-
-
-def train_component(
-    component: Component,
-    data: TaskData,
-    budget: Budget,
-    fabric: Fabric,
-    generator: torch.Generator,
-    *,
-    classification_weight: float,
-    index: int,
-    callbacks: Sequence[Callback],
-    held_out: Callable[[], float] | None = None,
-) -> TrainingLog:
-    """Train a component, in place, on the data of a task.
-
-    Parameters
-    ----------
-    component
-        New, or a copy of one.
-    data
-        All that it is trained on.
-    budget, fabric, stream, callbacks, held_out
-        As for :func:`growmix.training.loop.fit`.
-    classification_weight
-        Weight of the classification loss.
-    index
-        Of the component.
-    """
-    if data.target is not None:
-        assert isinstance(component, Translation)  # made for pairs
-        objective: nn.Module = TranslationObjective(component)
-        tensors = [data.x, data.target]
-    else:
-        positions = task_positions(data, component)
-        objective = TaskObjective(component, classification_weight, unlabelled=bool((positions < 0).any()))
-        tensors = [data.x, positions]
-    return fit(
-        objective,
-        tensors,
-        component.latent,
-        budget,
-        fabric,
-        generator,
-        component=index,
-        callbacks=callbacks,
-        held_out=held_out,
-    )

@@ -14,24 +14,22 @@ from torch import Tensor
 
 from growmix.checkpoints.filling import load_state
 from growmix.checkpoints.persistence import Checkpoint
+from growmix.components.abilities import Codes, Pairs
 from growmix.components.component import Component
-from growmix.components.construction import whole_component
 from growmix.components.nets import Blueprint
+from growmix.components.pieces import in_pieces
 from growmix.components.sharing import Foundation
-from growmix.components.translation import Translation
-from growmix.data.task import UNLABELLED, Shape, TaskData, check_task
+from growmix.data.domain import Domain
+from growmix.data.task import UNLABELLED, TaskData, check_task
 from growmix.errors import BadInput, shown
-from growmix.learning.answers import in_pieces, routing_noise
+from growmix.learning.answers import routing_noise
 from growmix.learning.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdGate
 from growmix.learning.learner import (
     Learner,
     LearnerState,
     Learnt,
     load_learner,
-    task_positions,
-    train_component,
 )
-from growmix.learning.model import ex_post_density
 from growmix.learning.novelty import MAX_QUANTILES, MEASURES, ReferenceStatistics, after_update, name_scores, unlikeness
 from growmix.learning.replay import generate, join, replay, replay_size
 from growmix.learning.routing import Router
@@ -39,7 +37,9 @@ from growmix.learning.student import Student, distill
 from growmix.settings import Settings
 from growmix.storage.typed import check_range, record_from
 from growmix.system.ambient import torch_as_it_comes
-from growmix.training.loop import Budget, Callback, TrainingLog
+from growmix.training.budget import Budget
+from growmix.training.callbacks import Callback, TrainingLog
+from growmix.training.trainer import GradientTrainer
 
 MAX_HELD_OUT = 1_000
 MIN_HELD_OUT = 50
@@ -213,7 +213,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         foundation = self._memory.foundation
         if foundation is None and self.settings.sharing != "none":
             foundation = Foundation.of(component, self.settings.sharing, self.settings.adapter_rank)
-            foundation.carry(component)
+            foundation.carry(component, generator)
         k, record = decision.component, self._record(decision, component, held, len(task), generator)
         memory = MixtureMemory((*self.records[:k], record, *self.records[k + 1 :]), foundation)
         return Learnt(decision, {k: component}, {k: len(task)}, memory, log)
@@ -252,18 +252,18 @@ class GrowingMixture(Learner[MixtureMemory]):
     ) -> tuple[Component, TaskData | None]:
         """The component to train (new, or a copy), and what the old one replays for it."""
         if decision.action == "grow":
-            return self._successor(None, task, classes), None
+            return self._successor(None, task, classes, generator), None
         teacher = self.components[decision.component]
-        component = self._successor(teacher, task, classes)
+        component = self._successor(teacher, task, classes, generator)
         size = replay_size(len(task), self.records[decision.component].examples, self.settings.replay_ratio)
-        return component, replay(teacher, size, generator, from_prior=self.settings.from_prior) if size else None
+        return component, replay(teacher, size, generator) if size else None
 
-    def _new_component(self, shape: Shape, *, supervised: bool, target_shape: Shape | None = None) -> Component:
-        component = whole_component(
-            self.blueprint, self.settings, shape, supervised=supervised, target_shape=target_shape
-        )
+    def _new_component(
+        self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
+    ) -> Component:
+        component = self.kind.make(domain, supervised=supervised, target=target, generator=generator)
         if self._memory.foundation is not None:
-            self._memory.foundation.carry(component)
+            self._memory.foundation.carry(component, generator)
         return component
 
     def _train(
@@ -277,24 +277,21 @@ class GrowingMixture(Learner[MixtureMemory]):
         callbacks: Sequence[Callback],
     ) -> TrainingLog:
         train = task if replayed is None else join(task, replayed)
-        log = train_component(
-            component,
-            train,
-            Budget.of(self.settings, len(train)),
-            self._fabric,
-            generator,
-            classification_weight=self.settings.classification_weight,
-            index=index,
-            callbacks=callbacks,
-            held_out=lambda: self._held_out_elbo(component, held),
-        )
         learnt = self.records[index].examples if replayed is not None else 0
         # every replayed image stands for all that were learnt, or old tasks would fade by half with every update
         weight = torch.ones(len(train))
         weight[len(task) :] = learnt / max(1, len(train) - len(task))
-        positions = task_positions(train, component)
-        component.density = ex_post_density(component, train.x, positions, weight, self.settings, generator)
-        return log
+        trainer = GradientTrainer(
+            budget=Budget.of(self.settings, len(train)),
+            fabric=self._fabric,
+            generator=generator,
+            component=index,
+            callbacks=callbacks,
+            held_out=lambda: self._held_out_elbo(component, held),
+            draws_globally=self.kind.draws_globally,
+        )
+        component.fit(train, weight, trainer)
+        return trainer.log
 
     def _record(
         self, decision: Decision, component: Component, held: TaskData, examples: int, generator: torch.Generator
@@ -326,26 +323,28 @@ class GrowingMixture(Learner[MixtureMemory]):
 
     def _generated(self, component: Component, classes: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Samples that stand for what a component generates, of some of its classes or of everything."""
-        from_prior = self.settings.from_prior
         if not classes:
-            return replay(component, GENERATED, generator, from_prior=from_prior).x
+            return replay(component, GENERATED, generator).x
         own = torch.tensor([component.classes.index(label) for label in classes])
         positions = own[torch.randint(len(own), (GENERATED,), generator=generator)]
-        return generate(component, positions, generator, from_prior=from_prior).x
+        return generate(component, positions, generator).x
 
     def _scores(self, component: Component, x: Tensor) -> Scores:
         """Label-free scores of images under one component, shape ``(n,)`` each."""
-        return name_scores(self._elbo(component, x), in_pieces(component, "rate", x), in_pieces(component, "code", x))
+        scores = {"elbo": self._elbo(component, x)}
+        if isinstance(component, Codes):
+            codes = in_pieces(component, component.code, x)
+            scores = name_scores(scores["elbo"], in_pieces(component, component.rate, x), codes)
+        return scores
 
     def _held_out_elbo(self, component: Component, held: TaskData) -> float:
         """What patience waits for, nats per example; of pairs, the bound of both images."""
-        if held.target is None:
-            return float(self._elbo(component, held.x).mean())
-        assert isinstance(component, Translation)  # made for pairs
-        return component.mean_pair_elbo(held)
+        if isinstance(component, Pairs):
+            return component.mean_pair_elbo(held)
+        return float(self._elbo(component, held.x).mean())
 
     def _elbo(self, component: Component, x: Tensor) -> Tensor:
-        noise = routing_noise(self.settings.routing_draws, component.latent)
+        noise = routing_noise(self.settings.routing_draws, component)
         return Router([component]).scores(x, noise).elbo[:, 0]
 
     def _pack(self, memory: MixtureMemory) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -361,11 +360,10 @@ class GrowingMixture(Learner[MixtureMemory]):
         if self.settings.sharing == "none" or not saved.components:
             return None
         first = saved.components[0].outline
-        whole = whole_component(
-            self.blueprint, self.settings, first.shape, supervised=first.supervised, target_shape=first.target_shape
-        )
+        generator = torch.Generator()  # whatever is drawn from it is overwritten
+        whole = self.kind.make(first.domain, supervised=first.supervised, target=first.target, generator=generator)
         foundation = Foundation.of(whole, self.settings.sharing, self.settings.adapter_rank)
-        load_state(foundation, saved.tensors, foreign=whole.structure is None)
+        load_state(foundation, saved.tensors, foreign=not self.kind.without_memory)
         return foundation
 
     def _unpack(self, saved: Checkpoint) -> MixtureMemory:
@@ -458,7 +456,9 @@ def _check_reference(reference: Reference, component: Component) -> None:
     if not set(reference.classes) <= set(component.classes):
         raise ValueError(f"a reference has classes {reference.classes}, its component {component.classes}")
     nothing = torch.zeros(1)
-    names = name_scores(nothing, nothing, torch.zeros(1, component.latent)).keys()
+    names = {"elbo"}
+    if isinstance(component, Codes):
+        names = set(name_scores(nothing, nothing, torch.zeros(1, component.latent)))
     if reference.statistics.keys() != names:
         raise ValueError(f"a reference has statistics of {sorted(reference.statistics)}, needed {sorted(names)}")
     if len({(known.count, len(known.quantiles)) for known in reference.statistics.values()}) > 1:

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from growmix.components.component import Component
-from growmix.components.density import LatentDensity
 from growmix.data.domain import Domain, Shape
 from growmix.data.task import as_float, check_examples, like_given, read_examples
-from growmix.errors import BadInput, NonFiniteLoss
+from growmix.errors import BadInput
 from growmix.learning.answers import (
     are_scores_of,
     between,
     bound,
     by_components,
     class_probabilities,
+    codes_of,
     drawn,
-    in_pieces,
+    pairs_of,
     require_room_for,
     scores_under,
 )
@@ -96,6 +96,11 @@ class Model(ABC):
     def domain(self) -> Domain:
         """Shape and support of the examples, as the first task fixed them."""
         return self._knowledge.domain()
+
+    @property
+    def target_shape(self) -> Shape | None:
+        """Axes of the examples that a pair is translated to; ``None`` where no pairs were learnt."""
+        return self._knowledge.target_shape
 
     @property
     @torch_as_it_comes()
@@ -209,8 +214,10 @@ class Model(ABC):
         images, shape = check_x(known, x), known.learnt()[0].shape
         require_room_for(len(images), shape, "reconstructing")
         draws = self.settings.routing_draws
-        output = by_components(known, images, draws, component, "reconstruct", shape)
-        return like_given(output.clamp_(0.0, 1.0), x)
+        output = by_components(
+            known, images, draws, component, lambda each: codes_of(each, "reconstruct").reconstruct, shape
+        )
+        return like_given(known.domain().project(output), x)
 
     @torch_as_it_comes()
     def encode(self, x: Any, *, component: int | None = None) -> Any:
@@ -222,8 +229,10 @@ class Model(ABC):
         (3, 2)
         """
         known = self._knowledge
-        images, shape = check_x(known, x), (known.learnt()[0].latent,)
-        return like_given(by_components(known, images, self.settings.routing_draws, component, "code", shape), x)
+        images, shape = check_x(known, x), (codes_of(known.learnt()[0], "encode").latent,)
+        draws = self.settings.routing_draws
+        codes = by_components(known, images, draws, component, lambda each: codes_of(each, "encode").code, shape)
+        return like_given(codes, x)
 
     @torch_as_it_comes()
     def sample(self, n: int, component: int | None = None, label: Any = None) -> tuple[np.ndarray, np.ndarray]:
@@ -257,7 +266,7 @@ class Model(ABC):
         number = None if label is None else known.label(label)
         with self._sampling_lock.held:  # or two threads would draw the same numbers
             set_state(generator := torch.Generator(), self._sampling)
-            images, labels = drawn(known, n, component, number, generator, from_prior=self.settings.from_prior)
+            images, labels = drawn(known, n, component, number, generator)
             answer = images.numpy(), known.as_called(labels)
             self._sampling = generator.get_state()  # the last step: whatever fails before it moves nothing
         return answer
@@ -284,13 +293,20 @@ class Model(ABC):
             The model learnt no pairs.
         """
         known = self._knowledge
-        images, shape = check_x(known, x), known.learnt()[0].target_shape
+        images, shape = check_x(known, x), known.target_shape
         if shape is None:
             raise BadInput(
                 "this model learnt no pairs of images and can't translate; learn((source, target)) teaches it"
             )
         require_room_for(len(images), shape, "translating to")
-        output = by_components(known, images, self.settings.routing_draws, component, "translate", shape)
+        output = by_components(
+            known,
+            images,
+            self.settings.routing_draws,
+            component,
+            lambda each: pairs_of(each, "translate").translate,
+            shape,
+        )
         return like_given(output.clamp_(0.0, 1.0), x)
 
     @torch_as_it_comes()
@@ -346,26 +362,3 @@ def _one(known: Knowledge, example: Any, name: str) -> Tensor:
     if batch.ndim == 1 + len(domain.shape) and len(batch) != 1:
         raise BadInput(f"{name} has {len(batch)} examples; interpolation goes between one and one")
     return check_x(known, batch, name)
-
-
-@torch.no_grad()
-def ex_post_density(
-    component: Component,
-    x: Tensor,
-    positions: Tensor,
-    weight: Tensor,
-    settings: Settings,
-    generator: torch.Generator,
-) -> LatentDensity:
-    """Fit where a component's codes lie, from the posterior means of the images that it was trained on.
-
-    ``weight``, shape ``(n,)``, says how many examples each image stands for.
-    """
-    codes = in_pieces(component, "code", x)
-    if not bool(torch.isfinite(codes).all()):
-        raise NonFiniteLoss("codes are not finite after training; nothing was changed. Try a lower learning_rate")
-    if not bool((weight == weight[0]).all()):
-        rows = torch.multinomial(weight, len(weight), replacement=True, generator=generator)
-        codes, positions = codes[rows], positions[rows]
-    seed = int(torch.randint(2**31, (), generator=generator))
-    return LatentDensity.fit(codes, positions, settings.density_components, seed)

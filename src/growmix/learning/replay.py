@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
+from growmix.components.abilities import Pairs
 from growmix.components.component import Component
 from growmix.components.density import no_labels
-from growmix.components.translation import Translation
 from growmix.data.task import UNLABELLED, TaskData
 from growmix.system.memory import require_room
 
@@ -31,7 +29,7 @@ def replay_size(new: int, learnt: int, ratio: float) -> int:
 
 
 @torch.no_grad()
-def replay(component: Component, n: int, generator: torch.Generator, *, from_prior: bool = False) -> TaskData:
+def replay(component: Component, n: int, generator: torch.Generator) -> TaskData:
     """``n`` generated images with the labels asked for, in the proportions that were learnt.
 
     Parameters
@@ -42,8 +40,6 @@ def replay(component: Component, n: int, generator: torch.Generator, *, from_pri
         Number of examples.
     generator
         CPU random stream.
-    from_prior
-        Draw codes from N(0, I) instead of the ex-post density.
 
     Returns
     -------
@@ -51,32 +47,30 @@ def replay(component: Component, n: int, generator: torch.Generator, *, from_pri
         ``float32`` images; global labels, -1 in the proportion that was learnt without any; pairs of a translation.
     """
     _require_room(component, n)
-    if isinstance(component, Translation):
-        source, target = component.draw_pairs(n, generator, from_prior=from_prior)
-        return TaskData(source.clamp_(0.0, 1.0).cpu(), None, target.clamp_(0.0, 1.0).cpu())
+    if isinstance(component, Pairs):
+        source, target = component.draw_pairs(n, generator)
+        return TaskData(source.cpu(), None, target.cpu())
     if component.classes:
         counts = torch.cat([component.class_counts, component.unlabelled_count[None]]).cpu()
         positions = torch.multinomial(counts, n, replacement=True, generator=generator)
         positions[positions == len(component.classes)] = UNLABELLED
     else:
         positions = no_labels(n)
-    return generate(component, positions, generator, from_prior=from_prior)
+    return generate(component, positions, generator)
 
 
 @torch.no_grad()
-def generate(
-    component: Component, positions: Tensor, generator: torch.Generator, *, from_prior: bool = False
-) -> TaskData:
+def generate(component: Component, positions: Tensor, generator: torch.Generator) -> TaskData:
     """One generated image for each class position (-1: no class), with its global label."""
     _require_room(component, len(positions))
-    images = component.draw(positions, generator, from_prior=from_prior).clamp_(0.0, 1.0).cpu()
-    return TaskData(images, to_labels(positions, component.classes))
+    drawn = component.draw(positions, generator).cpu()
+    return TaskData(drawn, to_labels(positions, component.classes))
 
 
 def _require_room(component: Component, n: int) -> None:
-    pixels = math.prod(component.shape) + math.prod(component.target_shape or (0,))
+    size = component.domain.size + (component.target.size if isinstance(component, Pairs) else 0)
     # twice: all the pieces, and all of them as one
-    require_room(2 * 4 * n * pixels, f"{n} generated images of shape {component.shape}")
+    require_room(2 * 4 * n * size, f"{n} generated examples of shape {component.shape}")
 
 
 def to_labels(positions: Tensor, classes: tuple[int, ...]) -> Tensor:

@@ -164,7 +164,7 @@ class Router:
         self._groups = _group(self._components)
 
     @torch.no_grad()
-    def scores(self, x: Tensor, noise: Tensor) -> ComponentScores:
+    def scores(self, x: Tensor, noise: Tensor | None = None) -> ComponentScores:
         """Bounds and class log-probabilities of every component, on the CPU.
 
         Parameters
@@ -172,7 +172,7 @@ class Router:
         x
             Images, ``uint8`` or ``float32``, shape ``(n, c, h, w)``.
         noise
-            As for :meth:`growmix.components.component.Component.score`.
+            Draws of the code, shape ``(draws, latent)``; by default components are scored at the posterior mean.
         """
         n = x.shape[0]
         elbo = torch.empty(n, len(self._components), dtype=torch.float32)
@@ -192,7 +192,7 @@ class _Group:
     def __init__(self, indices: Sequence[int], components: Sequence[Component]) -> None:
         self.indices = tuple(indices)
         self._members = [components[k] for k in indices]
-        self._device = next(self._members[0].parameters()).device
+        self._device = self._members[0].device
         self._own = threading.local()
 
     @cached_property
@@ -200,17 +200,18 @@ class _Group:
         modules: list[nn.Module] = [*self._members]
         return stack_module_state(modules)
 
-    def score(self, x: Tensor, noise: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def score(self, x: Tensor, noise: Tensor | None) -> list[tuple[Tensor, Tensor]]:
         """Bound and class log-probabilities under each member."""
-        images, noise = as_float(x.to(self._device)), noise.to(self._device)
+        images = as_float(x.to(self._device))
+        given = (images,) if noise is None else (images, noise.to(self._device))
         one_by_one = self._device.type == "cpu" and len(x) > FEW_ROWS
         if one_by_one or len(self._members) == 1:
-            return [member.score(images, noise) for member in self._members]
+            return [member(*given) for member in self._members]
 
         skeleton = self._skeleton()
 
         def one(state: tuple[dict[str, Tensor], dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
-            answer: tuple[Tensor, Tensor] = functional_call(skeleton, state, (images, noise))
+            answer: tuple[Tensor, Tensor] = functional_call(skeleton, state, given)
             return answer
 
         elbos, log_proba = vmap(one)(self._state)
@@ -244,7 +245,5 @@ def _group(components: Sequence[Component]) -> list[_Group]:
     for k, component in enumerate(components):
         tensors = (*component.named_parameters(), *component.named_buffers())
         shapes = tuple((name, tensor.shape, tensor.device) for name, tensor in tensors)
-        # a user's own modules may hold code that can't be batched: each of them runs by itself
-        key: object = (type(component), component.structure, shapes) if component.structure else k
-        alike.setdefault(key, []).append(k)
+        alike.setdefault((component.batch_key(), shapes), []).append(k)
     return [_Group(indices, components) for indices in alike.values()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,20 +9,19 @@ from typing import final
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from growmix.checkpoints import persistence
+from growmix.components.abilities import Pairs, SoftLabels
 from growmix.components.component import Component
-from growmix.components.construction import require_density, whole_component
+from growmix.components.construction import require_density, student_blueprint, student_kind
 from growmix.components.density import no_labels
-from growmix.components.nets import MLP, Blueprint, Conv
-from growmix.components.translation import Translation, TranslationObjective
 from growmix.data.labels import Names, check_names_of
-from growmix.data.task import Shape, TaskData
+from growmix.data.task import TaskData
 from growmix.errors import BadInput, NotLearnt, shown
 from growmix.learning.knowledge import Knowledge
-from growmix.learning.learner import check_callbacks, task_positions
-from growmix.learning.model import Model, ex_post_density
+from growmix.learning.learner import check_callbacks
+from growmix.learning.model import Model
 from growmix.learning.replay import as_bytes, generate, replay
 from growmix.learning.routing import combine, log_responsibilities
 from growmix.settings import Settings
@@ -32,8 +30,10 @@ from growmix.storage.typed import record_from
 from growmix.system.ambient import torch_as_it_comes
 from growmix.system.memory import require_room, require_training
 from growmix.system.paths import check_path
-from growmix.training.loop import Budget, Callback, TrainingLog, fit, place_of, seeded
-from growmix.training.objectives import DistillationObjective
+from growmix.training.budget import Budget
+from growmix.training.callbacks import Callback, TrainingLog
+from growmix.training.fabric import place_of
+from growmix.training.trainer import GradientTrainer
 
 FEWEST, MOST = 4_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
@@ -98,9 +98,10 @@ class Student(Model):
             if saved.tensors:
                 raise ValueError(f"tensors {sorted(saved.tensors)} are not a student's")
             settings = Settings(**saved.document["settings"])
-            shape, target = state.outline.shape, state.outline.target_shape
-            empty = _empty(settings, shape, supervised=state.outline.supervised, target_shape=target)
-            return state.fill(empty)
+            outline, kind = state.outline, student_kind(settings)
+            generator = torch.Generator()  # whatever is drawn from it is overwritten
+            empty = kind.make(outline.domain, supervised=outline.supervised, target=outline.target, generator=generator)
+            return state.fill(empty, foreign=not kind.without_memory)
 
         def look(outline: persistence.Checkpoint) -> None:
             with persistence.without_memory(path):
@@ -108,7 +109,7 @@ class Student(Model):
 
         saved = persistence.load(path, "student", look)
         document = saved.document
-        with persistence.understanding(path), torch.random.fork_rng(devices=[]):
+        with persistence.understanding(path):
             settings = Settings(**document["settings"])
             log = record_from(document["log"], TrainingLog)
             persistence.check_log(log)
@@ -119,13 +120,6 @@ class Student(Model):
         student = cls(component, settings, log, names)
         student._sampling = sampling
         return student
-
-
-def student_blueprint(settings: Settings) -> Blueprint:
-    """Networks of the student: of the mixture's kind, with ``student_hidden`` units."""
-    if settings.blueprint == "conv":
-        return Conv(settings.width, settings.student_hidden)
-    return MLP(settings.student_hidden, settings.depth)
 
 
 @torch_as_it_comes()
@@ -162,28 +156,21 @@ def distill(teacher: Model, fabric: Fabric, seed: int, callbacks: Sequence[Callb
     if not teacher.components:
         raise NotLearnt("nothing was learnt yet, so there is nothing to teach; call learn(data) first")
     _require_room(teacher, fabric.device)
-    with seeded(seed) as generator:
-        lessons = _lessons(teacher, generator)
-        student = _new_student(teacher)
-        student.to(fabric.device)
-        positions = task_positions(lessons, student)
-        student.class_counts += torch.bincount(positions[positions >= 0], minlength=len(student.classes)).to(
-            student.class_counts
-        )
-        objective, targets = _objective(teacher, student, lessons, positions)
-        budget = Budget.of(settings.replace(epochs=settings.student_epochs, patience=None), len(lessons))
-        log = fit(
-            objective,
-            [lessons.x, *targets],
-            student.latent,
-            budget,
-            fabric,
-            generator,
-            component=None,
-            callbacks=callbacks,
-        )
-        student.density = ex_post_density(student, lessons.x, positions, torch.ones(len(lessons)), settings, generator)
-    return Student(student, settings, log, teacher._names)
+    generator = torch.Generator().manual_seed(seed)
+    lessons = _lessons(teacher, generator)
+    student = _new_student(teacher, generator)
+    student.count(lessons)
+    student.to(fabric.device)
+    budget = Budget.of(settings.replace(epochs=settings.student_epochs, patience=None), len(lessons))
+    kind = student_kind(settings)
+    trainer = GradientTrainer(
+        budget, fabric, generator, component=None, callbacks=callbacks, draws_globally=kind.draws_globally
+    )
+    if isinstance(student, SoftLabels) and lessons.target is None:
+        student.fit_soft(lessons, _soft_labels(teacher, lessons, student.classes), trainer)
+    else:
+        student.fit(lessons, torch.ones(len(lessons), dtype=torch.float32), trainer)
+    return Student(student, settings, trainer.log, teacher._names)
 
 
 def lessons_for(settings: Settings, learnt: int, classes: int, components: int) -> int:
@@ -203,17 +190,16 @@ def _lessons(teacher: Model, generator: torch.Generator) -> TaskData:
     kinds = [(c, k) for c in teacher.components for k in range(max(1, len(c.classes)))]
     total = lessons_for(teacher.settings, teacher.examples, len(teacher._labels), len(teacher.components))
     each = max(1, total // len(kinds))
-    from_prior = teacher.settings.from_prior
     first = teacher.components[0]
-    values = math.prod(first.shape) + math.prod(first.target_shape or (0,))
+    values = first.domain.size + (first.target.size if isinstance(first, Pairs) else 0)
     # twice: part by part, and all as one
     require_room(2 * each * len(kinds) * values, f"{each * len(kinds)} generated images for the student")
-    if first.target_shape is not None:
-        return _concatenated([_as_bytes(replay(c, each, generator, from_prior=from_prior)) for c in teacher.components])
+    if isinstance(first, Pairs):
+        return _concatenated([_as_bytes(replay(c, each, generator)) for c in teacher.components])
     drawn = []
     for component, k in kinds:
         positions = torch.full((each,), k) if component.classes else no_labels(each)
-        drawn.append(_as_bytes(generate(component, positions, generator, from_prior=from_prior)))
+        drawn.append(_as_bytes(generate(component, positions, generator)))
     return _concatenated(drawn)
 
 
@@ -230,37 +216,18 @@ def _concatenated(parts: Sequence[TaskData]) -> TaskData:
 
 def _require_room(teacher: Model, device: torch.device) -> None:
     require_density(teacher.settings.replace(latent=teacher.settings.student_latent))
-    with seeded(0), torch.device("meta"):
-        student = _new_student(teacher)
+    with torch.device("meta"):
+        student = _new_student(teacher, torch.Generator())
     require_training(student.parameters(), student.shape, device)
 
 
-def _new_student(teacher: Model) -> Component:
+def _new_student(teacher: Model, generator: torch.Generator) -> Component:
     like, supervised = teacher.components[0], len(teacher._labels) > 0
-    student = _empty(teacher.settings, like.shape, supervised=supervised, target_shape=like.target_shape)
-    student.add_classes(teacher._labels)
+    target = like.target if isinstance(like, Pairs) else None
+    kind = student_kind(teacher.settings)
+    student = kind.make(like.domain, supervised=supervised, target=target, generator=generator)
+    student.add_classes(teacher._labels, generator)
     return student
-
-
-def _empty(settings: Settings, shape: Shape, *, supervised: bool, target_shape: Shape | None) -> Component:
-    return whole_component(
-        student_blueprint(settings),
-        settings.replace(latent=settings.student_latent),
-        shape,
-        supervised=supervised,
-        target_shape=target_shape,
-    )
-
-
-def _objective(
-    teacher: Model, student: Component, lessons: TaskData, positions: Tensor
-) -> tuple[nn.Module, list[Tensor]]:
-    """What the student minimises, and what it is given beside the images."""
-    if lessons.target is not None:
-        assert isinstance(student, Translation)  # made for pairs
-        return TranslationObjective(student), [lessons.target]
-    soft = _soft_labels(teacher, lessons, student.classes)
-    return DistillationObjective(student, teacher.settings.student_classification_weight), [positions, soft]
 
 
 def _soft_labels(teacher: Model, lessons: TaskData, classes: Sequence[int]) -> Tensor:

@@ -15,7 +15,7 @@ from growmix.errors import BadCheckpoint, BadInput
 from growmix.learning.gating import Decision
 from growmix.report.reporter import Reporter, ResumePoint, RunPlan, TaskResult
 from growmix.system.paths import check_path
-from growmix.training.loop import FitInfo, Progress, TrainingLog
+from growmix.training.callbacks import FitInfo, Progress, TrainingLog
 
 MOST_EVENTS = 2**28
 """Bytes of a log that is read back: fifty thousand tasks."""

@@ -14,7 +14,7 @@ from growmix.learning.gating import Decision
 from growmix.report.console import say
 from growmix.report.reporter import Reporter, ResumePoint, RunPlan, TaskResult
 from growmix.report.words import duration, number, printable, whole
-from growmix.training.loop import FitInfo, Progress
+from growmix.training.callbacks import FitInfo, Progress
 
 LINE_SECONDS = 10.0
 """Seconds between two lines about the same training, where there is no terminal."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, final
 
 from growmix.learning.gating import Decision
-from growmix.training.loop import Callback
+from growmix.training.callbacks import Callback
 
 
 @dataclass(frozen=True)

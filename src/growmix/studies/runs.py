@@ -110,7 +110,7 @@ def _data_of(config: RunConfig) -> RunConfig:
 
 def _check_on_one_stream(configs: Sequence[RunConfig]) -> None:
     from growmix import baselines, experiment
-    from growmix.training.loop import make_fabric
+    from growmix.training.fabric import make_fabric
 
     learners = []
     for config in configs:  # an unknown method is found before any data are read

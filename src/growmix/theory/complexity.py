@@ -9,9 +9,9 @@ from torch import Tensor
 
 from growmix.errors import BadInput
 from growmix.system.ambient import torch_as_it_comes
+from growmix.system.global_random import seeded
 from growmix.theory.ensembles import Ensemble, descend
 from growmix.theory.hypotheses import Finite, Trainable
-from growmix.training.loop import seeded
 
 
 def finite_sample_term(m: int, n: int, *, bound: float = 1.0, delta: float = 0.05) -> float:

@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from growmix.data.task import as_float
 from growmix.errors import BadInput
 from growmix.system.ambient import torch_as_it_comes
+from growmix.system.global_random import seeded
 from growmix.theory.complexity import finite_sample_term
 from growmix.theory.ensembles import Ensemble, descend
 from growmix.theory.hypotheses import Finite, Trainable
 from growmix.theory.losses import Loss, bound_of
-from growmix.training.loop import seeded
 
 Method: TypeAlias = Literal["exact", "adversarial", "plug-in"]
 

@@ -106,7 +106,7 @@ class RiskLedger:
             generation = old[i].generation + 1 if i in old else 0
             row.append(self._entry(component, tasks[i].test, i, k, generation, trained[i]))
         chains = [*self.chains, (first,)]
-        following = self._regenerate(component, trained, loss, chains, learner.settings.from_prior)
+        following = self._regenerate(component, trained, loss, chains)
         # all at once: an interrupt leaves the ledger as it was
         self.rows, self.chains, self._next = [*self.rows, tuple(row)], chains, following
 
@@ -152,8 +152,7 @@ class RiskLedger:
             self.chains.append((first, *(gone for _ in range(generation))))
             row.append(self._entry(component, tasks[i].test, i, k, generation, None if generation else train))
             if owners.count(k) == 1:
-                from_prior = learner.settings.from_prior
-                self._next = self._regenerate(component, {i: train}, loss, self.chains, from_prior)
+                self._next = self._regenerate(component, {i: train}, loss, self.chains)
             else:
                 self.chains[i] += (gone,)
         self.rows = [tuple(row)]
@@ -270,7 +269,6 @@ class RiskLedger:
         trained: Mapping[int, TaskData | None],
         loss: Loss,
         chains: list[tuple[Link, ...]],
-        from_prior: bool,
     ) -> dict[int, TaskData]:
         """Draw the next generation of every task of a component, and add to the chains how far it is from the last.
 
@@ -285,8 +283,6 @@ class RiskLedger:
             What the component's risk is measured in.
         chains
             The chains of all tasks, which are added to.
-        from_prior
-            Whether codes are drawn from N(0, I), as the mixture's replay does.
 
         Returns
         -------
@@ -295,7 +291,7 @@ class RiskLedger:
         """
         generator = torch.Generator().manual_seed(self._seed(max(trained), len(trained)))
         known = {i: data for i, data in trained.items() if data is not None}
-        drawn = next_generation(component, known, self._examples, generator, from_prior=from_prior)
+        drawn = next_generation(component, known, self._examples, generator)
         for i, data in trained.items():
             after = drawn.get(i)
             place = (i, len(chains[i]))

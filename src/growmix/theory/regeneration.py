@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from growmix.components.component import Component
+from growmix.components.pieces import in_pieces
 from growmix.data.task import UNLABELLED, TaskData
-from growmix.learning.answers import in_pieces
+from growmix.learning.answers import codes_of
 from growmix.learning.replay import as_bytes, generate, replay
 
 
@@ -20,8 +21,6 @@ def next_generation(
     trained: Mapping[int, TaskData],
     examples: int,
     generator: torch.Generator,
-    *,
-    from_prior: bool = False,
 ) -> dict[int, TaskData]:
     """Draw from a component, and tell apart by task what was drawn.
 
@@ -39,29 +38,25 @@ def next_generation(
         How many examples of each task are wanted.
     generator
         Source of random numbers.
-    from_prior
-        Whether codes are drawn from N(0, I) instead of the ex-post density, as the mixture's replay does.
     """
     if len(trained) == 1:
-        return {i: _bytes(replay(component, examples, generator, from_prior=from_prior)) for i in trained}
+        return {i: _bytes(replay(component, examples, generator)) for i in trained}
     labels = {i: set() if data.y is None else set(data.y.tolist()) - {UNLABELLED} for i, data in trained.items()}
     known = [label for each in labels.values() for label in each]
     if all(labels.values()) and len(known) == len(set(known)):
-        return {i: _of_classes(component, sorted(labels[i]), examples, generator, from_prior) for i in trained}
-    parts = [_bytes(replay(component, examples, generator, from_prior=from_prior)) for _ in trained]
+        return {i: _of_classes(component, sorted(labels[i]), examples, generator) for i in trained}
+    parts = [_bytes(replay(component, examples, generator)) for _ in trained]
     owner = torch.cat([_likest(component, trained, part) for part in parts])
     y = None if parts[0].y is None else torch.cat([part.y for part in parts if part.y is not None])
     drawn = TaskData(torch.cat([part.x for part in parts]), y)
     return {i: drawn[(owner == i).nonzero()[:, 0][:examples]] for i in trained}
 
 
-def _of_classes(
-    component: Component, labels: Sequence[int], n: int, generator: torch.Generator, from_prior: bool
-) -> TaskData:
+def _of_classes(component: Component, labels: Sequence[int], n: int, generator: torch.Generator) -> TaskData:
     """Draw n examples of these labels, in the proportions in which they were learnt."""
     own = torch.tensor([component.classes.index(label) for label in labels])
     chosen = torch.multinomial(component.class_counts.cpu()[own], n, replacement=True, generator=generator)
-    return _bytes(generate(component, own[chosen], generator, from_prior=from_prior))
+    return _bytes(generate(component, own[chosen], generator))
 
 
 def _likest(component: Component, trained: Mapping[int, TaskData], drawn: TaskData) -> Tensor:
@@ -76,7 +71,8 @@ def _likest(component: Component, trained: Mapping[int, TaskData], drawn: TaskDa
 
 def _codes(component: Component, x: Tensor) -> np.ndarray[Any, Any]:
     """Code what a component reconstructs of examples, shape ``(n, latent)``."""
-    codes: np.ndarray[Any, Any] = in_pieces(component, "code", in_pieces(component, "reconstruct", x)).numpy()
+    coder = codes_of(component, "theory")
+    codes: np.ndarray[Any, Any] = in_pieces(component, coder.code, in_pieces(component, coder.reconstruct, x)).numpy()
     return codes
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from growmix.components.component import Component
+from growmix.components.pieces import in_pieces
 from growmix.data.task import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput
-from growmix.learning.answers import in_pieces
+from growmix.learning.answers import codes_of
 from growmix.streams import Stream
 from growmix.theory.discrepancy import FEWEST, Discrepancy, Method, Search, discrepancy
 from growmix.theory.hypotheses import MLP
@@ -49,17 +50,17 @@ def risks(component: Component, data: TaskData) -> Tensor | None:
     ``None`` where a classifier has fewer than 50 examples with a class that it learnt.
     """
     if not component.classes:
+        coder = codes_of(component, "theory")
         gaps = [
-            (in_pieces(component, "reconstruct", x) - as_float(x)).square().flatten(1).mean(1)
+            (in_pieces(component, coder.reconstruct, x) - as_float(x)).square().flatten(1).mean(1)
             for x in data.x.split(PIECE)
         ]
         return torch.cat(gaps).double()
     kept = _labelled(data, component.classes)
     if kept is None:
         return None
-    device = next(component.parameters()).device
-    answers = [component.encode(as_float(x.to(device)))[1].argmax(1).cpu() for x in kept[0].split(PIECE)]
-    return (torch.cat(answers) != kept[1]).double()
+    answers = in_pieces(component, lambda x: component(x)[1].argmax(1), kept[0])
+    return (answers != kept[1]).double()
 
 
 def estimates(

@@ -1,5 +1,6 @@
-"""The one optimisation loop, and what can be told of it, kept of it and minimised by it."""
+"""The one optimisation loop, and those who look on: callbacks, keepers of its state, followers of its steps."""
 
-from growmix.training.loop import Callback, FitInfo, Progress, TrainingLog
+from growmix.training.budget import Budget
+from growmix.training.callbacks import Callback, FitInfo, Progress, TrainingLog
 
-__all__ = ["Callback", "FitInfo", "Progress", "TrainingLog"]
+__all__ = ["Budget", "Callback", "FitInfo", "Progress", "TrainingLog"]

@@ -1,13 +1,23 @@
-"""What training minimises, in nats per example: one module per kind of training, around a component."""
+"""What training a variational autoencoder minimises, in nats per example: one module per kind of training."""
 
 from __future__ import annotations
 
-from typing import final
+from typing import Protocol, final
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growmix.components.component import Component
+
+class Autoencoder(Protocol):
+    """Interface of what these objectives train: an ELBO with a class, one without, and the classes."""
+
+    classes: tuple[int, ...]
+
+    def elbo(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the ELBO of examples whose class is known ``(batch,)``, and class logits."""
+
+    def marginal_elbo(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the ELBO of examples without a label ``(batch,)``, and class logits."""
 
 
 @final
@@ -17,9 +27,9 @@ class TaskObjective(nn.Module):
     Parameters
     ----------
     component
-        What is trained.
+        The autoencoder that is trained.
     classification_weight
-        Weight of the cross-entropy.
+        Weight of the cross-entropy against the ELBO.
     unlabelled
         Whether any example has no label; only then is every batch split.
 
@@ -28,7 +38,7 @@ class TaskObjective(nn.Module):
     Ye and Bors 2025, supervised component; missing labels as in Kingma et al. 2014 (M2).
     """
 
-    def __init__(self, component: Component, classification_weight: float, *, unlabelled: bool) -> None:
+    def __init__(self, component: Autoencoder, classification_weight: float, *, unlabelled: bool) -> None:
         super().__init__()
         self.component = component
         self._classification_weight = classification_weight
@@ -57,16 +67,16 @@ class DistillationObjective(nn.Module):
     Parameters
     ----------
     student
-        What is trained.
+        The autoencoder that is trained.
     classification_weight
-        Weight of the cross-entropy.
+        Weight of the cross-entropy against the ELBO.
 
     References
     ----------
     Ye and Bors 2025, Eq. 27; soft labels as in Hinton, Vinyals, Dean 2015.
     """
 
-    def __init__(self, student: Component, classification_weight: float) -> None:
+    def __init__(self, student: Autoencoder, classification_weight: float) -> None:
         super().__init__()
         self.component = student
         self._classification_weight = classification_weight

@@ -1,0 +1,176 @@
+"""What only some components can do: each ability is a small interface, asked for with ``isinstance``.
+
+A component inherits from :class:`growmix.components.component.Component` and from the abilities that it has.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from growmix.components.density import LatentDensity, prior_codes
+from growmix.data.domain import Domain
+from growmix.data.task import UNLABELLED, TaskData
+
+if TYPE_CHECKING:
+    from growmix.components.component import Trainer
+
+
+class Codes(ABC):
+    """Ability of a component that describes every example by a short code, and can decode codes.
+
+    Attributes
+    ----------
+    latent
+        Length of a code.
+    """
+
+    latent: int
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return posterior means of the code ``(batch, latent)`` and class logits ``(batch, classes)``."""
+
+    @abstractmethod
+    def rate(self, x: Tensor) -> Tensor:
+        r"""Return the nats that the code of each example costs, :math:`KL(q(z|x)\|p(z))`, shape ``(batch,)``."""
+
+    @abstractmethod
+    def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
+        """Return the expected examples of codes ``(batch, latent)`` with class positions (-1: no class)."""
+
+    def code(self, x: Tensor) -> Tensor:
+        """Return posterior means of the code, shape ``(batch, latent)``."""
+        return self.encode(x)[0]
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Decode examples from their posterior mean, with the class that the classifier gives."""
+        codes, logits = self.encode(x)
+        return self.decode(codes, most_likely(logits))
+
+
+class SampledElbo(ABC):
+    """Ability of a component whose ELBO can be estimated by draws of the code; needs :class:`Codes`."""
+
+    @abstractmethod
+    def score_draws(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Estimate a lower bound of log p(x) by draws, and return it with the class log-probabilities.
+
+        Parameters
+        ----------
+        x
+            Examples, shape ``(batch, *shape)``.
+        noise
+            Standard normal draws shared by all examples, shape ``(draws, latent)``; one row of zeros scores at the
+            posterior mean.
+        """
+
+    @abstractmethod
+    def importance_weighted_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return a tighter bound of log p(x) for evaluation, nats, shape ``(batch,)``.
+
+        Parameters
+        ----------
+        x
+            Examples, shape ``(batch, *shape)``.
+        noise
+            Standard normal, shape ``(draws, batch, latent)``; the bound converges to log p(x) with the draws.
+
+        References
+        ----------
+        Burda, Grosse, Salakhutdinov 2016: log of the mean over draws of p(x, z) / q(z|x).
+        """
+
+
+class CodeDensity:
+    """Ability of a component that fits a density to the codes of what it learnt, to draw from.
+
+    Attributes
+    ----------
+    density
+        Where codes are drawn from; ``None`` before the first training ends, or where codes come from the prior.
+    """
+
+    density: LatentDensity | None = None
+
+    def draw_codes(self, positions: Tensor, latent: int, generator: torch.Generator) -> Tensor:
+        """Draw one code of length ``latent`` for each class position: from the density, else from the prior."""
+        if self.density is None:
+            return prior_codes(len(positions), latent, generator)
+        return self.density.sample(positions, generator)
+
+
+class Pairs(ABC):
+    """Ability of a component that learns pairs, and translates the first example of a pair to the second.
+
+    Attributes
+    ----------
+    target
+        Shape and support of the examples that it translates to.
+    """
+
+    target: Domain
+
+    @abstractmethod
+    def pair_elbo(self, x: Tensor, target: Tensor, noise: Tensor) -> Tensor:
+        """Return the evidence lower bound of pairs, nats per pair, shape ``(batch,)``.
+
+        Parameters
+        ----------
+        x, target
+            Both examples of each pair, shapes ``(batch, *shape)`` and ``(batch, *target.shape)``.
+        noise
+            Standard normal, shape ``(batch, latent)``.
+        """
+
+    @abstractmethod
+    def translate(self, x: Tensor) -> Tensor:
+        """Return the expected targets ``(batch, *target.shape)`` of examples ``(batch, *shape)``."""
+
+    @abstractmethod
+    def draw_pairs(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Generate pairs on the component's device: ``(n, *shape)`` and ``(n, *target.shape)``."""
+
+    @abstractmethod
+    def mean_pair_elbo(self, pairs: TaskData) -> float:
+        """Return the ELBO of pairs at the posterior mean, nats per pair, as the mean over all of them."""
+
+
+class SoftLabels(ABC):
+    """Ability of a component that can learn from class probabilities in place of labels, as a student does."""
+
+    @abstractmethod
+    def fit_soft(self, data: TaskData, soft: Tensor, trainer: Trainer) -> None:
+        """Learn from generated examples and their class probabilities, in place.
+
+        Parameters
+        ----------
+        data
+            Generated examples with the labels that were asked for.
+        soft
+            The teacher's class probabilities, shape ``(n, classes)``.
+        trainer
+            Minimises objectives, and has the generator to draw from.
+        """
+
+
+class Shared:
+    """Ability of a component whose networks can stand on a foundation that all components share.
+
+    Attributes
+    ----------
+    networks
+        Names of the modules that may be shared, see :mod:`growmix.components.sharing`.
+    """
+
+    networks: tuple[str, ...]
+
+
+def most_likely(logits: Tensor) -> Tensor:
+    """Return the position of the largest logit, -1 where there are no classes; ``(batch, classes)`` to ``(batch,)``."""
+    if logits.shape[1] == 0:
+        return torch.full((logits.shape[0],), UNLABELLED, dtype=torch.int64, device=logits.device)
+    return logits.argmax(1)

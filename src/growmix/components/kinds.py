@@ -1,0 +1,109 @@
+"""Kinds of components: what a mixture makes a new component with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+
+from growmix.components.component import Component
+from growmix.components.likelihoods import Likelihood, make_likelihood
+from growmix.components.nets import Blueprint, PlainLayers
+from growmix.components.translation import Translation
+from growmix.components.vae import VAE, VAEOptions
+from growmix.data.domain import Domain
+from growmix.errors import BadInput
+
+
+class ComponentKind(ABC):
+    """Interface of what makes new components, all of one kind.
+
+    Attributes
+    ----------
+    name
+        Name of the kind in checkpoints and reports.
+    """
+
+    name: str
+
+    @abstractmethod
+    def make(self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator) -> Component:
+        """Make an untrained component on the CPU.
+
+        Parameters
+        ----------
+        domain
+            Shape and support of the examples, with the statistics of the first task.
+        supervised
+            Whether the component is to classify; its classes are added later.
+        target
+            Shape and support of the examples that these are translated to; ``None`` where the data are no pairs.
+        generator
+            Generator on the CPU that first weights are drawn from.
+
+        Raises
+        ------
+        BadInput
+            The kind can't learn such examples.
+        """
+
+    @property
+    def without_memory(self) -> bool:
+        """Whether components can be made within ``torch.device("meta")``, where nothing takes memory."""
+        return False
+
+    @property
+    def draws_globally(self) -> bool:
+        """Whether components may draw from torch's global generator, in training or when they are made."""
+        return True
+
+
+@final
+@dataclass(frozen=True)
+class VAEKind(ComponentKind):
+    """Makes variational autoencoders, and translations for pairs of images.
+
+    Attributes
+    ----------
+    blueprint
+        Makes the networks.
+    likelihood
+        Name of a likelihood, an object to be copied, or ``None`` for the default of the domain's support.
+    variance
+        Variance of a Gaussian likelihood, or where a learnt one starts.
+    options
+        How an autoencoder is built and trained.
+    """
+
+    blueprint: Blueprint
+    likelihood: str | Likelihood | None = None
+    variance: float = 0.5
+    options: VAEOptions = field(default_factory=VAEOptions)
+    name: str = "vae"
+
+    def make(self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator) -> Component:
+        """Make a variational autoencoder, or a translation where there is a target."""
+        if target is not None and supervised:
+            raise BadInput("supervised is True, but data are pairs of images, which are learnt without labels")
+        vae = self.autoencoder(domain, supervised=supervised, generator=generator)
+        if target is None:
+            return vae
+        of_target = make_likelihood(self.likelihood, self.variance, target)
+        return Translation(vae, self.blueprint, target, of_target, generator)
+
+    def autoencoder(self, domain: Domain, *, supervised: bool, generator: torch.Generator) -> VAE:
+        """Make a variational autoencoder, see :meth:`make`."""
+        likelihood = make_likelihood(self.likelihood, self.variance, domain)
+        return VAE(domain, self.blueprint, likelihood, self.options, supervised=supervised, generator=generator)
+
+    @property
+    def without_memory(self) -> bool:
+        """Whether the blueprint's networks are plain layers."""
+        return isinstance(self.blueprint, PlainLayers)
+
+    @property
+    def draws_globally(self) -> bool:
+        """Whether the blueprint's networks are a user's own, which may have dropout or the like."""
+        return not isinstance(self.blueprint, PlainLayers) or isinstance(self.likelihood, Likelihood)
