@@ -21,6 +21,15 @@ from growmix.storage.checkpoint_files import TENSORS
 def check_density(density: LatentDensity, latent: int, classes: int) -> None:
     """Check that a density can be one of codes of a length, for a number of classes, as far as it has memory.
 
+    Parameters
+    ----------
+    density
+        The density as it was read.
+    latent
+        Length of the component's codes.
+    classes
+        Number of classes that the component knows.
+
     Raises
     ------
     BadCheckpoint

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from growmix.errors import BadCheckpoint
-from growmix.storage.durable import make_folders, write_whole
+from growmix.storage.durable import make_folders, to_disk, write_whole
 from growmix.storage.untrusted import OpenFile
 from growmix.system.locking import taking_turns
 
@@ -176,9 +176,11 @@ def remove_folder(folder: Path) -> None:
 
 
 def _remove_inner(folder: Path) -> None:
-    for place in folder.iterdir():
-        if place.is_dir() and not place.is_symlink():
-            remove_folder(place)
+    inner = [place for place in folder.iterdir() if place.is_dir() and not place.is_symlink()]
+    for place in inner:
+        remove_folder(place)
+    if inner:
+        to_disk(folder)
 
 
 def _remove_files(folder: Path, keep: set[str]) -> None:
