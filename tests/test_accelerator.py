@@ -23,8 +23,8 @@ RANDOM = np.random.default_rng(0)
 X = (RANDOM.random((60, 1, 16, 16)) * 255).astype(np.uint8)
 Y = np.arange(60) % 3
 SMALL = Settings(
-    device="cuda", hidden=32, width=8, latent=4, epochs=4, batch_size=8, density_components=2, threshold=1.0,
-    student_examples=20, student_epochs=2, student_hidden=16, student_latent=4, buffer_size=20,
+    device="cuda", hidden=32, latent=4, epochs=4, batch_size=8, density_components=2,
+    student_examples=20, student_epochs=2, student_hidden=16, student_latent=4,
 )  # fmt: skip
 
 

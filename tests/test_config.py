@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from growmix import streams
-from growmix.cli.app import GROUPS, described
-from growmix.config import LabelSpace, RunConfig, checked_values, read_values, value_kinds
+from growmix.baselines.catalogue import METHODS
+from growmix.config import RunConfig, checked_values, idle_keys, keys, read_values
 from growmix.errors import BadInput
 from growmix.settings import Settings
 
@@ -21,7 +20,7 @@ configs = st.builds(
     stream=st.sampled_from(["split-digits", "domains"]),
     tasks=st.none() | st.lists(st.sampled_from(["mnist", "mnist@invert"]), min_size=1).map(tuple),
     data_root=st.none() | st.just(Path("some") / "data"),
-    label_space=st.sampled_from(get_args(LabelSpace)),
+    label_space=st.sampled_from(["separate", "shared"]),
     settings=st.builds(
         Settings,
         blueprint=st.sampled_from(["mlp", "conv"]),
@@ -48,19 +47,53 @@ def test_a_written_config_does_not_say_where_to_write(tmp_path: Path) -> None:
     assert "out" not in yaml.safe_load((tmp_path / "config.yaml").read_text())
 
 
-def test_every_setting_is_a_key() -> None:
-    assert set(value_kinds()) == {f.name for f in (*fields(RunConfig), *fields(Settings))} - {"settings"}
+def test_every_setting_and_every_parameter_of_a_method_is_a_key() -> None:
+    parameters = {each.name for method in METHODS.values() for each in method.parameters}
+    own = {field.name for field in (*fields(RunConfig), *fields(Settings))} - {"settings", "parameters"}
+    assert set(keys()) == own | parameters and parameters == {"buffer_size", "ewc_strength", "si_strength"}
+    assert all(each.group and each.help.endswith(".") for each in keys().values())
 
 
-def test_every_key_has_a_group_and_a_line_of_help() -> None:
-    placed = [name for names in GROUPS.values() for name in names]
-    assert sorted(placed) == sorted(set(value_kinds()) - {"stream"})
-    helps = described(RunConfig) | described(Settings)
-    assert all(helps[name] for name in placed)
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"alpha": 2.0}, "alpha is 2.0, which has no effect with gate 'threshold'; it has one with gate dirichlet"),
+        ({"student": False, "student_epochs": 3}, "student_epochs is 3, which has no effect with student False"),
+        ({"likelihood_draws": 0, "likelihood_examples": 9}, "it has one with likelihood_draws above 0"),
+        ({"buffer_size": 9}, "buffer_size is 9, which has no effect with method 'mixture'; it has one with method er"),
+        ({"method": "ewc", "si_strength": 9.0}, "si_strength is 9.0, .* 'ewc'; it has one with method si"),
+        ({"method": "er", "threshold": 0.3}, "threshold is 0.3, .* 'er'; it has one with method mixture or limix"),
+        ({"method": "joint", "student_hidden": 8}, "student_hidden is 8, .* 'joint'; it has one with method mixture"),
+        ({"method": "vae-per-task", "gate": "dirichlet"}, "gate is 'dirichlet', but the method 'vae-per-task' is what"),
+        ({"method": "vae-per-task", "threshold": 0.3}, "threshold is 0.3, which has no effect with gate 'always'"),
+    ],
+)
+def test_a_key_without_effect_is_refused_with_what_would_use_it(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        RunConfig.of({"stream": "split-digits", **values})
+    left = RunConfig.fitting({"stream": "split-digits", **values})  # as studies take it: what is idle has its default
+    assert not idle_keys({k: v for k, v in left.to_dict().items() if k in keys()} | {"out": None})
 
 
-def test_label_spaces_are_those_of_the_streams() -> None:
-    assert get_args(LabelSpace) == get_args(streams.LabelSpace)
+def test_a_key_that_has_its_default_is_never_refused() -> None:
+    for method in METHODS:
+        RunConfig.of({name: each.default for name, each in keys().items()} | {"stream": "x", "method": method})
+
+
+def test_a_method_uses_what_it_is_made_of() -> None:
+    assert RunConfig.of({"stream": "x", "method": "limix", "alpha": 2.0}).settings.alpha == 2.0
+
+
+def test_parameters_of_a_method_are_keys_of_its_configuration_alone() -> None:
+    config = RunConfig.of({"stream": "split-digits", "method": "er", "buffer_size": "20"})
+    assert config.parameters == {"buffer_size": 20} and config.to_dict()["buffer_size"] == 20
+    assert RunConfig.of(config.to_dict()) == config
+    assert RunConfig.of({"stream": "x", "method": "ewc"}).to_dict()["ewc_strength"] == 10.0
+    assert "buffer_size" not in RunConfig.of({"stream": "split-digits"}).to_dict()
+    with pytest.raises(BadInput, match="buffer_size is 0; allowed is a whole number of 1 or more"):
+        RunConfig.of({"stream": "split-digits", "method": "er", "buffer_size": 0})
+    with pytest.raises(BadInput, match="size is no parameter of the method 'er'; did you mean buffer_size"):
+        RunConfig(stream="split-digits", method="er", parameters={"bufer_size": 9})
 
 
 @pytest.mark.parametrize(
@@ -75,7 +108,7 @@ def test_label_spaces_are_those_of_the_streams() -> None:
         ({"epochs": [3]}, ["epochs", "[3]", "a whole number"]),
         ({"epochs": 0}, ["epochs", "0", "1 or more"]),
         ({"latent": None}, ["latent", "None", "a whole number"]),
-        ({"learning_rate": "fast"}, ["learning_rate", "fast", "a number"]),
+        ({"learning_rate": "fast"}, ["learning_rate", "fast", "a finite number above 0"]),
         ({"learning_rate": float("nan")}, ["learning_rate", "nan", "finite"]),
         ({"holdout": 0.9}, ["holdout", "0.9", "0.5"]),
         ({"novelty": "kss"}, ["novelty", "kss", "ks, smd, paper, stored", "did you mean ks?"]),
@@ -89,7 +122,7 @@ def test_label_spaces_are_those_of_the_streams() -> None:
         ({"seed": -1}, ["seed", "-1"]),
         ({"stream": None}, ["stream", "text"]),
         ({"stream": "a\0b"}, ["stream", "text in one line"]),
-        ({"classification_weight": 10**400}, ["classification_weight", "a number"]),
+        ({"classification_weight": 10**400}, ["classification_weight", "a finite number of 0 or more"]),
         ({"hidden": "9" * 5_000}, ["hidden", "999...; allowed is a whole number"]),
         ({"data_root": "a\0b"}, ["data_root is 'a\\x00b'", "a path"]),
         ({"data_root": "~no-such-user/x"}, ["data_root", "a path"]),
@@ -107,20 +140,23 @@ def test_wrong_values_are_named_with_what_is_allowed(values: dict[Any, Any], par
     [
         ({"stream": 5}, "stream is 5; allowed is text"),
         ({"student": "no"}, "student is 'no'; allowed is true or false"),
-        ({"train_examples": 1.5}, "train_examples is 1.5; allowed is a whole number, or none"),
+        (
+            {"train_examples": 1.5},
+            "train_examples is 1.5; allowed is a whole number of 4 or more",
+        ),
         ({"likelihood_draws": -1}, "likelihood_draws is -1; allowed is a whole number from 0 to 10,000"),
         ({"likelihood_draws": 10_001}, "likelihood_draws is 10001; allowed is a whole number from 0 to 10,000"),
         ({"likelihood_examples": 2**63}, "likelihood_examples is 9223372036854775808; allowed is a whole number of 1"),
         ({"data_root": 5}, "data_root is 5; allowed is a path"),
         ({"tasks": "mnist,,x"}, "tasks is 'mnist,,x'; allowed is names with commas"),
-        ({"checkpoint_every": float("nan")}, "checkpoint_every is nan; allowed is a number of seconds"),
+        ({"checkpoint_every": float("nan")}, "checkpoint_every is nan; allowed is a finite number of 0 or more"),
         ({"tasks": np.eye(40)}, "tasks is array"),
         ({"label_space": np.eye(40)}, "label_space is array"),
         ({"settings": {}}, "settings is {}; give a Settings"),
-        ({"label_fraction": 5}, "label_fraction is 5.0; allowed is a share from 0 to 1"),
-        ({"label_fraction": float("nan")}, "label_fraction is nan; allowed is a share from 0 to 1"),
-        ({"train_examples": -5}, "train_examples is -5; allowed is a whole number of 4 or more, or None"),
-        ({"test_examples": 0}, "test_examples is 0; allowed is a whole number of 1 or more, or None"),
+        ({"label_fraction": 5}, "label_fraction is 5; allowed is a finite number from 0 to 1"),
+        ({"label_fraction": float("nan")}, "label_fraction is nan; allowed is a finite number from 0 to 1"),
+        ({"train_examples": -5}, "train_examples is -5; allowed is a whole number of 4 or more, below 2**63, or none"),
+        ({"test_examples": 0}, "test_examples is 0; allowed is a whole number of 1 or more, below 2**63, or none"),
     ],
 )
 def test_a_config_made_in_python_is_checked_like_a_file(values: dict[str, Any], said: str) -> None:
@@ -146,7 +182,7 @@ def test_what_holds_no_keys_is_no_configuration(values: Any) -> None:
 def test_only_keys_can_be_changed() -> None:
     config = RunConfig(stream="split-digits")
     assert config.changed(method="er").method == "er"
-    with pytest.raises(BadInput, match=r"^foo is no key; allowed are stream, tasks, .*settings$"):
+    with pytest.raises(BadInput, match=r"^foo is no key; allowed are stream, method, .*settings, parameters$"):
         config.changed(foo=1)
 
 
@@ -182,8 +218,8 @@ def test_numbers_may_be_spelt_as_yaml_does_not_know_them() -> None:
         (b"tasks: &a [mnist]\nreplace: *a", "aliases are not allowed"),
         (b"tasks: &a [*a]", "aliases are not allowed"),
         (b"hidden: 1_0:30", "hidden is '1_0:30'; allowed is a whole number"),
-        (b"classification_weight: 1:30.5", "classification_weight is '1:30.5'; allowed is a number"),
-        (b"classification_weight: 1" + b"0" * 400, "classification_weight is 1000.*; allowed is a number"),
+        (b"classification_weight: 1:30.5", "classification_weight is '1:30.5'; allowed is a finite number"),
+        (b"classification_weight: 1" + b"0" * 400, "classification_weight is 1000.*; allowed is a finite number"),
         (b"hidden: " + b"9" * 5_000, "is no YAML: Exceeds the limit"),
         (b"[" * 3_000, "is no YAML"),
         (b'stream: "a\\0b"', "stream is 'a"),
@@ -201,7 +237,7 @@ def test_numbers_may_be_spelt_as_yaml_does_not_know_them() -> None:
         (b"classification_weight: .nan", "classification_weight is nan; allowed is a finite number"),
         (b"stream: split-digits\nepochs: 0", "epochs is 0; allowed is a whole number of 1 or more"),
         (b"train_examples: -5", "train_examples is -5"),
-        (b"checkpoint_every: -1", "checkpoint_every is -1.0"),
+        (b"checkpoint_every: -1", "checkpoint_every is -1; allowed is a finite number of 0 or more"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes, reason: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import typing
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -13,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growmix import GrowingMixture
+from growmix.cli import reference
 from growmix.components.construction import make_blueprint
 from growmix.components.nets import MLP, Conv
 from growmix.errors import BadInput
-from growmix.settings import BlueprintName, Settings
+from growmix.settings import BlueprintName, Settings, declarations, refuse_idle
+from growmix.settings.changes import AllChanges, SettingsChanges
 
-WHOLE = ("buffer_size", "depth", "width", "latent", "novelty_examples", "density_components", "devices")
+WHOLE = ("depth", "width", "latent", "novelty_examples", "density_components", "devices")
 WHOLE_STUDENT = ("student_hidden", "student_latent", "student_epochs")
 OPTIONAL = ("adapter_rank", "max_steps", "hidden", "epochs", "batch_size", "patience", "student_examples")
 FROM_ZERO = ("routing_draws", "seed")
@@ -31,8 +35,8 @@ NOT_NEGATIVE = (
     "gradient_clip",
     "threshold",
 )
-PENALTIES = ("ewc_strength", "si_strength")
-NAMES = ("blueprint", "likelihood", "novelty", "gate", "sampling", "schedule", "sharing")
+NAMES = ("component", "blueprint", "novelty", "gate", "sampling", "schedule", "sharing")
+OPTIONAL_NAMES = ("likelihood", "support")
 FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
 
 BEYOND = ("classification_weight", "student_classification_weight", "student_temperature")
@@ -50,7 +54,8 @@ BAD = [
     *[("holdout", value) for value in (0, 0.51, 1, -0.1, *NO_NUMBERS, None)],
     *[(name, value) for name in NAMES for value in ("mpl", "", None, 1, ["ks"])],
     *[("supervised", value) for value in ("yes", 2, 0.5, 1, 1.0, 0, np.zeros(2))],
-    *[(name, np.array(["mlp", "ks"])) for name in NAMES],
+    *[(name, value) for name in OPTIONAL_NAMES for value in ("mpl", "", 1, ["unit"])],
+    *[(name, np.array(["mlp", "ks"])) for name in (*NAMES, *OPTIONAL_NAMES)],
     *[(name, value) for name in FREE for value in (5, None)],
     *[(name, 2**63) for name in ("epochs", "student_examples", "novelty_examples", "patience")],
     ("seed", 2**32),
@@ -71,9 +76,9 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(name: str, value: Any
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *[(name, 1) for name in (*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *PENALTIES)],
+        *[(name, 1) for name in (*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE)],
         *[(name, None) for name in (*OPTIONAL, "threshold", "supervised")],
-        *[(name, 0) for name in (*FROM_ZERO, *NOT_NEGATIVE, *PENALTIES)],
+        *[(name, 0) for name in (*FROM_ZERO, *NOT_NEGATIVE)],
         ("holdout", 0.5),
         ("seed", 2**32 - 1),
     ],
@@ -82,7 +87,7 @@ def test_the_edges_of_what_is_allowed_are_allowed(name: str, value: Any) -> None
     assert getattr(Settings(**{name: value}), name) == value
 
 
-@pytest.mark.parametrize("name", [*POSITIVE, *NOT_NEGATIVE, *PENALTIES, "epochs", "student_examples"])
+@pytest.mark.parametrize("name", [*POSITIVE, *NOT_NEGATIVE, "epochs", "student_examples"])
 @pytest.mark.parametrize("value", [10**400, 10**5_000], ids=["long", "longer"])
 def test_a_number_beyond_all_floats_is_refused_in_a_short_line(name: str, value: int) -> None:
     with pytest.raises(BadInput, match=f"{name} is (1000.*|a int); allowed is ") as caught:
@@ -123,19 +128,70 @@ def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
     assert np.isfinite(mixture.distill().score_samples(images)).all()
 
 
-def test_every_setting_has_a_rule_and_a_line_in_the_documentation() -> None:
-    ruled = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *PENALTIES, *NAMES, *FREE}
-    ruled |= {"holdout", "supervised", "adam_beta1"}
-    names = [field.name for field in fields(Settings)]
-    assert set(names) == ruled
-    documented = [line.strip() for line in str(Settings.__doc__).splitlines()]
-    assert [name for name in names if name not in documented] == []
+def test_every_setting_is_declared_with_a_rule_that_its_default_keeps() -> None:
+    tested = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *NAMES, *OPTIONAL_NAMES, *FREE}
+    tested |= {"holdout", "supervised", "adam_beta1"}
+    declared = declarations(Settings)
+    assert list(declared) == [field.name for field in fields(Settings)] and set(declared) == tested
+    for each in declared.values():
+        assert each.check(each.default) == each.default, each.name
+        assert each.group and each.help.endswith("."), each.name
+
+
+def test_what_is_generated_from_the_declarations_is_up_to_date() -> None:
+    root = Path(__file__).parents[1]
+    stale = "run python -m growmix.cli.reference"
+    assert (root / reference.PAGE).read_text(encoding="utf-8") == reference.page(), stale
+    assert (root / reference.TYPES).read_text(encoding="utf-8") == reference.types(), stale
+
+
+def test_keyword_arguments_have_the_types_of_the_settings() -> None:
+    assert typing.get_type_hints(AllChanges) == typing.get_type_hints(Settings)
+    assert set(typing.get_type_hints(SettingsChanges)) == {
+        each.name for each in declarations(Settings).values() if not each.door
+    }
+
+
+IDLE = {
+    "alpha": ({"alpha": 2.0}, {"gate": "dirichlet"}),
+    "temperature": ({"temperature": 2.0, "gate": "always"}, {"gate": "dirichlet"}),
+    "threshold": ({"threshold": 0.5, "gate": "always"}, {"gate": "threshold"}),
+    "adapter_rank": ({"adapter_rank": 3, "sharing": "trunk"}, {"sharing": "adapter"}),
+    "variance": ({"variance": 0.1, "likelihood": "bernoulli"}, {"likelihood": "gaussian"}),
+    "width": ({"width": 4}, {"blueprint": "conv"}),
+    "depth": ({"depth": 4, "blueprint": "conv"}, {"blueprint": "mlp"}),
+    "hidden": ({"hidden": 4, "blueprint": "my_nets:blueprint"}, {"blueprint": "conv"}),
+    "density_components": ({"density_components": 3, "sampling": "prior"}, {"sampling": "ex-post"}),
+    "adam_beta1": ({"adam_beta1": 0.5}, {"schedule": "constant"}),
+    "classification_weight": ({"classification_weight": 2.0, "supervised": False}, {"supervised": True}),
+}
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_a_setting_without_effect_is_refused_with_what_would_use_it(name: str) -> None:
+    values, change = IDLE[name]
+    with pytest.raises(BadInput, match=rf"^{name} is .*, which has no effect with .*; it has one with ") as caught:
+        refuse_idle(Settings(**values))
+    key, value = next(iter(change.items()))
+    assert f"{key} " in str(caught.value) and str(value).lower() in str(caught.value)
+    refuse_idle(Settings(**{**values, **change}))
+    refuse_idle(Settings(**{**values, name: declarations(Settings)[name].default}))  # as if it had not been given
+
+
+def test_an_object_in_place_of_a_name_counts_as_another_choice() -> None:
+    refuse_idle(Settings(hidden=4))
+    with pytest.raises(BadInput, match="hidden is 4, which has no effect with blueprint"):
+        refuse_idle(Settings(hidden=4), blueprint=Conv(2))
+
+
+def test_pythons_help_shows_every_setting() -> None:
+    assert all(f"\n{name}\n    " in str(Settings.__doc__) for name in declarations(Settings))
 
 
 def test_a_misspelt_name_is_met_with_the_right_one() -> None:
     with pytest.raises(BadInput, match="learning_rat is no setting; did you mean learning_rate"):
         Settings().replace(learning_rat=0.1)
-    with pytest.raises(BadInput, match="zzz is no setting; allowed are blueprint, hidden"):
+    with pytest.raises(BadInput, match="zzz is no setting; allowed are component, blueprint"):
         GrowingMixture("mlp", zzz=1)
 
 

@@ -1,83 +1,126 @@
-"""RunConfig: what one run is asked to do, read from YAML or from options, or made in Python."""
+"""RunConfig: what one run is asked to do, read from YAML or from options, or made in Python.
+
+The adversary is a typing mistake, or a file that somebody else wrote: it may hold anything, and may be very large.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import functools
+import os
 import re
-import types
-import typing
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
-from numbers import Integral, Real
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from types import MappingProxyType
+from typing import Any, final
 
 import yaml
 
+from growmix.baselines.catalogue import METHODS
 from growmix.errors import BadInput, shortened, shown
-from growmix.settings import MOST_DRAWS, Settings, require_whole
+from growmix.settings import (
+    MIN_EXAMPLES,
+    MOST_DRAWS,
+    NOT_NEGATIVE,
+    Declaration,
+    Number,
+    OneOf,
+    Rule,
+    Settings,
+    Use,
+    Whole,
+    check_all,
+    declarations,
+    idle,
+    refuse_unknown,
+    required,
+    setting,
+    with_declarations,
+)
 from growmix.storage.durable import write_whole
-from growmix.streams.selection import Selection
+from growmix.streams.catalogue import LabelSpace
 from growmix.system.paths import check_path
 
-LabelSpace = Literal["separate", "shared"]
+CONFIG = "config.yaml"
+"""The file of a run's folder that holds its configuration."""
 
 RUNS = Path("runs")
-"""Where runs go that were not told where."""
+"""The folder of runs that were not told where to go."""
 
 MOST_YAML = 2**20
-"""Bytes of a configuration: a hundred times what all keys take."""
+"""The largest configuration in bytes: a hundred times what all keys take."""
+
+RUN = "Run"
 
 
+@final
+@dataclass(frozen=True)
+class Place(Rule):
+    """Allows paths that the system can look up; whether anything is there is not asked."""
+
+    words = "a path"
+
+    def accepts(self, value: Any) -> bool:
+        """Say whether the value is a path, or text for one."""
+        return isinstance(value, (str, os.PathLike))
+
+    def read(self, text: str) -> str:
+        """Return the text as it is."""
+        return text
+
+    def kept(self, value: Any, name: str) -> Path:
+        """Return the path, with ``~`` resolved."""
+        return check_path(value, name)
+
+
+@final
+@dataclass(frozen=True)
+class Names(Rule):
+    """Allows lists of names, also as one text with commas between.
+
+    Parameters
+    ----------
+    fewest
+        How many names there must be.
+    """
+
+    fewest: int
+    words = "names with commas between, or a list of names"
+
+    def accepts(self, value: Any) -> bool:
+        """Say whether the value is a list of names, none of them empty."""
+        is_list = isinstance(value, (list, tuple)) and len(value) >= self.fewest
+        return is_list and all(isinstance(name, str) and name.strip() for name in value)
+
+    def read(self, text: str) -> list[str]:
+        """Return the names between the commas."""
+        names = text.split(",")
+        if not self.accepts(names):
+            raise ValueError
+        return names
+
+    def kept(self, value: Any, name: str) -> tuple[str, ...]:
+        """Return the names without the blanks around them."""
+        return tuple(each.strip() for each in value)
+
+
+MOST_TRAINED = Whole(MIN_EXAMPLES)
+SHARE = Number("from 0 to 1", lambda share: 0 <= share <= 1)
+SCORED = Use("likelihood_draws", lambda draws: draws > 0, "likelihood_draws above 0")
+
+
+@with_declarations
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """One run: which stream, which data, and the settings of the mixture.
+    """What one run is asked to do: which stream, which data, and the settings of the mixture.
 
-    In YAML and on the command line it is flat: the keys below and those of
-    :class:`growmix.settings.Settings` stand side by side.
+    In YAML and on the command line it is flat: the keys below and those of :class:`growmix.settings.Settings` stand
+    side by side.
 
-    Attributes
-    ----------
-    stream
-        Name of the stream, such as ``split-digits``; ``growmix streams`` lists them.
-    tasks
-        Tasks of the stream ``domains``, such as ``mnist,fashion_mnist@invert``; other streams have their own.
-    data_root
-        Folder of ``<name>/{train,test}.parquet``; by default the environment's GROWMIX_DATA, else the Hub. The data set
-        ``digits`` needs neither, and then the folder is not looked at.
-    out
-        Folder that the run is written to; by default ``runs/<stream>-seed<seed>``.
-    label_space
-        ``separate``: each data set brings its own classes; ``shared``: equal numbers are one class; by default the
-        stream's own.
-    replace
-        Data sets to take in place of others, such as ``svhn=mnist_m``.
-    train_examples
-        Training examples per task at most, drawn by the seed; by default all.
-    test_examples
-        Test examples per task at most, drawn by the seed; by default all.
-    label_fraction
-        Share of each class's training labels that is kept; the other examples are learnt without a label.
-    method
-        ``mixture``, or what it is compared with: ``growmix compare --help`` lists them.
-    student
-        Whether a mixture teaches a student at the end.
-    likelihood_draws
-        Draws of the code for the test log-likelihood, at most 10,000; 0 leaves it out.
-    likelihood_examples
-        Test examples per task that it is measured on, at most.
-    frechet_examples
-        Test examples per task for the Frechet distance of samples; 0 leaves it out.
-    theory
-        Whether to follow the run with the theory of the method: what was forgotten, and why.
-    checkpoint_every
-        Seconds between two checkpoints inside a task; 0 for none by the clock. After a task there always is one.
-    checkpoint_steps
-        Gradient steps between two checkpoints inside a task, beside those by the clock; 0 for none by the count.
-    settings
-        Of the mixture and its student.
+    Raises
+    ------
+    BadInput
+        A value is not allowed.
 
     Examples
     --------
@@ -88,75 +131,128 @@ class RunConfig:
     growmix.errors.BadInput: epoch is no key; did you mean epochs?
     """
 
-    stream: str
-    tasks: tuple[str, ...] | None = None
-    data_root: Path | None = None
-    out: Path | None = None
-    label_space: LabelSpace | None = None
-    replace: tuple[str, ...] = ()
-    train_examples: int | None = None
-    test_examples: int | None = None
-    label_fraction: float = 1.0
-    method: str = "mixture"
-    student: bool = True
-    likelihood_draws: int = 50
-    likelihood_examples: int = 500
-    frechet_examples: int = 1_000
-    theory: bool = False
-    checkpoint_every: float = 60.0
-    checkpoint_steps: int = 0
+    # fmt: off
+    stream: str = required(RUN, help="Name of the stream, such as split-digits; growmix streams lists them.")
+    method: str = setting("mixture", RUN, OneOf(tuple(METHODS)), common=True, help=(
+        "What learns: the growing mixture, or a method that it is compared with; docs/methods.md describes them."
+    ))
+    tasks: tuple[str, ...] | None = setting(None, RUN, Names(1), common=True, help=(
+        "Tasks of the stream domains, such as mnist,fashion_mnist@invert; other streams have their own."
+    ))
+    data_root: Path | None = setting(None, RUN, Place(), common=True, help=(
+        "Folder of <name>/{train,test}.parquet; by default the environment's GROWMIX_DATA, else the Hub. The data set "
+        "digits needs neither, and then the folder is not looked at."
+    ))
+    out: Path | None = setting(None, RUN, Place(), common=True, help=(
+        "Folder that the run is written to; by default runs/STREAM-seedSEED."
+    ))
+    label_space: LabelSpace | None = setting(None, RUN, help=(
+        "Whether each data set brings its own classes (separate), or equal numbers are one class (shared); by default "
+        "the stream's own."
+    ))
+    replace: tuple[str, ...] = setting((), RUN, Names(0), help=(
+        "Data sets to take in place of others, such as svhn=mnist_m."
+    ))
+    train_examples: int | None = setting(None, RUN, MOST_TRAINED, help=(
+        "Largest number of training examples of a task, drawn by the seed; by default all."
+    ))
+    test_examples: int | None = setting(None, RUN, Whole(1), help=(
+        "Largest number of test examples of a task, drawn by the seed; by default all."
+    ))
+    label_fraction: float = setting(1.0, RUN, SHARE, help=(
+        "Share of each class's training labels that is kept; the other examples are learnt without a label."
+    ))
+    student: bool = setting(True, RUN, common=True, help="Whether a mixture teaches a student at the end.")
+    likelihood_draws: int = setting(50, RUN, Whole(0, MOST_DRAWS), help=(
+        "Draws of the code for the test log-likelihood; 0 leaves it out."
+    ))
+    likelihood_examples: int = setting(500, RUN, Whole(1), use=SCORED, help=(
+        "Largest number of test examples of a task that the log-likelihood is measured on."
+    ))
+    frechet_examples: int = setting(1_000, RUN, Whole(0), help=(
+        "Test examples of a task for the Frechet distance of samples; 0 leaves it out."
+    ))
+    theory: bool = setting(False, RUN, help=(
+        "Whether to follow the run with the theory of the method: what was forgotten, and why."
+    ))
+    checkpoint_every: float = setting(60.0, RUN, NOT_NEGATIVE, help=(
+        "Seconds between two checkpoints inside a task; 0 for none by the clock. After a task there always is one."
+    ))
+    checkpoint_steps: int = setting(0, RUN, Whole(0), help=(
+        "Gradient steps between two checkpoints inside a task, beside those by the clock; 0 for none by the count."
+    ))
+    # fmt: on
     settings: Settings = field(default_factory=Settings)
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Parameters that the method alone has, by name; those that are not given get their defaults."""
 
     def __post_init__(self) -> None:
-        kinds = value_kinds()
-        for name in _own_names():
-            object.__setattr__(self, name, _convert(name, getattr(self, name), kinds[name]))
-        if self.data_root is not None:  # whoever reads back what is written may be elsewhere
+        check_all(self)
+        if self.data_root is not None:  # whoever reads back what is written may be in another folder
             object.__setattr__(self, "data_root", self.data_root.absolute())
         if not isinstance(self.settings, Settings):
             raise BadInput(f"settings is {shown(self.settings)}; give a Settings")
-        Selection(self.seed, self.train_examples, self.test_examples, self.label_fraction)  # has the ranges of these
-        require_whole(self.likelihood_draws, "likelihood_draws", 0, MOST_DRAWS)
-        for name, least in {"likelihood_examples": 1, "frechet_examples": 0, "checkpoint_steps": 0}.items():
-            require_whole(getattr(self, name), name, least)
         if self.frechet_examples == 1:
             raise BadInput("frechet_examples is 1; allowed is 2 or more, since one image has no spread, or 0 for none")
-        if not 0 <= self.checkpoint_every < float("inf"):
-            raise BadInput(f"checkpoint_every is {self.checkpoint_every}; allowed is a number of seconds, 0 or more")
+        if not isinstance(self.parameters, Mapping):
+            raise BadInput(f"parameters is {shown(self.parameters)}; give a mapping from names to values")
+        own = {name: getattr(self, name) for name in declarations(RunConfig)}
+        for reason in idle_keys(own | self.settings.to_dict() | {**self.parameters}).values():
+            raise BadInput(reason)
+        method = METHODS[self.method]
+        defaults = {name: each.default for name, each in keys().items() if each not in method.parameters}
+        given = {k: value for k, value in self.parameters.items() if k not in defaults or value != defaults[k]}
+        object.__setattr__(self, "parameters", method.values(given))
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> RunConfig:
-        """The configuration that flat keys and values ask for.
+        """Return the configuration that flat keys and values ask for.
 
         Raises
         ------
         BadInput
-            An unknown key, a missing stream, a value of the wrong type or out of its range.
+            A key is unknown, the stream is missing, or a value is of the wrong type or out of its range.
         """
         checked = checked_values(values)
         if checked.get("stream") is None:
             raise BadInput("stream is missing; allowed is the name of a stream, 'growmix streams' lists them")
-        own = {name: checked.pop(name) for name in tuple(checked) if name in _own_names()}
-        return cls(**own, settings=Settings(**checked))
+        own = {name: checked.pop(name) for name in declarations(cls) if name in checked}
+        settings = Settings(**{name: checked.pop(name) for name in declarations(Settings) if name in checked})
+        return cls(**own, settings=settings, parameters=checked)
 
-    @property
-    def seed(self) -> int:
-        """Of everything random."""
-        return self.settings.seed
+    @classmethod
+    def fitting(cls, values: Mapping[str, Any]) -> RunConfig:
+        """Return the configuration that flat keys and values ask for, without those that have no effect together.
 
-    @property
-    def folder(self) -> Path:
-        """Where the run is written to."""
-        method = "" if self.method == "mixture" else f"-{self.method}"
-        return self.out or RUNS / f"{self.stream}{method}-seed{self.seed}"
-
-    def changed(self, **changes: Any) -> RunConfig:
-        """The same configuration with some keys changed.
+        It is for studies, in whose settings a user may change what others depend on.
 
         Raises
         ------
         BadInput
-            A name that is no key of a run's own (those of ``settings`` are its), or a value that is not allowed.
+            A key is unknown, the stream is missing, or a value is of the wrong type or out of its range.
+        """
+        checked = checked_values(values)
+        idle_names = idle_keys(checked)
+        return cls.of({name: value for name, value in checked.items() if name not in idle_names})
+
+    @property
+    def seed(self) -> int:
+        """The seed of everything random."""
+        return self.settings.seed
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the run is written to."""
+        method = "" if self.method == "mixture" else f"-{self.method}"
+        return self.out or RUNS / f"{self.stream}{method}-seed{self.seed}"
+
+    def changed(self, **changes: Any) -> RunConfig:
+        """Return the same configuration with some keys changed.
+
+        Raises
+        ------
+        BadInput
+            A name is no key of the run's own (those of the settings are theirs), or a value is not allowed.
 
         Examples
         --------
@@ -164,14 +260,11 @@ class RunConfig:
         Traceback (most recent call last):
         growmix.errors.BadInput: steam is no key; did you mean stream?
         """
-        known = [*_own_names(), "settings"]
-        for name in changes:
-            if name not in known:
-                raise BadInput(f"{name} is no key; {_hint(name, known)}")
+        refuse_unknown(changes, [*declarations(RunConfig), "settings", "parameters"], "key")
         return dataclasses.replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Flat keys and values, ready for YAML; :meth:`of` reads them back.
+        """Return flat keys and values, ready for YAML; :meth:`of` reads them back.
 
         Examples
         --------
@@ -179,18 +272,18 @@ class RunConfig:
         >>> RunConfig.of(config.to_dict()) == config
         True
         """
-        own = {name: _plain(getattr(self, name)) for name in _own_names()}
-        return own | self.settings.to_dict()
+        own = {name: _plain(getattr(self, name)) for name in declarations(RunConfig)}
+        return own | self.settings.to_dict() | {**self.parameters}
 
     def write(self, file: Path) -> None:
-        """Write YAML that ``growmix run --config`` runs again; not where to: that is a matter of the next run."""
+        """Write YAML that ``growmix run --config`` runs again, but for the folder, which the next run chooses."""
         values = {name: value for name, value in self.to_dict().items() if name != "out"}
         text = "# What this run was asked to do; growmix run --config with this file does it again.\n"
         write_whole(file, (text + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)).encode())
 
 
 def read_values(file: Path) -> dict[str, Any]:
-    """Keys and values of a YAML file, checked and of the right types; a stream may be missing.
+    """Return the keys and values of a YAML file, checked and of the right types; a stream may be missing.
 
     Raises
     ------
@@ -230,9 +323,10 @@ _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without surprises: no key twice, no aliases (which can grow without end), and what reads as text is text.
+    """Reads YAML without surprises: no key twice, no aliases (which can grow without end), and text stays text.
 
-    In YAML 1.1 the number 1:30 is 90, 010 is 8, 2024-01-01 a date, and what stands under << counts as if it were here.
+    In YAML 1.1 the number 1:30 is 90, 010 is 8, 2024-01-01 is a date, and what stands under << counts as if it stood
+    one level higher.
     """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
@@ -256,13 +350,37 @@ class _Loader(yaml.SafeLoader):
         return self.DEFAULT_SCALAR_TAG if is_text else tag
 
 
-def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:
-    """Flat values, each of the type of its key; text is read as what the key needs.
+def require_run(folder: Path) -> None:
+    """See that there is a run in a folder; what kind of file its configuration is, is not looked at.
 
     Raises
     ------
     BadInput
-        No mapping, an unknown key or a value of another type.
+        There is none.
+    """
+    if not os.path.lexists(folder / CONFIG):
+        raise BadInput(f"folder {str(folder)!r} holds no run (no {CONFIG}); give what --out was")
+
+
+def config_in(folder: Path) -> RunConfig:
+    """Return what the run in a folder was asked to do.
+
+    Raises
+    ------
+    BadInput
+        There is no run in the folder, or its configuration can't be read.
+    """
+    require_run(folder)
+    return dataclasses.replace(RunConfig.of(read_values(folder / CONFIG)), out=folder)
+
+
+def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return flat values, each of the type of its key; text is read as what the key needs.
+
+    Raises
+    ------
+    BadInput
+        This is no mapping, a key is unknown, or a value is of another type.
 
     Examples
     --------
@@ -271,105 +389,37 @@ def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:
     """
     if not isinstance(values, Mapping):
         raise BadInput(f"values is {shown(values)}; allowed is a mapping from keys to values")
-    kinds = value_kinds()
-    checked = {}
-    for name, value in values.items():
-        if name not in kinds:
-            raise BadInput(f"{_quoted(name)} is no key; {_hint(_quoted(name), kinds)}")
-        checked[name] = _convert(name, value, kinds[name])
-    return checked
+    known = keys()
+    refuse_unknown(values, known, "key")
+    return {name: known[name].read(value) for name, value in values.items()}
 
 
-@functools.cache
-def value_kinds() -> dict[str, Any]:
-    """Every flat key and its type."""
-    own = typing.get_type_hints(RunConfig)
-    return {name: own[name] for name in _own_names()} | typing.get_type_hints(Settings)
+def keys() -> Mapping[str, Declaration]:
+    """Return every flat key with its declaration, in the order in which help shows them."""
+    parameters = {each.name: each for method in METHODS.values() for each in method.parameters}
+    return MappingProxyType({**declarations(RunConfig), **declarations(Settings), **parameters})
 
 
-def without_none(kind: Any) -> Any:
-    """The type beside ``None`` in an optional one, else the type itself."""
-    if get_origin(kind) in (types.UnionType, typing.Union):
-        return next(member for member in get_args(kind) if member is not types.NoneType)
-    return kind
+def idle_keys(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys that were changed but have no effect together, each with the reason in a line.
 
+    Parameters
+    ----------
+    values
+        Checked values of some keys; the others have their defaults.
 
-def _quoted(name: object) -> str:
-    return shortened(name) if isinstance(name, str) else shown(name)
-
-
-def _own_names() -> list[str]:
-    return [part.name for part in fields(RunConfig) if part.name != "settings"]
+    Examples
+    --------
+    >>> idle_keys({"gate": "always", "alpha": 2.0, "epochs": 3})
+    {'alpha': "alpha is 2.0, which has no effect with gate 'always'; it has one with gate dirichlet"}
+    """
+    known = keys()
+    whole = {name: declared.default for name, declared in known.items()} | dict(values)
+    method = METHODS[whole["method"]]
+    return method.idle(whole) | dict(idle({**whole, **method.fixed}, known.values()))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def _convert(name: str, value: Any, kind: Any) -> Any:
-    wanted = without_none(kind)
-    optional = wanted is not kind
-    if optional and (value is None or (isinstance(value, str) and value == "none")):
-        return None
-    if not optional and isinstance(value, (list, tuple)) and not value and get_origin(wanted) is tuple:
-        return ()
-    if wanted is Path:
-        return check_path(value, name)
-    try:
-        return _read_as(wanted, value)
-    except (ValueError, OverflowError):
-        allowed = _allowed(wanted) + (", or none" if optional else "")
-        raise BadInput(f"{name} is {shown(value)}; allowed is {allowed}{_near_choice(value, wanted)}") from None
-
-
-def _read_as(kind: Any, value: Any) -> Any:
-    """The value as that type.
-
-    Raises
-    ------
-    ValueError
-        If it is none of it. A whole number is a number, ``True`` is neither, and text may spell any of them:
-        options come as text, and YAML takes ``2e-3`` for text too.
-    """
-    is_text = isinstance(value, str)
-    if get_origin(kind) is Literal and is_text and value in get_args(kind):
-        return value
-    if get_origin(kind) is tuple and (is_text or isinstance(value, (list, tuple))):
-        return _names(value.split(",") if is_text else value)
-    if kind is bool and (isinstance(value, bool) or (is_text and value.lower() in ("true", "false"))):
-        return value if isinstance(value, bool) else value.lower() == "true"
-    if kind is int and (is_text or (isinstance(value, Integral) and not isinstance(value, bool))):
-        return int(value)
-    if kind is float and (is_text or (isinstance(value, Real) and not isinstance(value, bool))):
-        return float(value)
-    if kind is str and is_text and value.isprintable() and value:
-        return value
-    raise ValueError
-
-
-def _names(parts: Iterable[Any]) -> tuple[str, ...]:
-    names = tuple(part.strip() if isinstance(part, str) else "" for part in parts)
-    if not names or "" in names:
-        raise ValueError
-    return names
-
-
-def _allowed(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return f"one of {', '.join(get_args(kind))}"
-    if get_origin(kind) is tuple:
-        return "names with commas between, or a list of names"
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "text in one line"}[kind]
-
-
-def _near_choice(value: Any, kind: Any) -> str:
-    choices = get_args(kind) if get_origin(kind) is Literal else ()
-    near = difflib.get_close_matches(value, choices, n=1) if isinstance(value, str) else []
-    return f"; did you mean {near[0]}?" if near else ""
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else f"allowed are {', '.join(known)}"

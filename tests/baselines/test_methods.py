@@ -46,7 +46,9 @@ def images(kind: int, n: int = 80, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 
 
 def make(name: str, **changes: Any) -> Learner[Any]:
-    return make_learner(name, Settings(**{**SMALL, **changes}))
+    own = [each.name for each in METHODS[name].parameters]
+    parameters = {name: changes.pop(name) for name in own if name in changes}
+    return make_learner(name, Settings(**{**SMALL, **changes}), **parameters)
 
 
 _taught: dict[str, Learner[Any]] = {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -16,7 +17,10 @@ from PIL import Image
 import growmix
 from growmix import GrowingMixture, experiment, streams
 from growmix.baselines import METHODS
-from growmix.cli.app import DONE, FAILED, INTERRUPTED, WRONG_INPUT, compare, execute, paths, two_unlike
+from growmix.cli import words
+from growmix.cli.app import app, execute
+from growmix.cli.drawing import paths, two_unlike
+from growmix.cli.status import DONE, FAILED, INTERRUPTED, WRONG_INPUT
 from growmix.config import RunConfig
 from growmix.errors import NonFiniteLoss
 from growmix.studies import processes
@@ -64,11 +68,58 @@ def files(folder: Path) -> set[str]:
     return {str(each.relative_to(folder)) for each in folder.rglob("*")}
 
 
-def test_what_computes_is_not_loaded_before_a_command_runs() -> None:
+WITHOUT_TORCH = """
+import sys
+from growmix.cli.app import execute
+from growmix.cli.status import DONE, WRONG_INPUT
+
+assert {execute(words.split()) for words in ("--help", "run --help", "compare --help", "streams")} == {DONE}
+wrong = ("evaluate nowhere", "resume nowhere", "sample nowhere", "theory .", "run x --config nowhere",
+         "run split-digits --epochs 0", "run split-digits --data-root " + "a" * 300)
+assert {execute(words.split()) for words in wrong} == {WRONG_INPUT}
+print("loaded:", *{"torch", "sklearn", "pyarrow", "matplotlib"} & sys.modules.keys())
+"""
+
+
+def test_nothing_imports_torch_to_show_help_list_streams_or_refuse_a_path() -> None:
     """Help comes at once, an early Ctrl-C finds someone who listens, and torch's threads get their setting in time."""
-    asked = "import sys, growmix.cli.app; print(*{'torch', 'sklearn', 'pyarrow', 'matplotlib'} & sys.modules.keys())"
-    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert told.stdout.split() == []
+    told = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[-1] == "loaded:", told.stdout[-200:]
+
+
+def test_help_is_there_where_python_leaves_docstrings_out() -> None:
+    words = [sys.executable, "-OO", "-m", "growmix", "run", "--help"]
+    told = subprocess.run(words, capture_output=True, text=True, check=True)
+    for text in ("Learn a stream task by task", "Name of the stream", "--epochs", "Length of the latent code."):
+        assert text in told.stdout
+
+
+COMMANDS = ["run", "resume", "compare", "reproduce", "evaluate", "theory", "sample", "interpolate", "streams"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_has_its_help_from_a_declaration(name: str) -> None:
+    assert app[name].help
+    for argument in app[name].assemble_argument_collection():
+        assert argument.parameter.help or argument.children, argument.name
+
+
+def test_a_character_that_the_output_lacks_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    out, err = io.TextIOWrapper(io.BytesIO(), encoding="ascii"), io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    words.say("caf\u00e9 \x1b]0;mine\x07")
+    words.complain("caf\u00e9\n and more")
+    out.flush(), err.flush()
+    assert out.buffer.getvalue() == b"caf? ?]0;mine?\n" and err.buffer.getvalue() == b"growmix: caf? and more\n"
+
+
+@pytest.mark.parametrize("words", [["streams"], ["--help"]])
+def test_a_closed_pipe_ends_nothing(words: list[str]) -> None:
+    process = subprocess.Popen([*GROWMIX, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == DONE
 
 
 # What it does --------------------------------------------------------------------------------------------------
@@ -149,8 +200,9 @@ def test_a_path_has_the_reconstructions_of_two_test_images_at_its_ends(folder: P
     assert rows[-1][0].startswith("components ") and all(len(images) == 4 for _, images in rows)
 
 
-def test_compare_lists_every_method_there_is() -> None:
-    names = re.search(r"or all: (.*?)\.", " ".join((compare.__doc__ or "").split()))
+def test_compare_lists_every_method_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["compare", "--help"]) == DONE
+    names = re.search(r"or all: (.*?)\.", " ".join(capsys.readouterr().out.replace("│", " ").split()))
     assert names is not None and names.group(1).split(", ") == list(METHODS)
 
 
@@ -180,9 +232,9 @@ def test_streams_tell_what_is_found(
         return {row[1].strip(): row[5].strip() for row in cells if row[1].strip()}
 
     assert found()["split-digits"] == "with scikit-learn"
-    monkeypatch.setattr("growmix.cli.app.find_spec", lambda name: None)
+    monkeypatch.setattr("growmix.cli.places.find_spec", lambda name: None)
     assert found()["split-mnist"] == "with growmix[hub]"  # brackets are no markup
-    monkeypatch.setattr("growmix.cli.app.find_spec", lambda name: name)
+    monkeypatch.setattr("growmix.cli.places.find_spec", lambda name: name)
     assert found()["split-mnist"] == "on the Hub"
     assert found()["split-letters"] == "no: emnist_letters"
     there = found("--data-root", str(tmp_path))
@@ -247,7 +299,7 @@ BAD = {
     "no config file": (["run", "--config", "nowhere.yaml"], ["nowhere.yaml", "YAML"]),
     "config with unknown key": (["run", "--config", "key.yaml"], ["key.yaml", "epoch", "epochs"]),
     "config with wrong value": (["run", "--config", "value.yaml"], ["value.yaml", "epochs", "many"]),
-    "config out of range": (["run", "--config", "range.yaml"], ["range.yaml", "beta is nan", "finite"]),
+    "config out of range": (["run", "--config", "range.yaml"], ["range.yaml", "variance is nan", "finite"]),
     "config that is no YAML": (["run", "--config", "text.yaml"], ["text.yaml", "YAML"]),
     "out below a file": (["run", "split-digits", "--out", "text.yaml/run"], ["out", "text.yaml", "file"]),
     "out is a file": (["run", "split-digits", "--out", "text.yaml"], ["out", "text.yaml", "file"]),
@@ -256,6 +308,17 @@ BAD = {
     "sample no run": (["sample", "nowhere"], ["nowhere", "no run"]),
     "interpolate no run": (["interpolate", "nowhere"], ["nowhere", "no run"]),
     "unknown method": (["run", "split-digits", "--method", "ewx"], ["ewx", "ewc"]),
+    "setting without effect": (["run", "split-digits", "--alpha", "2"], ["alpha is 2.0", "gate dirichlet"]),
+    "parameter of another": (["run", "split-digits", "--buffer-size", "9"], ["buffer_size is 9", "method er"]),
+    "compare without effect": (
+        ["compare", "split-digits", "--methods", "er,ewc", "--threshold", "0.3"],
+        ["threshold is 0.3", "no effect", "mixture"],
+    ),
+    "parameter of none that is compared": (
+        ["compare", "split-digits", "--methods", "mixture,ewc", "--buffer-size", "9"],
+        ["buffer_size is 9", "method er"],
+    ),
+    "reproduce without effect": (["reproduce", "split-mnist", "--alpha", "2"], ["alpha is 2.0", "gate dirichlet"]),
     "replace what is not there": (["run", "split-digits", "--replace", "mnist=digits"], ["replace", "mnist"]),
     "label fraction": (["run", "split-digits", "--label-fraction", "1.5"], ["label_fraction", "1.5", "0 to 1"]),
     "compare nothing": (["compare"], ["stream", "growmix streams"]),
@@ -296,7 +359,7 @@ def test_a_mistake_ends_in_one_line_and_changes_nothing(
 ) -> None:
     (tmp_path / "key.yaml").write_text("stream: split-digits\nepoch: 3\n")
     (tmp_path / "value.yaml").write_text("stream: split-digits\nepochs: many\n")
-    (tmp_path / "range.yaml").write_text("stream: split-digits\nbeta: .nan\n")
+    (tmp_path / "range.yaml").write_text("stream: split-digits\nvariance: .nan\n")
     (tmp_path / "text.yaml").write_text("epochs: [")
     before = files(tmp_path)
     assert execute(words) == WRONG_INPUT

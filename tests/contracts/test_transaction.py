@@ -37,10 +37,12 @@ TINY: dict[str, Any] = {
     "epochs": 2,
     "batch_size": 16,
     "density_components": 1,
-    "buffer_size": 6,
     "device": "cpu",
     "precision": "32-true",
 }
+
+BUFFER = {"er": {"buffer_size": 6}}
+"""Parameters of the methods that have some."""
 
 PLACES = 24
 """How many places of one `learn` of a mixture raise an exception, for each way of learning."""
@@ -74,7 +76,7 @@ def images(kind: int, n: int = 24, seed: int = 0) -> tuple[np.ndarray, np.ndarra
 
 @functools.cache
 def _taught(name: str, **changes: Any) -> Learner[Any]:
-    learner = baselines.make_learner(name, Settings(**{**TINY, **changes}))
+    learner = baselines.make_learner(name, Settings(**{**TINY, **changes}), **BUFFER.get(name, {}))
     learner.learn(images(0))
     return learner
 
@@ -339,7 +341,7 @@ def test_new_names_of_a_task_that_failed_are_forgotten(state_hash: Callable[...,
 
 def test_what_a_method_keeps_is_its_own(state_hash: Callable[..., str]) -> None:
     for name in METHODS:
-        learner = baselines.make_learner(name, Settings(**TINY))
+        learner = baselines.make_learner(name, Settings(**TINY), **BUFFER.get(name, {}))
         x, y = (torch.tensor(part) for part in images(0))
         learner.learn((x, y))
         before = state_hash(learner)

@@ -58,7 +58,9 @@ TASKS = 5
 def config(out: Path, **changes: Any) -> RunConfig:
     usual: dict[str, Any] = {"train_examples": 120, "test_examples": 60, "likelihood_draws": 0, "frechet_examples": 0}
     usual |= {"checkpoint_every": 0.0, "checkpoint_steps": 5, "settings": TINY}
-    return RunConfig(stream="split-digits", out=out, **{**usual, **changes})
+    values = {**usual, **changes}
+    settings = values.pop("settings").to_dict()
+    return RunConfig.fitting({"stream": "split-digits", "out": out, **settings, **values})  # whatever the method
 
 
 def weights(folder: Path) -> dict[str, Tensor]:

@@ -24,7 +24,6 @@ def test_a_folder_in_which_a_run_was_killed_before_it_began_is_open(trial: Make)
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"method": "ewx"}, "ewx"),
         ({"device": "abacus"}, "abacus"),
         ({"tasks": ("digits",)}, "tasks"),
         ({"method": "dgr", "label_fraction": 0.0}, "labels"),

@@ -29,7 +29,7 @@ X = np.random.default_rng(0).random((12, 1, 4, 4), dtype=np.float32)
 Y = np.arange(12) % 3
 TX, TY = torch.from_numpy(X), torch.from_numpy(Y)
 TINY: dict[str, Any] = {
-    "hidden": 4, "latent": 2, "epochs": 1, "density_components": 1, "buffer_size": 6, "device": "cpu",
+    "hidden": 4, "latent": 2, "epochs": 1, "density_components": 1, "device": "cpu",
     "student_examples": 8, "student_epochs": 1, "student_hidden": 4, "student_latent": 2, "precision": "32-true",
 }  # fmt: skip
 

@@ -1,30 +1,40 @@
-"""All methods by name: what each is, whom it is from, and how it is made."""
+"""All methods by name: what each is, whom it is from, which parameters it has, and how it is made.
+
+Nothing here imports torch before a method is made, so that help and checks of a configuration come at once.
+"""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from growmix.baselines.generative_classifier import GenerativeClassifier
-from growmix.baselines.generative_replay import SolvedKind, SolverLabelled
-from growmix.baselines.one_network import OneNetwork
-from growmix.baselines.penalties import Consistency, ElasticWeights, SynapticIntelligence
-from growmix.baselines.rehearsal import Buffer, Everything, Generated
-from growmix.components.construction import make_blueprint
-from growmix.errors import BadCheckpoint, BadInput, shown
-from growmix.learning.learner import Learner, load_learner
-from growmix.learning.mixture import GrowingMixture
-from growmix.settings import Settings
-from growmix.system.ambient import torch_as_it_comes
+from growmix.errors import BadInput, shown
+from growmix.settings import NOT_NEGATIVE, Declaration, OneOf, Settings, Whole, declarations, parameter, refuse_unknown
+
+if TYPE_CHECKING:
+    from growmix.learning.learner import Learner
 
 Labels: TypeAlias = Literal["optional", "some", "all"]
 
+BASELINES = "Baselines"
+"""The title under which help and documentation show the parameters of baselines."""
+
 LIMIX_TEMPERATURE = 1.0
 """Novelty in nats is a logarithm of likelihoods, so one nat is what makes the gate's weights a posterior."""
+
+NO_GATE = ("novelty", "threshold", "novelty_examples", "gate", "alpha", "temperature", "adapter_rank")
+"""Settings that only a method with a gate uses."""
+
+NO_STUDENT = (
+    "student_hidden", "student_latent", "student_examples", "student_epochs", "student_classification_weight",
+    "student_temperature",
+)  # fmt: skip
+"""Settings that only a method which teaches a student uses."""
+
+ONE_NETWORK = (*NO_GATE, *NO_STUDENT, "replay_ratio")
+"""Settings that a single network doesn't use."""
 
 
 @dataclass(frozen=True)
@@ -34,131 +44,195 @@ class Method:
     Attributes
     ----------
     name
-        For the command line.
+        The name on the command line.
     title
-        For tables.
+        The name in tables.
     citation
-        Authors, year, title.
+        Authors, year and title of the publication.
     description
-        What it does here, in a sentence or two.
+        What the method does here, in a sentence or two.
     make
-        A new learner from settings. Settings that make the method what it is are set, whatever they were.
+        A function that makes a new learner from settings, and from the method's parameters by keyword.
     labels
-        Whether it can learn without any, or needs some, or one for every example.
+        Whether the method learns without labels too (optional), needs some, or needs one for every example (all).
     is_mixture
-        Whether it is a :class:`growmix.GrowingMixture`: such learn pairs of images too, and can teach a student.
+        Whether the learner is a :class:`growmix.GrowingMixture`: such learn pairs too, and can teach a student.
+    fixed
+        Settings that make the method what it is; other values for them are refused.
+    usual
+        Settings that have another default here.
+    unused
+        Names of the settings that have no effect here.
+    parameters
+        Parameters of this method alone.
     """
 
     name: str
     title: str
     citation: str
     description: str
-    make: Callable[[Settings], Learner[Any]]
+    make: Callable[..., Learner[Any]]
     labels: Labels = "optional"
     is_mixture: bool = False
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    usual: Mapping[str, Any] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
+    parameters: tuple[Declaration, ...] = ()
+
+    def settings(self, given: Settings) -> Settings:
+        """Return the settings that the method works with.
+
+        Raises
+        ------
+        BadInput
+            A setting that makes the method what it is has another value.
+        """
+        for reason in self._unfit(given.to_dict()).values():
+            raise BadInput(reason)
+        default = Settings()
+        usual = {name: value for name, value in self.usual.items() if getattr(given, name) == getattr(default, name)}
+        changes: Any = {**usual, **self.fixed}
+        return given.replace(**changes)
+
+    def values(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a value for each of the method's parameters: that which is given, or the default.
+
+        Raises
+        ------
+        BadInput
+            A name is no parameter of the method, or a value is not allowed.
+        """
+        refuse_unknown(given, [each.name for each in self.parameters], f"parameter of the method {self.name!r}")
+        return {each.name: each.check(given.get(each.name, each.default)) for each in self.parameters}
+
+    def idle(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the settings that were changed but have no effect with this method, each with the reason in a line.
+
+        Parameters
+        ----------
+        values
+            Settings and parameters of any method by name.
+        """
+        usual = Settings().to_dict()
+        reasons = self._unfit(values)
+        for name in self.unused:
+            if values.get(name, usual[name]) != usual[name]:
+                reasons[name] = self._without_effect(name, values, _using(name))
+        for other in METHODS.values():
+            for each in other.parameters:
+                if other.name != self.name and values.get(each.name, each.default) != each.default:
+                    reasons[each.name] = self._without_effect(each.name, values, [other.name])
+        return reasons
+
+    def _unfit(self, values: Mapping[str, Any]) -> dict[str, str]:
+        usual = Settings().to_dict()
+        return {
+            name: f"{name} is {shown(values[name])}, but the method {self.name!r} is what it is by {name} "
+            f"{shown(value)}; leave {name} out"
+            for name, value in self.fixed.items()
+            if values.get(name, value) not in (value, usual[name])
+        }
+
+    def _without_effect(self, name: str, values: Mapping[str, Any], others: list[str]) -> str:
+        given = f"{name} is {shown(values[name])}, which has no effect with method {self.name!r}"
+        return f"{given}; it has one with method {' or '.join(others)}"
 
 
-@torch_as_it_comes()
-def make_learner(name: str, settings: Settings) -> Learner[Any]:
-    """A new learner of a method.
+def _using(name: str) -> list[str]:
+    """Return the names of the methods with which a setting can have an effect."""
+    use = declarations(Settings)[name].use
+
+    def uses(method: Method) -> bool:
+        if name in method.unused or name in method.fixed:
+            return False
+        return use is None or use.key not in method.fixed or use.holds(method.fixed[use.key])
+
+    return [method.name for method in METHODS.values() if uses(method)]
+
+
+def find(name: Any) -> Method:
+    """Return a method by its name.
 
     Raises
     ------
     BadInput
-        There is no such method, or the settings do not fit it.
+        There is no such method.
 
     Examples
     --------
-    >>> make_learner("fine-tunning", Settings())
+    >>> find("fine-tunning")
     Traceback (most recent call last):
-    growmix.errors.BadInput: method is 'fine-tunning'; did you mean 'fine-tuning'? Allowed are mixture, ...
+    growmix.errors.BadInput: method is 'fine-tunning'; allowed is one of mixture, ...; did you mean fine-tuning?
     """
-    method = _method(name)
-    if not isinstance(settings, Settings):
-        raise BadInput(f"settings is a {type(settings).__name__}; give a Settings")
-    if method.labels != "optional" and settings.supervised is False:
-        raise BadInput(f"supervised is False; the method {name!r} needs labels")
-    return method.make(settings)
-
-
-def load(path: str | Path, name: str, device: str | None = None) -> Learner[Any]:
-    """Read a learner back from what it was saved to.
-
-    Parameters
-    ----------
-    path
-        The folder.
-    name
-        Of the method.
-    device
-        Where to put it, if not where it was made.
-
-    Raises
-    ------
-    BadCheckpoint
-        A file is missing, broken, or of another method.
-    BadInput
-        There is no such method.
-    """
-    method = _method(name)
-
-    def make(settings: Settings) -> Learner[Any]:
-        make_blueprint(settings)  # one that was not allowed is no fault of the checkpoint
-        other = f"{path} was made with other settings than those of the method {name!r}"
-        try:
-            learner = method.make(settings)
-        except BadInput as error:
-            raise BadCheckpoint(f"{other}: {error}") from error
-        if learner.settings != settings:  # the mixtures differ in nothing else
-            raise BadCheckpoint(other)
-        return learner
-
-    return load_learner(path, GrowingMixture.method if method.is_mixture else name, make, device)
-
-
-def _method(name: str) -> Method:
-    if not isinstance(name, str) or name not in METHODS:
-        near = difflib.get_close_matches(name, METHODS, n=1) if isinstance(name, str) else []
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise BadInput(
-            f"method is {shown(name)}; {hint}Allowed are {', '.join(METHODS)}".replace("; Allowed", "; allowed")
-        )
+    rule = OneOf(tuple(METHODS))
+    if not rule.accepts(name):
+        raise BadInput(f"method is {shown(name)}; allowed is {rule.words}{rule.hint(name)}")
     return METHODS[name]
 
 
-def _mixture(**changes: Any) -> Callable[[Settings], Learner[Any]]:
-    """Makes a mixture with these settings changed; other values for them than the default's are refused."""
+def _mixture(settings: Settings) -> Learner[Any]:
+    from growmix.learning.mixture import GrowingMixture
 
-    def make(settings: Settings) -> Learner[Any]:
-        usual = Settings()
-        for name, value in changes.items():
-            given = getattr(settings, name)
-            if given not in (value, getattr(usual, name)):
-                raise BadInput(
-                    f"{name} is {given!r}; the method asked for is what it is by {name} {value!r}: leave it out"
-                )
-        return GrowingMixture(None, settings.replace(**changes))
-
-    return make
+    return GrowingMixture(None, settings)
 
 
-def _limix(settings: Settings) -> Learner[Any]:
-    usual = Settings().temperature
-    temperature = LIMIX_TEMPERATURE if settings.temperature == usual else settings.temperature
-    return _mixture(gate="dirichlet", novelty="paper")(settings.replace(temperature=temperature))
+def _generative_classifier(settings: Settings) -> Learner[Any]:
+    from growmix.baselines.generative_classifier import GenerativeClassifier
+
+    return GenerativeClassifier(settings)
 
 
-def _synaptic_intelligence(settings: Settings) -> Learner[Any]:
+def _fine_tuning(settings: Settings) -> Learner[Any]:
+    from growmix.baselines.one_network import OneNetwork
+
+    return OneNetwork("fine-tuning", settings)
+
+
+def _joint(settings: Settings) -> Learner[Any]:
+    from growmix.baselines.one_network import OneNetwork
+    from growmix.baselines.rehearsal import Everything
+
+    return OneNetwork("joint", settings, rehearsal=Everything())
+
+
+def _lifelong_generative_modelling(settings: Settings) -> Learner[Any]:
+    from growmix.baselines.one_network import OneNetwork
+    from growmix.baselines.penalties import Consistency
+    from growmix.baselines.rehearsal import Generated
+
+    return OneNetwork("lgm", settings, rehearsal=Generated(), penalty=Consistency())
+
+
+def _deep_generative_replay(settings: Settings) -> Learner[Any]:
+    from growmix.baselines.generative_replay import SolvedKind, SolverLabelled
+    from growmix.baselines.one_network import OneNetwork
+
+    return OneNetwork("dgr", settings, rehearsal=SolverLabelled(), kind=SolvedKind)
+
+
+def _experience_replay(settings: Settings, *, buffer_size: int) -> Learner[Any]:
+    from growmix.baselines.one_network import OneNetwork
+    from growmix.baselines.rehearsal import Buffer
+
+    return OneNetwork("er", settings, rehearsal=Buffer(buffer_size), parameters={"buffer_size": buffer_size})
+
+
+def _elastic_weights(settings: Settings, *, ewc_strength: float) -> Learner[Any]:
+    from growmix.baselines.one_network import OneNetwork
+    from growmix.baselines.penalties import ElasticWeights
+
+    return OneNetwork("ewc", settings, penalty=ElasticWeights(ewc_strength), parameters={"ewc_strength": ewc_strength})
+
+
+def _synaptic_intelligence(settings: Settings, *, si_strength: float) -> Learner[Any]:
+    from growmix.baselines.one_network import OneNetwork
+    from growmix.baselines.penalties import SynapticIntelligence
+
     if settings.precision == "16-mixed":
         raise BadInput("precision is '16-mixed'; the method 'si' needs finite gradients at every step: use 32-true")
-    # the path integral is of the gradient itself, not of a shortened one
-    own = settings.replace(gradient_clip=0.0)
-    return OneNetwork("si", own, penalty=SynapticIntelligence(own.si_strength))
-
-
-def _from_prior(settings: Settings) -> Settings:
-    """Return settings of a method whose replay is drawn from the prior, as in its paper."""
-    return settings.replace(sampling="prior")
+    return OneNetwork(
+        "si", settings, penalty=SynapticIntelligence(si_strength), parameters={"si_strength": si_strength}
+    )
 
 
 _ALL = (
@@ -167,7 +241,7 @@ _ALL = (
         "Growing mixture",
         "Ye, Bors 2025, Training a dynamic growing mixture model for lifelong learning",
         "Components are added for what is new and updated, with replay, for what is known.",
-        _mixture(),
+        _mixture,
         is_mixture=True,
     ),
     Method(
@@ -175,30 +249,34 @@ _ALL = (
         "Fine-tuning",
         "none: the lower limit",
         "One network trained on task after task, on nothing but the task.",
-        lambda settings: OneNetwork("fine-tuning", settings),
+        _fine_tuning,
+        unused=ONE_NETWORK,
     ),
     Method(
         "joint",
         "Joint training",
         "none: the upper limit",
         "One network that keeps all real data, trained on all of it at every task, in the steps of one task.",
-        lambda settings: OneNetwork("joint", settings, rehearsal=Everything()),
+        _joint,
+        unused=ONE_NETWORK,
     ),
     Method(
         "vae-per-task",
         "One VAE per task",
         "Ye, Bors 2025, Training a dynamic growing mixture model for lifelong learning (its limit of no reuse)",
         "A whole component for every task.",
-        _mixture(gate="always", sharing="none"),
+        _mixture,
         is_mixture=True,
+        fixed={"gate": "always", "sharing": "none"},
     ),
     Method(
         "generative-classifier",
         "Generative classifier",
         "van de Ven, Li, Tolias 2021, Class-incremental learning with generative classifiers",
         "One VAE per class and Bayes' rule; the steps of a task are shared out among its classes.",
-        GenerativeClassifier,
+        _generative_classifier,
         labels="all",
+        unused=(*NO_GATE, *NO_STUDENT),
     ),
     Method(
         "lgm",
@@ -206,7 +284,9 @@ _ALL = (
         "Ramapuram, Gregorova, Kalousis 2020, Lifelong generative modeling",
         "A student VAE learns real data and its teacher's samples from the prior; on the samples its code must stay "
         "the teacher's. The code is continuous only.",
-        lambda settings: OneNetwork("lgm", _from_prior(settings), rehearsal=Generated(), penalty=Consistency()),
+        _lifelong_generative_modelling,
+        fixed={"sampling": "prior"},  # as in its paper
+        unused=ONE_NETWORK,
     ),
     Method(
         "dgr",
@@ -214,16 +294,19 @@ _ALL = (
         "Shin, Lee, Kim, Kim 2017, Continual learning with deep generative replay",
         "A VAE that knows no labels and a classifier apart from it; replay is drawn from the last VAE's prior and "
         "labelled by the last classifier.",
-        lambda settings: OneNetwork("dgr", _from_prior(settings), rehearsal=SolverLabelled(), kind=SolvedKind),
+        _deep_generative_replay,
         labels="some",
+        fixed={"sampling": "prior"},  # as in its paper
+        unused=ONE_NETWORK,
     ),
     Method(
         "batch-ensemble",
         "BatchEnsemble",
         "Wen, Tran, Ba 2020, BatchEnsemble: an alternative approach to efficient ensemble and lifelong learning",
         "A component for every task; all share the first task's weights, and each has two vectors a layer of its own.",
-        _mixture(gate="always", sharing="rank-one"),
+        _mixture,
         is_mixture=True,
+        fixed={"gate": "always", "sharing": "rank-one"},
     ),
     Method(
         "limix",
@@ -231,22 +314,28 @@ _ALL = (
         "Ye, Bors 2021, Lifelong infinite mixture model based on knowledge-driven Dirichlet process",
         "A growing mixture with a Dirichlet gate on the paper's measure, in nats. Its exact equation is not public: "
         "the gate is growmix's own form.",
-        _limix,
+        _mixture,
         is_mixture=True,
+        fixed={"gate": "dirichlet", "novelty": "paper"},
+        usual={"temperature": LIMIX_TEMPERATURE},
     ),
     Method(
         "er",
         "Experience replay",
         "Chaudhry et al. 2019, On tiny episodic memories in continual learning",
         "One network; about half of every batch are real examples from a small buffer, balanced over the classes.",
-        lambda settings: OneNetwork("er", settings, rehearsal=Buffer(settings.buffer_size)),
+        _experience_replay,
+        unused=ONE_NETWORK,
+        parameters=(parameter("buffer_size", 500, Whole(1), BASELINES, "Real examples that experience replay keeps."),),
     ),
     Method(
         "ewc",
         "Elastic weight consolidation",
         "Kirkpatrick et al. 2017, Overcoming catastrophic forgetting in neural networks",
         "One network; weights are held where each past task left them, by how much its loss depends on them.",
-        lambda settings: OneNetwork("ewc", settings, penalty=ElasticWeights(settings.ewc_strength)),
+        _elastic_weights,
+        unused=ONE_NETWORK,
+        parameters=(parameter("ewc_strength", 10.0, NOT_NEGATIVE, BASELINES, "Weight of the penalty of ewc."),),
     ),
     Method(
         "si",
@@ -255,11 +344,14 @@ _ALL = (
         "One network; weights are held where the last task left them, by how much they took past losses down. "
         "Gradients are not clipped.",
         _synaptic_intelligence,
+        fixed={"gradient_clip": 0.0},  # the path integral is of the gradient itself, not of a shortened one
+        unused=ONE_NETWORK,
+        parameters=(parameter("si_strength", 10.0, NOT_NEGATIVE, BASELINES, "Weight of the penalty of si."),),
     ),
 )
 
 METHODS: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})
-"""By name: the mixture itself first."""
+"""Every method by its name, the mixture itself first."""
 
 MIXTURES = tuple(method.name for method in _ALL if method.is_mixture)
-"""Methods that are a growing mixture with other settings."""
+"""Names of the methods that are a growing mixture with other settings."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, final
 
 import torch
@@ -81,6 +82,8 @@ class OneNetwork(Learner[Past]):
         Returns what makes the component; by default what the settings name.
     blueprint
         Networks, if not those that the settings name.
+    parameters
+        The numbers that the rehearsal and the penalty were made with, by name; a checkpoint keeps them.
 
     Raises
     ------
@@ -104,10 +107,12 @@ class OneNetwork(Learner[Past]):
         penalty: Penalty | None = None,
         kind: MakeKind | None = None,
         blueprint: str | Blueprint | None = None,
+        parameters: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         check_settings(method, settings)
         super().__init__(blueprint, settings, Past(rehearsal or Nothing(), penalty or Unrestrained()), kind)
         self.method = method
+        self.parameters = dict(parameters)
 
     def _learn(self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Past]:
         check_images_alone(self.method, task)
@@ -153,7 +158,8 @@ class OneNetwork(Learner[Past]):
 
     def _pack(self, memory: Past) -> tuple[dict[str, Any], dict[str, Tensor]]:
         rehearsal, penalty = memory.rehearsal.pack(), memory.penalty.pack()
-        return {}, prefixed("rehearsal.", rehearsal) | prefixed("penalty.", penalty)
+        kept = {"parameters": self.parameters} if self.parameters else {}
+        return kept, prefixed("rehearsal.", rehearsal) | prefixed("penalty.", penalty)
 
     def _unpack(self, saved: Checkpoint) -> Past:
         component = self.components[0] if self.components else None

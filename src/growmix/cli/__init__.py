@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line of growmix: one file for each small family of commands."""
 
 from growmix.cli.app import main
 

@@ -47,7 +47,7 @@ def likelihood_scores(learner: Learner[Any], stream: Stream, draws: int, example
         Block ``log_likelihood`` of ``metrics.json``: ``nats`` and ``bits_per_dim`` of each task, means over examples;
         ``draws``, and ``examples`` of the largest test set. Of pairs, only the source counts.
     """
-    meaning: Meaning = "discrete" if learner.settings.likelihood == "bernoulli" else "density"
+    meaning: Meaning = "discrete" if learner.settings.likelihood in (None, "bernoulli") else "density"
     nats, counts = [], []
     for task in stream[: len(learner.history)]:
         x = task.test.images(_some(len(task.test), examples, seed))

@@ -12,11 +12,12 @@ import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from growmix.config import RunConfig, read_values
+from growmix.config import CONFIG as CONFIG  # named with the other files of a run
+from growmix.config import RunConfig, config_in
 from growmix.errors import BadCheckpoint, BadInput
 from growmix.report import theory_names
 from growmix.report.events import read_events
@@ -26,7 +27,6 @@ from growmix.storage.untrusted import name_kind, read_json
 from growmix.system import locking
 from growmix.system.paths import check_path
 
-CONFIG = "config.yaml"
 METRICS = "metrics.json"
 EVENTS = "events.jsonl"
 CHECKPOINT = "checkpoint"
@@ -178,9 +178,7 @@ class RunFolder:
             There is no run here, or its configuration is wrong.
         """
         self.check_kinds()
-        if not (self.path / CONFIG).is_file():
-            raise BadInput(f"folder {str(self.path)!r} holds no run (no {CONFIG}); give what --out was")
-        return replace(RunConfig.of(read_values(self.path / CONFIG)), out=self.path)
+        return config_in(self.path)
 
     def is_finished(self) -> bool:
         """Tell whether the run came to its end; an interrupted one leaves metrics too, of the tasks that it learnt."""

@@ -82,7 +82,7 @@ def _run(
     observers: Sequence[RunObserver],
 ) -> dict[str, Any]:
     folder = RunFolder(config.folder)
-    learner = baselines.make_learner(config.method, config.settings)
+    learner = baselines.make_learner(config.method, config.settings, **config.parameters)
     stream = load_stream(config)
     check_method(config, stream)
     check_networks(learner, stream)
@@ -169,11 +169,12 @@ def _resume(
             # on the run's device now: it may have been saved on another one, from which the run was resumed
             learner = baselines.load(source / CHECKPOINT, config.method, config.settings.device)
         else:
-            learner = baselines.make_learner(config.method, config.settings)
+            learner = baselines.make_learner(config.method, config.settings, **config.parameters)
         began = read_document(evaluation).get("asked") if exists(evaluation) else {}
         _check_unchanged(asked_of(config), began)
         _check_unchanged(
-            settings_but_device(baselines.make_learner(config.method, config.settings)), settings_but_device(learner)
+            settings_but_device(baselines.make_learner(config.method, config.settings, **config.parameters)),
+            settings_but_device(learner),
         )
         stream = load_stream(config)
         check_method(config, stream)

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
 from growmix.errors import BadInput, shown
-from growmix.streams.naming import parse_task
+from growmix.streams.naming import data_set_of
 
 LabelSpace: TypeAlias = Literal["separate", "shared"]
 """Whether each data set brings its own classes, or equal numbers are one class."""
@@ -49,7 +49,7 @@ class Entry:
         >>> entry("translation").data_sets
         ('facades', 'cifar10', 'fashion_mnist')
         """
-        return tuple(dict.fromkeys(parse_task(task).source.data_set for task in self.tasks))
+        return tuple(dict.fromkeys(data_set_of(task) for task in self.tasks))
 
 
 def _split(data_set: str, classes: int, by: int = 2) -> tuple[str, ...]:

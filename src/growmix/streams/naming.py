@@ -6,10 +6,12 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final
 
 from growmix.errors import BadInput, shown
-from growmix.streams import transforms
+
+if TYPE_CHECKING:
+    from growmix.streams.transforms import Transform
 
 Replace: TypeAlias = Mapping[str, str] | Sequence[str]
 """Data sets to take in place of others: ``{"svhn": "mnist_m"}`` or ``["svhn=mnist_m"]``."""
@@ -30,7 +32,7 @@ class ImageSpec:
     data_set: str
     column: str | None
     classes: tuple[int, int] | None
-    transforms: tuple[transforms.Transform, ...]
+    transforms: tuple[Transform, ...]
 
     @property
     def origin(self) -> tuple[str, str | None]:
@@ -101,6 +103,18 @@ def parse_task(text: str) -> TaskSpec:
     return TaskSpec(source, *targets)
 
 
+def data_set_of(text: str) -> str:
+    """Return the data set that a task's name begins with; the rest of the name is not looked at.
+
+    Examples
+    --------
+    >>> data_set_of("facades.condition:facades"), data_set_of("emnist_letters/1-4@invert")
+    ('facades', 'emnist_letters')
+    """
+    begin = re.match(_DATA_SET, text, flags=re.ASCII)
+    return begin.group() if begin else text
+
+
 def parse_replacements(replace: Replace) -> dict[str, str]:
     """Read which data sets stand in for which.
 
@@ -151,6 +165,8 @@ def _parse_images(text: str, task: str) -> ImageSpec:
         raise BadInput(
             f"task {shown(task)} asks for the classes {first} to {last}; the first must not be above the last"
         )
+    from growmix.streams import transforms  # only here: what lists streams should not wait for torch
+
     try:
         return ImageSpec(text, data_set, column, classes, tuple(transforms.parse(each) for each in texts))
     except BadInput as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, final
+from typing import Any, final
 
 import numpy as np
 import pyarrow as pa
@@ -19,24 +19,8 @@ from sklearn.model_selection import train_test_split
 from growmix.errors import BadInput, DataUnavailable
 from growmix.streams.cache import DecodedCache
 from growmix.streams.decoding import Decoded, columns_of, decode
+from growmix.streams.known import DIGITS, HUB_IDS, PARTS, Part, data_folder
 from growmix.system.memory import require_room
-from growmix.system.paths import check_path
-
-Part: TypeAlias = Literal["train", "test"]
-
-PARTS: tuple[Part, Part] = ("train", "test")
-
-DIGITS = "digits"
-
-HUB_IDS: dict[str, tuple[str, ...]] = {
-    "mnist": ("ylecun/mnist",),
-    "fashion_mnist": ("zalando-datasets/fashion_mnist",),
-    "cifar10": ("uoft-cs/cifar10",),
-    "cifar100": ("uoft-cs/cifar100",),
-    "svhn": ("ufldl-stanford/svhn", "cropped_digits"),
-}
-"""Data sets that the Hub has with the same classes and the same parts, and which configuration of several holds them;
-a new one is a new row."""
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
 """What reading a damaged Parquet file raises; a name in it that is no UTF-8 is a ValueError."""
@@ -121,20 +105,6 @@ def locate(names: Sequence[str], data_root: str | os.PathLike[str] | None, cache
     else:
         found = find_in_folder(wanted, root, "GROWMIX_DATA" if data_root is None else "data_root", cache)
     return {name: found[name] if name in found else Source(DIGITS, _digits_part) for name in names}
-
-
-def data_folder(data_root: str | os.PathLike[str] | None) -> Path | None:
-    """Where files are looked for: the folder that was given, else the environment's; ``None`` where there is neither.
-
-    Raises
-    ------
-    BadInput
-        It is no path.
-    """
-    if data_root is not None:
-        return check_path(data_root, "data_root")
-    named = os.environ.get("GROWMIX_DATA")
-    return check_path(named, "GROWMIX_DATA") if named else None
 
 
 @functools.cache

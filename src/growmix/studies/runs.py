@@ -105,7 +105,7 @@ def check(trials: Sequence[Trial], *, overwrite: bool = False) -> None:
 
 def _data_of(config: RunConfig) -> RunConfig:
     """Return what chooses the data of a run, but for the seed: all keys that are not reset here."""
-    return config.changed(out=None, method="mixture", student=False, settings=Settings())
+    return config.changed(out=None, method="mixture", student=False, settings=Settings(), parameters={})
 
 
 def _check_on_one_stream(configs: Sequence[RunConfig]) -> None:
@@ -115,7 +115,7 @@ def _check_on_one_stream(configs: Sequence[RunConfig]) -> None:
     learners = []
     for config in configs:  # an unknown method is found before any data are read
         make_fabric(config.settings)
-        learners.append(baselines.make_learner(config.method, config.settings))
+        learners.append(baselines.make_learner(config.method, config.settings, **config.parameters))
     stream = experiment.load_stream(configs[0])
     for config, learner in zip(configs, learners, strict=True):
         experiment.check_method(config, stream)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from growmix.config import RunConfig
+from growmix.config import RunConfig, checked_values, idle_keys
 from growmix.errors import BadInput
 from growmix.settings import require_whole
 from growmix.studies.metrics import Metrics
@@ -144,6 +144,7 @@ def lay_out(variants: Sequence[Variant], values: Mapping[str, Any], request: Req
     # a student changes nothing of what a variant is
     fixed = {*OWN, *(name for variant in variants for name in variant.values)} - {"student"}
     refuse(fixed.intersection(request.given), "the study sets it itself")
+    refuse_idle([{**values, **variant.values} for variant in variants], request)
     laid_out = [(variant.name, lay_out_one({**values, **variant.values}, request)) for variant in variants]
     return tuple(
         in_folder(name, configs[seed], request.folder) for seed in range(request.seeds) for name, configs in laid_out
@@ -159,7 +160,21 @@ def lay_out_one(values: Mapping[str, Any], request: Request) -> tuple[RunConfig,
         A key that every study sets itself is given, or a value is wrong.
     """
     refuse(set(OWN).intersection(request.given), "the study sets it itself")
-    return tuple(RunConfig.of({**values, **request.given, "seed": seed}) for seed in range(request.seeds))
+    return tuple(RunConfig.fitting({**values, **request.given, "seed": seed}) for seed in range(request.seeds))
+
+
+def refuse_idle(variants: Sequence[Mapping[str, Any]], request: Request) -> None:
+    """Refuse keys that were given but would have no effect in any run; those that only some runs use are theirs alone.
+
+    Raises
+    ------
+    BadInput
+        A given key has no effect.
+    """
+    reasons = [idle_keys(checked_values({**values, **request.given})) for values in variants]
+    for name in request.given:
+        if all(name in each for each in reasons):
+            raise BadInput(reasons[0][name])
 
 
 def refuse(names: set[str], reason: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from growmix.config import RunConfig
 from growmix.studies.runs import Outcome, Trial, in_folder
-from growmix.studies.study import OWN, Request, missing, refuse
+from growmix.studies.study import OWN, Request, missing, refuse, refuse_idle
 
 TRIES = 3
 """Runs per wanted number of components and seed, where nothing else is said."""
@@ -41,6 +41,7 @@ class ThresholdSearch:
 
     def __post_init__(self) -> None:
         refuse({*OWN, "method", "gate", "threshold"} & set(self.request.given), "the sweep sets it itself")
+        refuse_idle([{"novelty": NOVELTY, **self.values, "gate": "threshold"}], self.request)
 
     @property
     def first(self) -> tuple[Trial, ...]:
@@ -60,7 +61,7 @@ class ThresholdSearch:
 
     def trial(self, variant: str, seed: int, gate: Mapping[str, Any]) -> Trial:
         """A run with a gate."""
-        config = RunConfig.of({"novelty": NOVELTY, **self.values, **self.request.given, **gate, "seed": seed})
+        config = RunConfig.fitting({"novelty": NOVELTY, **self.values, **self.request.given, **gate, "seed": seed})
         return in_folder(variant, config, self.request.folder)
 
     def by_count(self, done: Sequence[Outcome]) -> dict[int, list[Outcome]]:

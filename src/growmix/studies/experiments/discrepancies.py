@@ -11,7 +11,7 @@ from growmix.config import RunConfig
 from growmix.studies.experiments.experiment import Experiment, Scale
 from growmix.studies.runs import Outcome
 from growmix.studies.spread import Spread
-from growmix.studies.study import Findings, Request, Study, lay_out_one
+from growmix.studies.study import Findings, Request, Study, lay_out_one, refuse_idle
 from growmix.studies.tables import Table
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class DiscrepancyStudy(Study):
 
         self.title = "Discrepancy distance from MNIST"
         self._notes = (*NOTES, *request.replaced)
+        refuse_idle([values], request)
         self._configs = lay_out_one({**values, "stream": "domains"}, request)
         experiment.load_stream(self._configs[0])  # what is wrong with the data shows here, and is so with every seed
 

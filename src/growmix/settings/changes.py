@@ -1,0 +1,59 @@
+"""Keyword arguments that change settings, with their types; made by ``python -m growmix.cli.reference``."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+
+class SettingsChanges(TypedDict, total=False):
+    """Changes to settings in Python, but for those that may be objects: a verb takes these by names of its own."""
+
+    hidden: int | None
+    depth: int
+    width: int
+    latent: int
+    support: Literal["unit", "real"] | None
+    variance: float
+    supervised: bool | None
+    classification_weight: float
+    sharing: Literal["none", "trunk", "adapter", "rank-one"]
+    adapter_rank: int | None
+    threshold: float | None
+    novelty_examples: int
+    holdout: float
+    alpha: float
+    temperature: float
+    replay_ratio: float
+    sampling: Literal["ex-post", "prior"]
+    density_components: int
+    routing_draws: int
+    epochs: int | None
+    max_steps: int | None
+    batch_size: int | None
+    learning_rate: float
+    schedule: Literal["one-cycle", "constant"]
+    adam_beta1: float
+    weight_decay: float
+    gradient_clip: float
+    patience: int | None
+    student_hidden: int
+    student_latent: int
+    student_examples: int | None
+    student_epochs: int
+    student_classification_weight: float
+    student_temperature: float
+    device: str
+    devices: int
+    strategy: str
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    seed: int
+
+
+class AllChanges(SettingsChanges, total=False):
+    """Changes to settings in Python, where each choice is given by its name."""
+
+    component: Literal["vae"]
+    blueprint: str
+    likelihood: Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"] | None
+    novelty: Literal["ks", "smd", "paper", "stored"]
+    gate: Literal["threshold", "dirichlet", "always"]

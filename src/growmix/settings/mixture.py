@@ -1,0 +1,274 @@
+"""Settings: every parameter of a mixture and its student, in one flat record that is checked when it is made."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from growmix.errors import BadInput
+from growmix.settings.declaration import (
+    Use,
+    check_all,
+    declarations,
+    idle,
+    refuse_unknown,
+    setting,
+    used_with,
+    with_declarations,
+)
+from growmix.settings.limits import MOST_DEVICES, MOST_DRAWS, MOST_LAYERS, MOST_REPLAY, MOST_UNITS
+from growmix.settings.rules import NOT_NEGATIVE, POSITIVE, Number, OneOf, Whole, is_import_path
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from growmix.settings.changes import AllChanges
+
+BlueprintName: TypeAlias = Literal["mlp", "conv"]
+ComponentName: TypeAlias = Literal["vae"]
+GateName: TypeAlias = Literal["threshold", "dirichlet", "always"]
+LikelihoodName: TypeAlias = Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"]
+NoveltyName: TypeAlias = Literal["ks", "smd", "paper", "stored"]
+PrecisionName: TypeAlias = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+SamplingName: TypeAlias = Literal["ex-post", "prior"]
+ScheduleName: TypeAlias = Literal["one-cycle", "constant"]
+SharingName: TypeAlias = Literal["none", "trunk", "adapter", "rank-one"]
+Support: TypeAlias = Literal["unit", "real"]
+
+RUN = "Run"
+COMPONENT = "Component"
+NOVELTY = "Novelty and gate"
+REPLAY = "Replay and routing"
+TRAINING = "Training"
+STUDENT = "Student"
+DEVICE = "Device"
+
+BLUEPRINTS = OneOf(("mlp", "conv"), "an import path such as my_nets:blueprint", is_import_path)
+FEWEST = Whole(1)
+UNITS = Whole(1, MOST_UNITS)
+SHARE = Number("above 0 and at most 0.5", lambda share: 0 < share <= 0.5)
+RATIO = Number(f"from 0 to {MOST_REPLAY:,}", lambda ratio: 0 <= ratio <= MOST_REPLAY)
+DECAY = Number("from 0 to below 1", lambda decay: 0 <= decay < 1)
+
+OUR_BLUEPRINTS = used_with("blueprint", "mlp", "conv")
+FULLY_CONNECTED = Use("blueprint", lambda name: name != "conv", "blueprint mlp")  # a student of own networks is one
+GAUSSIAN = Use("likelihood", lambda name: name != "bernoulli", "likelihood gaussian, gaussian-learnt or gaussian-pixel")
+LABELS = Use("supervised", lambda value: value is not False, "supervised true")
+TEACHING = used_with("student", True)
+DIRICHLET = used_with("gate", "dirichlet")
+JUDGING = used_with("gate", "threshold", "dirichlet")
+
+
+@with_declarations
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every parameter of a mixture and its student, with the defaults that the README's figures are made with.
+
+    Each is declared in one place, here: its type, its default, the group and the sentence of its help, the values that
+    are allowed, and what it takes for it to have an effect.
+
+    Raises
+    ------
+    BadInput
+        A value is not allowed.
+
+    Examples
+    --------
+    >>> Settings(epochs=0)
+    Traceback (most recent call last):
+    growmix.errors.BadInput: epochs is 0; allowed is a whole number of 1 or more, below 2**63, or none
+    """
+
+    # fmt: off
+    component: ComponentName = setting("vae", COMPONENT, door=True, help="Kind of component.")
+    blueprint: str = setting("mlp", COMPONENT, BLUEPRINTS, door=True, common=True, help=(
+        "Networks of a component: mlp, conv, or your own by their import path, such as my_nets:blueprint, which "
+        "--allow-import or growmix.components.importing.allow_import must allow."
+    ))
+    hidden: int | None = setting(None, COMPONENT, UNITS, use=OUR_BLUEPRINTS, common=True, help=(
+        "Units of a fully connected layer; by default the blueprint's own (mlp: 800, or 400 for examples of at most "
+        "256 numbers; conv: 256)."
+    ))
+    depth: int = setting(2, COMPONENT, Whole(1, MOST_LAYERS), use=FULLY_CONNECTED, help=(
+        "Hidden layers of an mlp on each side."
+    ))
+    width: int = setting(32, COMPONENT, UNITS, use=used_with("blueprint", "conv"), help=(
+        "Channels of the first convolution."
+    ))
+    latent: int = setting(24, COMPONENT, UNITS, common=True, help="Length of the latent code.")
+    support: Support | None = setting(None, COMPONENT, help=(
+        "What numbers examples are made of: unit, from 0 to 1 as pixels are, or real, any finite numbers, which are "
+        "centred and scaled by the first task; by default images are unit and vectors are real."
+    ))
+    likelihood: LikelihoodName | None = setting(None, COMPONENT, door=True, help=(
+        "Distribution of an example given its code: bernoulli, gaussian (fixed variance), gaussian-learnt (one "
+        "variance), gaussian-pixel (one variance for each number); by default bernoulli for unit support and "
+        "gaussian-pixel for real support."
+    ))
+    variance: float = setting(0.5, COMPONENT, POSITIVE, use=GAUSSIAN, help=(
+        "Variance of a Gaussian likelihood, or where a learnt one starts; the paper's is 0.5."
+    ))
+    supervised: bool | None = setting(None, COMPONENT, help=(
+        "Whether components classify; by default they do if the first task has labels."
+    ))
+    classification_weight: float = setting(1.0, COMPONENT, NOT_NEGATIVE, use=LABELS, help=(
+        "Weight of the classification loss against the ELBO, in nats."
+    ))
+    sharing: SharingName = setting("none", COMPONENT, help=(
+        "What components share: none; trunk, the first half of each network, trained with the first task and then "
+        "frozen (the paper's); adapter, everything, with a low-rank update of every layer for each component; "
+        "rank-one, the same with two vectors a layer (BatchEnsemble)."
+    ))
+    adapter_rank: int | None = setting(None, COMPONENT, FEWEST, use=used_with("sharing", "adapter"), help=(
+        "Rank of the updates of an adapter, three times as much in a fully connected layer that writes the example; "
+        "by default the largest that costs at most 5 % of a whole component."
+    ))
+    novelty: NoveltyName = setting("ks", NOVELTY, door=True, common=True, help=(
+        "Measure of novelty: ks (Kolmogorov-Smirnov), smd (standardised mean difference), paper (Eq. 17), stored "
+        "(DEGM)."
+    ))
+    threshold: float | None = setting(None, NOVELTY, NOT_NEGATIVE, use=JUDGING, common=True, help=(
+        "Novelty from which on a component is added; by default the measure's own (0.2 for ks). For few examples the "
+        "novelty that chance alone explains is taken instead where it is larger, and the decision says so."
+    ))
+    novelty_examples: int = setting(1_000, NOVELTY, FEWEST, help=(
+        "Examples of a new task that its novelty is measured on."
+    ))
+    holdout: float = setting(0.1, NOVELTY, SHARE, help=(
+        "Share of a task that is held out of training to calibrate novelty; at least 50 examples (or a quarter of the "
+        "task), at most 1,000."
+    ))
+    gate: GateName = setting("threshold", NOVELTY, door=True, help=(
+        "What decides between a new component and an old one: threshold, dirichlet, or always, which adds a component "
+        "for every task."
+    ))
+    alpha: float = setting(1.0, NOVELTY, POSITIVE, use=DIRICHLET, help=(
+        "Concentration of the Dirichlet gate, in examples."
+    ))
+    temperature: float = setting(0.01, NOVELTY, POSITIVE, use=DIRICHLET, help=(
+        "Temperature of the Dirichlet gate, in the unit of the measure."
+    ))
+    replay_ratio: float = setting(1.0, REPLAY, RATIO, help=(
+        "Replayed examples for each new one when a component is reused; at least 2,000 in all, or as many as it "
+        "learnt."
+    ))
+    sampling: SamplingName = setting("ex-post", REPLAY, help=(
+        "Where replayed codes come from: the ex-post density or the prior."
+    ))
+    density_components: int = setting(20, REPLAY, FEWEST, use=used_with("sampling", "ex-post"), help=(
+        "Largest number of Gaussians in the ex-post density of a class."
+    ))
+    routing_draws: int = setting(0, REPLAY, Whole(0, MOST_DRAWS), help=(
+        "Draws of the code for each example when components are compared; 0 scores at the posterior mean, which "
+        "chooses better and costs one decoding."
+    ))
+    epochs: int | None = setting(None, TRAINING, FEWEST, common=True, help=(
+        "Passes over a task; by default 40, within 1,500 to 6,000 steps."
+    ))
+    max_steps: int | None = setting(None, TRAINING, FEWEST, common=True, help=(
+        "Largest number of gradient steps of one training; by default the epochs alone decide."
+    ))
+    batch_size: int | None = setting(None, TRAINING, FEWEST, help=(
+        "Examples of one step; by default 128, or 32 for tasks below 4,000 examples."
+    ))
+    learning_rate: float = setting(2e-3, TRAINING, POSITIVE, common=True, help=(
+        "Learning rate of AdamW: the peak of the one-cycle schedule, or the constant."
+    ))
+    schedule: ScheduleName = setting("one-cycle", TRAINING, help=(
+        "How the learning rate goes over a training: one-cycle or constant."
+    ))
+    adam_beta1: float = setting(0.9, TRAINING, DECAY, use=used_with("schedule", "constant"), help=(
+        "Decay of AdamW's mean of gradients; the one-cycle schedule cycles momentum and does not use it."
+    ))
+    weight_decay: float = setting(0.01, TRAINING, NOT_NEGATIVE, help="Weight decay of AdamW.")
+    gradient_clip: float = setting(1_000.0, TRAINING, NOT_NEGATIVE, help=(
+        "Largest norm of a gradient; 0 leaves gradients alone."
+    ))
+    patience: int | None = setting(None, TRAINING, FEWEST, help=(
+        "Epochs without a better held-out ELBO after which a training ends; by default it never ends early."
+    ))
+    student_hidden: int = setting(400, STUDENT, UNITS, use=TEACHING, help=(
+        "Units of a fully connected layer of the student."
+    ))
+    student_latent: int = setting(24, STUDENT, UNITS, use=TEACHING, help="Length of the student's latent code.")
+    student_examples: int | None = setting(None, STUDENT, FEWEST, use=TEACHING, help=(
+        "Generated examples for each class (or each component, without labels) that the student learns from; by "
+        "default as many as were learnt of each, within 4,000 to 6,000."
+    ))
+    student_epochs: int = setting(15, STUDENT, FEWEST, use=TEACHING, help=(
+        "Passes of the student over its generated examples."
+    ))
+    student_classification_weight: float = setting(30.0, STUDENT, NOT_NEGATIVE, use=TEACHING, help=(
+        "Weight of the student's cross-entropy to the teacher's soft labels against its ELBO, in nats."
+    ))
+    student_temperature: float = setting(2.0, STUDENT, POSITIVE, use=TEACHING, help=(
+        "Temperature of the teacher's soft labels."
+    ))
+    device: str = setting("auto", DEVICE, common=True, help="Where to compute: auto, cpu, cuda (or gpu), mps.")
+    devices: int = setting(1, DEVICE, Whole(1, MOST_DEVICES), help="Number of devices, each with a process of its own.")
+    strategy: str = setting("auto", DEVICE, help=(
+        "Strategy of Lightning Fabric, such as ddp; none that starts its processes from a function, such as ddp_spawn."
+    ))
+    precision: PrecisionName = setting("auto", DEVICE, help=(
+        "Precision of training: auto (bf16-mixed where the processor has it, else 32-true), 32-true, bf16-mixed, "
+        "16-mixed; scores are always computed in single precision."
+    ))
+    seed: int = setting(0, RUN, Whole(0, 2**32 - 1), common=True, help="Seed of everything random.")
+    # fmt: on
+
+    def __post_init__(self) -> None:
+        check_all(self)
+
+    @property
+    def from_prior(self) -> bool:
+        """Whether replayed codes come from the prior."""
+        return self.sampling == "prior"
+
+    def replace(self, **changes: Unpack[AllChanges]) -> Settings:
+        """Return the same settings with some changed.
+
+        Raises
+        ------
+        BadInput
+            A name is no setting, or a value is not allowed.
+
+        Examples
+        --------
+        >>> Settings().replace(epoch=3)
+        Traceback (most recent call last):
+        growmix.errors.BadInput: epoch is no setting; did you mean epochs?
+        """
+        refuse_unknown(changes, declarations(Settings), "setting")
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return names and values, ready for JSON or YAML."""
+        return dataclasses.asdict(self)
+
+
+def refuse_idle(settings: Settings, **handed: Any) -> None:
+    """Refuse settings that were changed but have no effect in their combination.
+
+    Parameters
+    ----------
+    settings
+        All settings of a mixture.
+    **handed
+        What was handed over as an object in place of a setting, by the name of the setting.
+
+    Raises
+    ------
+    BadInput
+        A setting has no effect; the message says what would use it.
+
+    Examples
+    --------
+    >>> refuse_idle(Settings(alpha=2.0))
+    Traceback (most recent call last):
+    growmix.errors.BadInput: alpha is 2.0, which has no effect with gate 'threshold'; it has one with gate dirichlet
+    """
+    values: Mapping[str, Any] = settings.to_dict() | handed
+    for _, reason in idle(values, declarations(Settings).values()):
+        raise BadInput(reason)
