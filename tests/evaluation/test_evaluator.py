@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from growmix import BadInput, Decision, GrowingMixture, NotLearnt, Student
-from growmix.data.task import TaskData
+from growmix.data.task import TaskData, as_float
 from growmix.evaluation import Evaluator, evaluate, evaluate_student
 from growmix.learning.history import HistoryEntry, Part
 from growmix.learning.learner import Learner
@@ -83,7 +83,8 @@ class FakeMixture:
 
     def component_scores(self, x: Tensor, components: list[int] | None = None) -> ComponentScores:
         asked = range(len(self.components)) if components is None else components
-        says, best, task = x[:, 0, 0, 0].long(), x[:, 0, 0, 1].long(), int(x[0, 0, 0, 2])
+        numbers = x.flatten(1).long()
+        says, best, task = numbers[:, 0], numbers[:, 1], int(numbers[0, 2])
         elbos, log_proba = [], []
         for k in asked:
             self.scored.append((k, self.versions[k], task))
@@ -97,7 +98,7 @@ class FakeMixture:
 
     def reconstruct(self, x: Tensor, *, component: int) -> Tensor:
         self.reconstructed += len(x)
-        return (x.float() + component + self.versions[component]) / 255
+        return as_float(x) + (component + self.versions[component]) / 255
 
     def score_samples(self, x: Tensor, scores: object = None) -> Tensor:
         return torch.full((len(x),), -10.0 * len(self._learnt))
@@ -362,6 +363,31 @@ def test_the_document_has_the_blocks_of_metrics_json_and_nothing_else() -> None:
         "psnr": 2,
         "nll": 2,
     }
+
+
+def as_vectors(tasks: list[Task]) -> list[Task]:
+    def vectors(data: TaskData) -> TaskData:
+        return replace(data, x=data.x.flatten(1).float(), support="real")
+
+    return [replace(each, train=vectors(each.train), test=vectors(each.test)) for each in tasks]
+
+
+def test_vectors_have_the_figures_of_images_but_no_ssim_and_no_psnr() -> None:
+    images = evaluate(learnt(FakeMixture((0, 1), (2, 3)), 0, 1), two_tasks())
+    stream, mixture = as_vectors(two_tasks()), learnt(FakeMixture((0, 1), (2, 3)), 0, 1)
+    evaluator = Evaluator(stream)
+    evaluator.after_task(mixture)
+    scores = evaluator.scores()
+    assert (scores.task_agnostic, scores.selection) == (images.task_agnostic, images.selection)
+    assert [made.mse for made in scores.reconstruction] == pytest.approx([m.mse for m in images.reconstruction])
+    document = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
+    assert set(document["reconstruction"]) == {"mse", "ssim", "psnr", "nll"}
+    assert document["reconstruction"]["ssim"] == document["reconstruction"]["psnr"] == [None, None]
+    assert document["reconstruction_over_time"]["psnr"] == [[None, None], [None, None]]
+    again = Evaluator.unpack(stream, mixture, *evaluator.pack())
+    assert again.scores() == scores
+    with pytest.raises(ValueError, match="means"):  # kept of images, which have three figures
+        Evaluator.unpack(stream, mixture, *followed(FakeMixture((0, 1), (2, 3)), two_tasks(), 0, 1).pack())
 
 
 def test_an_exact_copy_has_no_psnr_in_the_document() -> None:

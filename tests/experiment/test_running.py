@@ -1,31 +1,24 @@
 from __future__ import annotations
 
-import io
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from rich.console import Console
 
 from growmix import GrowingMixture, experiment, streams
 from growmix.config import RunConfig
-from growmix.errors import BadCheckpoint, BadInput, DataUnavailable, NonFiniteLoss
-from growmix.learning.gating import Decision
-from growmix.report.pictures import grid, write_grid
-from growmix.report.progress import Bar, Lines, progress_reporter
-from growmix.report.reporter import Reporter, RunPlan, TaskResult
+from growmix.errors import BadCheckpoint, BadInput, NonFiniteLoss
+from growmix.report.reporter import Reporter
 from growmix.report.table import closing_table
 from growmix.settings import Settings
-from growmix.streams import sources
 from growmix.training.callbacks import Progress
 
 pytestmark = pytest.mark.slow
@@ -357,25 +350,6 @@ def test_a_method_runs_like_the_mixture_without_a_student(tmp_path: Path) -> Non
     assert RunConfig(stream="split-digits", method="er").folder.name == "split-digits-er-seed0"
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"method": "eer"}, "did you mean er"),
-        ({"method": "generative-classifier", "label_fraction": 0.5}, "label_fraction is 0.5"),
-        ({"label_fraction": 1.5}, "from 0 to 1"),
-        ({"label_fraction": float("nan")}, "label_fraction is nan"),
-        ({"stream": "msfir"}, "svhn"),
-    ],
-)
-def test_what_can_not_be_run_is_told_and_nothing_is_written(
-    tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    values = {"stream": "split-digits", "out": str(tmp_path / "out"), **changes, "data_root": tmp_path}
-    with pytest.raises((BadInput, DataUnavailable), match=message):
-        experiment.run(RunConfig.of(values))
-    assert list(tmp_path.iterdir()) == []
-
-
 def stripes(seed: int, *, upright: bool = False, n: int = 60) -> tuple[np.ndarray, np.ndarray]:
     x = np.random.default_rng(seed).random((n, 1, 8, 8)).astype(np.float32) * 0.1
     for image, row in zip(x, np.random.default_rng(seed).integers(0, 7, n), strict=True):
@@ -400,165 +374,6 @@ def test_a_run_on_pairs_writes_its_translations(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(BadInput, match=r"'ewc'.*pairs"):
         experiment.run(replace(config, method="ewc", settings=BARE, out=tmp_path / "other"))
     assert not (tmp_path / "other").exists()
-
-
-def test_tasks_that_can_not_be_learnt_show_before_the_first_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digits = sources.read_digits()
-    white = np.where(np.isin(digits.train.y, (4, 5))[:, None, None, None], np.uint8(255), digits.train.x)
-    alike = replace(digits, train=replace(digits.train, x=white))
-    monkeypatch.setattr(sources, "read_digits", lambda: alike)
-    with pytest.raises(BadInput, match=r"task 'digits/4-5'.*alike"):
-        experiment.run(RunConfig(stream="split-digits", settings=TINY, out=tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
-
-
-# Progress ------------------------------------------------------------------------------------------------------
-
-PLAN = RunPlan("two", 0, Path("out"), ("b: 8x8 brought to 28x28",), ("a", "b"), (100, 100), 200, {})
-
-
-def told(reporter: Reporter) -> None:
-    """Tell a reporter of a short run."""
-    reporter.on_run_start(PLAN)
-    for index in range(2):
-        reporter.on_task_start(index, 50)
-        for epoch in (1, 2):
-            reporter.on_epoch_end(Progress(epoch, 2, epoch * 5, 10, 71.25, 12_345.6, None))
-        decision = Decision("grow", index, (0.5,) * index, 0.2)
-        reporter.on_decision(index, decision)
-        reporter.on_task_end(TaskResult(index, decision, 1.5, 0.5))
-    reporter.on_student_start()
-    average = dict.fromkeys(AVERAGE, None) | {"task_aware": 0.99, "task_agnostic": 0.9}
-    reporter.on_student_end({"parameters": 1_234, "average": average}, 2.0)
-    reporter.on_run_end({})
-
-
-def test_lines_tell_task_epoch_loss_speed_and_time_left() -> None:
-    console = Console(width=40, force_terminal=False)
-    clock = iter(range(0, 10_000, 6))
-    with console.capture() as capture:
-        told(Lines(console, clock=lambda: float(next(clock))))
-    text = capture.get()
-    assert "\x1b" not in text and "\r" not in text
-    assert "task 1 of 2 (a): epoch 1 of 2, loss 71.25 nats/example, 12,346 examples/s, 0:" in text
-    assert "task 2 of 2 (b): grow, component 1, novelty 0.500; trained in 1.5 s, evaluated in 0.5 s\n" in text
-    assert "b: 8x8 brought to 28x28" in text
-    assert "mean task_aware 0.990, task_agnostic 0.900" in text
-
-
-def test_lines_are_silent_while_there_is_nothing_new() -> None:
-    console = Console(width=120, force_terminal=False)
-    with console.capture() as capture:
-        told(Lines(console, clock=lambda: 0.0))
-    assert "epoch" not in capture.get()
-
-
-def test_bars_show_the_same_on_a_terminal() -> None:
-    console = Console(width=150, force_terminal=True, force_interactive=True)
-    with console.capture() as capture:
-        told(Bar(console))
-    text = capture.get()
-    assert "task 2 of 2 (b): grow, component 1, novelty 0.500" in text
-    assert text.rstrip().endswith("\x1b[2K") or "\x1b[?25h" in text  # the cursor is given back
-
-
-def test_bars_are_for_terminals_alone() -> None:
-    assert isinstance(progress_reporter(Console(force_terminal=True)), Bar)
-    assert isinstance(progress_reporter(Console(force_terminal=False)), Lines)
-
-
-# Pictures ------------------------------------------------------------------------------------------------------
-
-
-def test_a_grid_holds_every_image_in_its_place() -> None:
-    rows = [np.full((3, 1, 56, 60), value) for value in (0.0, 0.5)]
-    rows[1][2] = 0.25
-    picture = grid(rows)
-    assert picture.shape == (2 * 57 + 1, 3 * 61 + 1, 1)
-    assert {picture[1 + 57 * r, 1 + 61 * c, 0] for r, c in ((0, 0), (0, 2))} == {0}
-    assert picture[58, 1, 0] == 128 and picture[58, 123, 0] == 64
-    assert (picture[0] == 255).all() and (picture[:, 61] == 255).all()
-
-
-@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
-def test_pictures_are_gray_or_colour(tmp_path: Path, channels: int, mode: str) -> None:
-    write_grid([np.zeros((2, channels, 8, 8))], tmp_path / "x.png")
-    with Image.open(tmp_path / "x.png") as image:
-        assert image.mode == mode
-
-
-def test_pictures_of_two_channels_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="2 channels"):
-        write_grid([np.zeros((2, 2, 8, 8))], tmp_path / "x.png")
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"frechet_examples": 1}, "frechet_examples is 1"),
-        ({"method": "vae-per-task", "settings": TINY.replace(sharing="adapter")}, "sharing is 'adapter'"),
-        ({"method": "limix", "settings": TINY.replace(novelty="smd")}, "novelty is 'smd'"),
-        ({"method": "er", "settings": BARE.replace(sharing="trunk")}, "sharing is 'trunk'"),
-    ],
-)
-def test_what_would_have_no_effect_or_fail_at_the_end_is_refused(
-    tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
-    with pytest.raises(BadInput, match=message):
-        experiment.run(RunConfig(stream="split-digits", out=tmp_path / "run", **changes))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_stream_with_some_labels_wanting_is_refused_by_what_needs_them_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x, y = np.random.default_rng(0).random((20, 1, 8, 8)), np.arange(20) % 2
-    stream = streams.from_arrays([(x, y, x, y), (x, np.where(y == 1, -1, 2), x, y)])
-    monkeypatch.setattr(streams, "load", lambda *_, **__: stream)
-    config = RunConfig(stream="split-digits", method="generative-classifier", out=tmp_path / "run")
-    with pytest.raises(BadInput, match=r"task-2.*has not"):
-        experiment.run(config)
-    assert list(tmp_path.iterdir()) == []
-
-
-def write_digits(root: Path, test_labels: Sequence[int]) -> None:
-    """A data set of the classes 0 to 3, but with these labels in its test part."""
-    random = np.random.default_rng(0)
-    for part, labels in (("train", [0, 1, 2, 3] * 3), ("test", test_labels)):
-        images = [Image.fromarray(random.integers(0, 256, (8, 8), dtype=np.uint8)) for _ in labels]
-        rows = [{"bytes": png(image), "path": None} for image in images]
-        (root / "odd").mkdir(parents=True, exist_ok=True)
-        pq.write_table(pa.table({"image": rows, "label": list(labels)}), root / "odd" / f"{part}.parquet")
-
-
-def png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, format="PNG")
-    return file.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("tasks", "test_labels", "said"),
-    [
-        ("odd", [0, 5], "task 'odd' has test examples of the class odd/5, of which neither it nor a task before"),
-        ("odd/0-1,odd/2-5", [0, 2, 4, 5], "task 'odd/2-5' has test examples of the class odd/4, odd/5, of"),
-    ],
-)
-def test_a_test_label_that_is_never_learnt_is_refused_before_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tasks: str, test_labels: list[int], said: str
-) -> None:
-    monkeypatch.setenv("GROWMIX_CACHE", str(tmp_path / "cache"))
-    write_digits(tmp_path / "data", test_labels)
-    config = RunConfig(stream="domains", tasks=tuple(tasks.split(",")), data_root=tmp_path / "data")
-    config = config.changed(out=tmp_path / "run", settings=BARE)
-    with pytest.raises(BadInput) as caught:
-        experiment.run(config)
-    assert str(caught.value).startswith(said)
-    assert not (tmp_path / "run").exists()
-    alone = config.changed(
-        settings=BARE.replace(supervised=False), student=False, likelihood_draws=0, frechet_examples=0
-    )
-    assert experiment.load_stream(alone).class_names[5] == "odd/5"  # nobody asks for labels there
 
 
 def test_the_examples_behind_a_likelihood_are_those_there_were(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ import torch
 
 from growmix import GrowingMixture, streams
 from growmix.errors import BadInput
-from growmix.learning.replay import as_bytes, generate, replay
+from growmix.learning.replay import as_bytes
 from growmix.streams import Stream
 from growmix.theory.account import account, coverage, forgetting, rank_correlation
 from growmix.theory.discrepancy import Search
@@ -78,7 +77,7 @@ def test_a_task_whose_component_is_left_alone_keeps_its_risk_to_the_last_digit(
     for i, task in enumerate(stream):
         entries = {row[i] for row in ledger.rows if len(row) > i}
         assert len(entries) == 1
-        assert float(risks(mixture.components[i], task.test).mean()) == entries.pop().observed  # measured anew
+        assert float(risks(mixture.components[i], task.test).mean()) == entries.pop().observed  # measured again
 
 
 def test_following_changes_nothing_of_what_is_learnt(reused: tuple[Stream, GrowingMixture, RiskLedger]) -> None:
@@ -167,24 +166,6 @@ def test_generated_images_are_told_apart_by_task_where_labels_can_not() -> None:
     assert min(len(part) for part in drawn.values()) >= 25  # both were learnt as often
 
 
-def test_what_is_regenerated_is_drawn_as_the_mixture_replays(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
-
-    def spy(draw: Any) -> Any:
-        def told(*args: Any, from_prior: bool = False) -> Any:
-            asked.append(from_prior)
-            return draw(*args, from_prior=from_prior)
-
-        return told
-
-    monkeypatch.setattr("growmix.theory.regeneration.replay", spy(replay))
-    monkeypatch.setattr("growmix.theory.regeneration.generate", spy(generate))
-    for sampling in ("prior", "ex-post"):
-        followed(make_stream(labelled=True), threshold=2.0, sampling=sampling)
-        assert set(asked) == {sampling == "prior"}
-        asked.clear()
-
-
 def test_an_interrupt_leaves_the_ledger_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = make_stream(labelled=True)
     mixture = GrowingMixture("mlp", **SETTINGS, threshold=2.0)
@@ -239,6 +220,23 @@ def test_an_account_counts_bounds_and_ranks_forgetting(reused: tuple[Stream, Gro
         assert coverage(ledger, method)["of"] >= 6 - gone > 0
         assert len(forgetting(ledger, method)["points"]) >= 3 - gone
     assert document["accumulated"][-1]["observed"] == pytest.approx(sum(e.observed for e in ledger.rows[-1]))
+
+
+def test_vectors_of_any_unit_are_followed_with_bounded_risks() -> None:
+    rng = np.random.default_rng(0)
+    x = [rng.normal(5.0 + 2 * t, 3.0, (80, 4)).astype(np.float32) for t in range(2)]
+    found = []
+    for unit in (1.0, 1e4):
+        stream = streams.from_arrays([(each * unit, each * unit) for each in x])
+        mixture, ledger = followed(stream, threshold=2.0, likelihood="gaussian-learnt")
+        document, tensors = ledger.pack()
+        assert {tensor.dtype for name, tensor in tensors.items() if name.endswith(".x")} == {torch.float32}
+        again = RiskLedger.unpack(stream, json.loads(json.dumps(document)), tensors, examples=60, search=QUICK)
+        assert (again.rows, again.chains) == (ledger.rows, ledger.chains)
+        assert account(ledger, mixture, stream, followed=True)["loss"] == "squared"
+        found.append([entry.observed for row in ledger.rows for entry in row])
+    assert all(0.0 < risk < 1.0 for risk in found[0])
+    assert found[1] == pytest.approx(found[0], rel=0.05)
 
 
 def test_rank_correlation_needs_three_pairs_that_vary() -> None:

@@ -51,7 +51,7 @@ def test_the_loss_its_cause_and_what_a_component_more_had_spared_are_said_with_t
         "It went through 2 regenerations by component 0: when b was learnt (+0.1000) and when c was learnt (+0.2000).",
         "Discrepancy along these regenerations, beside the rise of 0.3000: plug-in: 0.0300, which accounts for 10% of "
         "it; adversarial: 0.4000, which leaves room for all of it.",
-        "A component more for c (novelty 3, threshold 9) would have spared the tasks before it 0.2500 of accumulated "
+        "One more component for c (novelty 3, threshold 9) would have spared the tasks before it 0.2500 of accumulated "
         "risk at that time, since what is not trained stays as it is, for 1,000,000 parameters more; what c itself "
         "would have come to in it, only a run can tell (growmix theory DIR --sweep).",
         "The computable part of the bound lies above the observed risk in 1 of 6 (plug-in) and 6 of 6 (adversarial) "

@@ -104,7 +104,7 @@ class Evaluator:
         self._cache: dict[tuple[int, int, int], ComponentScores] = {}  # component, version, task
         self._rows: dict[int, _Row] = {}
         self._bounds: dict[int, Tensor] = {}  # per example of a test set, under the components as they are now
-        self._reconstructed = Pictures(score_reconstructions)
+        self._reconstructed = Pictures(score_reconstructions, pictures=stream[0].test.domain.is_image)
         self._translated = Pictures(score_translations)
 
     @torch_as_it_comes()

@@ -106,7 +106,8 @@ def train_features(tasks: Sequence[TaskData], seed: int, device: str = "auto") -
     Returns
     -------
     callable
-        From images ``(n, channels, height, width)``, bytes or in [0, 1], to features ``(n, 64)`` on the CPU.
+        Function of images ``(n, channels, height, width)``, bytes or in [0, 1], that returns features ``(n, 64)`` on
+        the CPU.
 
     Raises
     ------

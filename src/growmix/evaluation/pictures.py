@@ -40,7 +40,10 @@ def score_reconstructions(model: Model, data: TaskData, rows: Tensor, component:
     """
 
     def scores_of(part: Tensor) -> ImageScores:
-        return _compared(model.reconstruct(data.x[part], component=component), as_float(data.x[part]), data)
+        made, wanted = model.reconstruct(data.x[part], component=component), as_float(data.x[part])
+        if data.domain.is_image:
+            return image_scores(made, wanted)
+        return ImageScores(squared_error(made, wanted), None, None)
 
     return _in_batches(rows, scores_of)
 
@@ -52,18 +55,9 @@ def score_translations(model: Model, data: TaskData, rows: Tensor, component: in
         raise ValueError("the test set has no pairs, so there is nothing to compare a translation with")
 
     def scores_of(part: Tensor) -> ImageScores:
-        return _compared(model.translate(data.x[part], component=component), as_float(target[part]), data)
+        return image_scores(model.translate(data.x[part], component=component), as_float(target[part]))
 
     return _in_batches(rows, scores_of)
-
-
-def are_pictures(data: TaskData) -> bool:
-    """Whether examples are pictures, for which SSIM and PSNR are defined."""
-    return data.x.ndim == 4
-
-
-def _compared(made: Tensor, wanted: Tensor, data: TaskData) -> ImageScores:
-    return image_scores(made, wanted) if are_pictures(data) else ImageScores(squared_error(made, wanted), None, None)
 
 
 def _in_batches(rows: Tensor, scores_of: Callable[[Tensor], ImageScores]) -> ImageScores:

@@ -44,8 +44,9 @@ def likelihood_scores(learner: Learner[Any], stream: Stream, draws: int, example
     Returns
     -------
     dict
-        Block ``log_likelihood`` of ``metrics.json``: ``nats`` and ``bits_per_dim`` of each task, means over examples;
-        ``draws``, and ``examples`` of the largest test set. Of pairs, only the source counts.
+        Block ``log_likelihood`` of ``metrics.json``: ``nats`` and ``bits_per_dim`` of each task, means over examples
+        (no bits where the numbers are not in [0, 1]); ``draws``, and ``examples`` of the largest test set. Of pairs,
+        only the source counts.
     """
     meaning: Meaning = "discrete" if learner.settings.likelihood in (None, "bernoulli") else "density"
     nats, counts = [], []
@@ -53,7 +54,9 @@ def likelihood_scores(learner: Learner[Any], stream: Stream, draws: int, example
         x = task.test.images(_some(len(task.test), examples, seed))
         counts.append(len(x))
         nats.append(float(log_likelihood(learner.components, learner.log_prior, x, draws, seed).double().mean()))
-    bits = [bits_per_dim(value, math.prod(stream.shape), meaning) for value in nats]
+    bits: list[float | None] = [None] * len(nats)
+    if stream.domain.support == "unit":
+        bits = [bits_per_dim(value, math.prod(stream.shape), meaning) for value in nats]
     return {"nats": nats, "bits_per_dim": bits, "draws": draws, "examples": max(counts)}
 
 
@@ -78,11 +81,12 @@ def frechet_scores(learner: Learner[Any], stream: Stream, examples: int, seed: i
         Block ``frechet`` of ``metrics.json``. ``distance`` of each task: samples of its classes by the components that
         learnt it; without labels, samples of its component, ``None`` where that learnt other tasks too, and for a test
         set of one image. ``all``: samples of everything against all test sets. ``features``: what the distance is
-        measured in. ``None`` altogether where there are no two classes or tasks to learn features from.
+        measured in. ``None`` altogether where examples are no pictures, and where there are no two classes or tasks to
+        learn features from.
     """
     tasks = stream[: len(learner.history)]
     labels = {label for task in tasks for label in task.train.classes()}
-    if max(len(labels), len(tasks)) < 2 or sum(len(task.test) for task in tasks) < 2:
+    if not stream.domain.is_image or max(len(labels), len(tasks)) < 2 or sum(len(task.test) for task in tasks) < 2:
         return None
     features = train_features([task.train for task in tasks], seed, learner.settings.device)
     generator = torch.Generator().manual_seed(seed)

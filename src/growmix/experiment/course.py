@@ -93,7 +93,7 @@ class Course:
         Returns
         -------
         dict
-            What ``metrics.json`` holds.
+            The content of ``metrics.json``.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What a run is going to do: its stream, whether its method can learn that, and how much work it is."""
+"""Plans a run before it starts: its stream, whether its method can learn that, and how much work it is."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from growmix.training.fabric import native_precision
 
 
 def load_stream(config: RunConfig) -> Stream:
-    """The stream that a configuration names, with tasks that can be learnt.
+    """Load the stream that a configuration names, with tasks that can be learnt and evaluated.
 
     Raises
     ------
     BadInput
-        Something in the configuration does not fit the stream, or a task's data can't be learnt, or not evaluated then.
+        Something in the configuration does not fit the stream, or a task can't be learnt or can't be evaluated then.
     DataUnavailable
-        A data set is not to be had.
+        A data set is not available.
     """
     stream = streams.load(
         config.stream,
@@ -46,12 +46,12 @@ def load_stream(config: RunConfig) -> Stream:
 
 
 def check_networks(learner: Learner[Any], stream: Stream) -> None:
-    """See whether there can be networks for the images of a stream.
+    """See whether there can be networks for the examples of a stream.
 
     Raises
     ------
     BadInput
-        They do not fit the images, or there is too little memory to train them.
+        The networks do not fit the examples, or there is too little memory to train them.
     """
     supervised = learner.settings.supervised is not False and stream[0].train.y is not None
     first = stream[0].train
@@ -65,7 +65,7 @@ def check_method(config: RunConfig, stream: Stream) -> None:
     Raises
     ------
     BadInput
-        It learns labels or images alone, and the stream has none of these.
+        The method needs labels, or can't learn pairs, and the stream is another; or the theory says nothing of the run.
     """
     if config.theory:
         check_theory(config, stream)
@@ -96,7 +96,7 @@ def check_theory(config: RunConfig, stream: Stream) -> None:
     Raises
     ------
     BadInput
-        Its method is no mixture, it replays nothing, or its stream has pairs or too few test data.
+        The method is no mixture, the run replays nothing, or the stream has pairs or too few test data.
     """
     if config.method not in baselines.MIXTURES:
         allowed = ", ".join(baselines.MIXTURES)
@@ -109,7 +109,7 @@ def check_theory(config: RunConfig, stream: Stream) -> None:
 
 
 def plan(config: RunConfig, stream: Stream) -> RunPlan:
-    """What a run is going to do, with an estimate of how much that is."""
+    """Say what a run is going to do, with an estimate of how much that is."""
     settings = config.settings
 
     def visits(examples: int) -> int:
@@ -138,12 +138,12 @@ def teaches(config: RunConfig) -> bool:
 
 
 def versions() -> dict[str, str]:
-    """Of growmix and what its figures depend on."""
+    """Return the versions of growmix and of the packages that its figures depend on."""
     packages = {name: version(name) for name in ("torch", "numpy", "scikit-learn")}
     return {"growmix": __version__, "python": platform.python_version(), **packages}
 
 
 def precision(config: RunConfig) -> str:
-    """The precision that a run trains in, with "auto" resolved."""
+    """Return the precision that a run trains in, with "auto" resolved."""
     asked = config.settings.precision
     return native_precision(config.settings.device) if asked == "auto" else asked

@@ -80,7 +80,7 @@ def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     Returns
     -------
     dict
-        What ``theory.json`` holds.
+        The content of ``theory.json``.
 
     Raises
     ------

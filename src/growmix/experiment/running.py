@@ -45,14 +45,14 @@ def run(
     reporters
         Who is told of the run as it goes.
     interrupts
-        Those of the command line; without them an interrupt does what it does in any Python program.
+        Handler of the command line; without it an interrupt does what it does in any Python program.
     observers
         What else follows the run, beside the theory where ``config`` asks for it.
 
     Returns
     -------
     dict
-        What ``metrics.json`` holds.
+        The content of ``metrics.json``.
 
     Raises
     ------
@@ -118,14 +118,14 @@ def resume(
     reporters
         Who is told of the run as it goes.
     interrupts
-        Those of the command line, as for :func:`run`.
+        Handler of the command line, as for :func:`run`.
     observers
         What else followed the run: the same as were handed to :func:`run`.
 
     Returns
     -------
     dict
-        What ``metrics.json`` holds; for a finished run it is only read.
+        The content of ``metrics.json``; for a finished run it is only read.
 
     Raises
     ------

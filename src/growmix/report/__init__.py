@@ -1,1 +1,1 @@
-"""What a run says: while it goes, in its event log, and in the table at its end."""
+"""Tells of a run: while it goes, in its event log, in the table at its end, and in figures."""

@@ -1,4 +1,4 @@
-"""EventLog: a run as JSON lines, for programs."""
+"""Writes a run as JSON lines, for programs, and reads them back."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from growmix.system.paths import check_path
 from growmix.training.callbacks import FitInfo, Progress, TrainingLog
 
 MOST_EVENTS = 2**28
-"""Bytes of a log that is read back: fifty thousand tasks."""
+"""Most bytes of a log that is read back: those of fifty thousand tasks."""
 
 EPOCH_LINES = 10
-"""Lines per training that tell of its epochs: enough for a curve, few enough to read."""
+"""How many lines each training has for its epochs: enough for a curve, few enough to read."""
 
 
 @final
@@ -31,7 +31,7 @@ class EventLog(Reporter):
     Parameters
     ----------
     file
-        Such as ``events.jsonl``.
+        The file to write, such as ``events.jsonl``; what it holds already stays.
 
     Notes
     -----
@@ -39,8 +39,8 @@ class EventLog(Reporter):
     ``decision``, ``task_finished``, ``student_started``, ``student_finished``, ``run_finished``,
     ``run_cut_short``, ``resumed``, ``notice``; ``time`` is UTC.
 
-    Lines are added and never changed. After ``resumed``, what the interrupted process had begun is told of again:
-    :func:`read_events` gives what happened, each thing once.
+    Lines are added and never changed. After ``resumed``, what the interrupted process had begun is written again:
+    :func:`read_events` returns what happened, each thing once.
     """
 
     def __init__(self, file: Path) -> None:
@@ -69,7 +69,7 @@ class EventLog(Reporter):
         self._write("resumed", learnt=left.tasks, task=piece, step=left.step, steps=left.steps)
 
     def on_notice(self, text: str) -> None:
-        """Say it."""
+        """Write what whoever watches should know."""
         self._write("notice", text=text)
 
     def on_task_start(self, index: int, examples: int) -> None:
@@ -81,7 +81,7 @@ class EventLog(Reporter):
         self._write("training_started", **asdict(fit))
 
     def on_epoch_end(self, progress: Progress) -> None:
-        """Say every few epochs how training stands."""
+        """Say every few epochs how far training is."""
         every = math.ceil(progress.epochs / EPOCH_LINES)
         if progress.epoch % every == 0 or progress.epoch == progress.epochs:
             self._write("epoch", **asdict(progress))
@@ -138,17 +138,17 @@ class EventLog(Reporter):
 
 
 def read_events(file: str | Path) -> list[dict[str, Any]]:
-    r"""What happened in a run, in order and each thing once, however often it was interrupted.
+    r"""Read what happened in a run, in order and each thing once, however often it was interrupted.
 
-    Lines that are torn, or that no run writes, are left out. What was told twice stands where it was told first; of a
-    beginning the first line counts, of all else the last.
+    Lines that are torn, or that no run writes, are left out. What was written twice stands where it was written first;
+    for a beginning the first line counts, for everything else the last.
 
     Raises
     ------
     BadInput
         There is no such file.
     BadCheckpoint
-        It has more bytes than any run writes.
+        The file has more bytes than any run writes.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def read_events(file: str | Path) -> list[dict[str, Any]]:
     component: Any = None
     file = check_path(file, "file")
     if not file.is_file():
-        raise BadInput(f"file is {str(file)!r}, which is none; give the events.jsonl of a run")
+        raise BadInput(f"file is {str(file)!r}, which does not exist; give the events.jsonl of a run")
     if file.stat().st_size > MOST_EVENTS:
         raise BadCheckpoint(f"{file} has {file.stat().st_size} bytes; allowed are {MOST_EVENTS:,}")
     for number, line in enumerate(file.read_bytes().splitlines()):
@@ -187,7 +187,7 @@ def read_events(file: str | Path) -> list[dict[str, Any]]:
 _OF_TRAINING = ("training_started", "epoch", "training_finished")
 
 _EVERY_TIME = ("run_started", "run_finished", "run_cut_short", "resumed", "notice")
-"""What happens to a process, not to a task."""
+"""Events that belong to a process, not to a task: each of their lines counts."""
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
@@ -211,7 +211,7 @@ def _ends_whole(file: Path) -> bool:
 
 
 def finite(value: Any) -> Any:
-    """The value with ``None`` for every number that JSON has no word for.
+    """Return the value with ``None`` for every number that JSON has no word for.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Figures with axes, as PNG: a comparison of methods, a threshold sweep, an order study, figures over time, pictures.
+"""Draws figures as PNG: a comparison of methods, a threshold sweep, an order study, figures over time, rows of images.
 
-Each takes plain numbers and writes one file; the same numbers give the same bytes.
+Each function takes plain numbers and writes one file; the same numbers give the same bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from growmix.errors import BadInput
+from growmix.report.pictures import require_images
 
 Estimate: TypeAlias = tuple[float | None, float | None]
 """Mean and standard error; the error is ``None`` for one seed, both where a figure does not apply."""
@@ -27,18 +28,18 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "osD^vPX*"
 
 LABEL_WIDTH = 22
-"""Characters of a label before it goes on in the next line."""
+"""Longest line of a label, in characters."""
 
 
 def comparison(rows: Sequence[tuple[str, Estimate, Estimate]], file: Path) -> None:
-    """Methods beside each other, the best at the top: bars for task_agnostic, diamonds for task_aware.
+    """Draw methods beside each other, the best at the top: bars for task_agnostic, diamonds for task_aware.
 
     Parameters
     ----------
     rows
-        Per method its name, task_agnostic and task_aware, shares of 1.
+        Name, task_agnostic and task_aware of each method; accuracies are shares of 1.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------
@@ -66,17 +67,17 @@ def comparison(rows: Sequence[tuple[str, Estimate, Estimate]], file: Path) -> No
 
 
 def sweep(points: Sequence[Mapping[str, Any]], published: Mapping[int, float], file: Path) -> None:
-    """Accuracy against number of components, and components and parameters against the threshold.
+    """Draw accuracy against the number of components, and components and parameters against the threshold.
 
     Parameters
     ----------
     points
-        Each with ``components``, ``threshold``, ``parameters``, and ``grouped`` and ``task_agnostic`` (shares of 1,
+        Runs, each with ``components``, ``threshold``, ``parameters``, ``grouped`` and ``task_agnostic`` (shares of 1,
         ``None`` where there is none), and where known their standard errors ``grouped_error``, ``task_agnostic_error``.
     published
-        Published accuracy (of a protocol that chose the component once per task) by number of components.
+        Published accuracy by number of components; its protocol chose the component once for each task.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------
@@ -112,14 +113,14 @@ def sweep(points: Sequence[Mapping[str, Any]], published: Mapping[int, float], f
 
 
 def order_study(curves: Mapping[str, Mapping[str, Sequence[float | None]]], file: Path) -> None:
-    """Accumulated target risk after each task: a panel for each order of tasks, a line for each kind of sharing.
+    """Draw accumulated target risk after each task: a panel for each order of tasks, a line for each kind of sharing.
 
     Parameters
     ----------
     curves
-        By order, then by kind, the risk after each task; ``None`` where it is not known.
+        Risk after each task, by order and then by kind of sharing; ``None`` where it is unknown.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------
@@ -155,18 +156,18 @@ def order_study(curves: Mapping[str, Mapping[str, Sequence[float | None]]], file
 
 
 def over_time(matrix: Sequence[Sequence[float | None]], tasks: Sequence[str], what: str, file: Path) -> None:
-    """A figure of every task, after each task.
+    """Draw a figure of every task, after each task.
 
     Parameters
     ----------
     matrix
-        Row t after task t, column i of task i; ``None`` where there is none.
+        The figure of task i (column) after task t (row); ``None`` where there is none.
     tasks
         Names of the tasks.
     what
-        What is shown, with its unit.
+        Name of the figure, with its unit.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------
@@ -187,23 +188,24 @@ def over_time(matrix: Sequence[Sequence[float | None]], tasks: Sequence[str], wh
 
 
 def picture_rows(rows: Sequence[tuple[str, np.ndarray[Any, Any]]], file: Path) -> None:
-    """Rows of images with a label before each.
+    """Draw rows of images with a label before each.
 
     Parameters
     ----------
     rows
-        Label and images in [0, 1], shape ``(n, 1 or 3 channels, height, width)``, of one height and width; shorter
-        rows end in blanks. What lies outside [0, 1] is shown as 0 or 1.
+        Label and images in [0, 1] of each row, shape ``(n, 1 or 3 channels, height, width)``, of one height and width;
+        shorter rows end in blanks. What lies outside [0, 1] is shown as 0 or 1.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------
     BadInput
-        There is no row, images have neither 1 nor 3 channels, or the file can't be written.
+        There is no row, the rows are no images or have neither 1 nor 3 channels, or the file can't be written.
     """
     if not rows:
         raise BadInput("rows is empty; at least one row of images is needed")
+    require_images([images for _, images in rows])
     for name, images in rows:
         if images.shape[1] not in (1, 3):
             raise BadInput(f"row {name!r} has {images.shape[1]} channels; allowed are 1 (gray) and 3 (colour)")
@@ -224,35 +226,43 @@ def picture_rows(rows: Sequence[tuple[str, np.ndarray[Any, Any]]], file: Path) -
 
 
 def _pixels(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """As matplotlib takes them: ``(height, width)`` or ``(height, width, 3)``."""
+    """Order the axes as matplotlib does: ``(height, width)`` or ``(height, width, 3)``."""
     pixels: np.ndarray[Any, Any] = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
     return pixels.clip(0.0, 1.0)
 
 
 def _style(number: int) -> dict[str, Any]:
-    """Colour and marker; the colours begin again with other markers, so that even single points differ (of 64)."""
+    """Choose colour and marker of a line; colours repeat with other markers, so that 64 lines differ."""
     turn, place = divmod(number, len(PALETTE))
     return {"color": PALETTE[place], "marker": MARKERS[(place + turn) % len(MARKERS)]}
 
 
 def _percent(value: float | None) -> float | None:
+    """Turn a share into percent; ``None`` stays."""
     return None if value is None else 100 * value
 
 
 def _percents(values: Sequence[float | None]) -> list[float]:
-    """The same for many, NaN (which is not drawn) where there is none; 0 stays 0."""
+    """Turn shares into percent; ``None`` becomes NaN, which is not drawn."""
     return [np.nan if value is None else 100 * value for value in values]
 
 
 def light_grid(axes: Axes, along: Any) -> None:
-    """Lines behind what is drawn, and no frame where there is no axis."""
+    """Draw thin lines behind the figure, and leave out the frame where there is no axis."""
     axes.grid(axis=along, alpha=0.3)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def write_figure(figure: Figure, file: Path) -> None:
-    """Write a PNG.
+    """Write a figure as a PNG.
+
+    Parameters
+    ----------
+    figure
+        The figure to write.
+    file
+        The PNG file to write.
 
     Raises
     ------

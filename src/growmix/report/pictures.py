@@ -1,4 +1,4 @@
-"""Images as PNG files."""
+"""Writes sheets of images as PNG files, pixel by pixel; a room for images, so it knows their four axes."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from PIL import Image
 from growmix.errors import BadInput
 
 GAP = 1
-"""Pixels of white between images, before enlargement."""
+"""White pixels between images, before enlargement."""
 
 SMALLEST = 56
-"""Pixels that an image is wide at least; smaller ones are enlarged whole times, so that 8x8 digits can be seen."""
+"""Least width of an image in pixels; smaller ones are enlarged whole times, so that 8x8 digits can be seen."""
 
 
 def grid(rows: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """Rows of images in one picture.
+    """Arrange rows of images in one picture.
 
     Parameters
     ----------
     rows
-        Images in [0, 1], each of shape ``(n, channels, height, width)`` with 1 or 3 channels.
+        Images in [0, 1], each row of shape ``(n, channels, height, width)`` with 1 or 3 channels.
 
     Returns
     -------
     array
-        ``uint8``, shape ``(height, width, channels)``.
+        The picture as bytes, ``uint8`` of shape ``(height, width, channels)``.
 
     Examples
     --------
@@ -50,11 +50,19 @@ def grid(rows: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
 def write_grid(rows: Sequence[np.ndarray[Any, Any]], file: Path) -> None:
     """Write rows of images as a PNG.
 
+    Parameters
+    ----------
+    rows
+        Images in [0, 1], each row of shape ``(n, channels, height, width)``.
+    file
+        The PNG file to write.
+
     Raises
     ------
     BadInput
-        If the images have neither 1 nor 3 channels, or the file can't be written.
+        The rows are no images, or have neither 1 nor 3 channels, or the file can't be written.
     """
+    require_images(rows)
     picture = grid(rows)
     channels = picture.shape[2]
     if channels not in (1, 3):
@@ -63,3 +71,18 @@ def write_grid(rows: Sequence[np.ndarray[Any, Any]], file: Path) -> None:
         Image.fromarray(picture[:, :, 0] if channels == 1 else picture).save(file, format="PNG")
     except OSError as error:
         raise BadInput(f"out is {str(file)!r}, which can't be written: {error.strerror or error}") from error
+
+
+def require_images(rows: Sequence[np.ndarray[Any, Any]]) -> None:
+    """Refuse to draw what are no images, such as vectors.
+
+    Raises
+    ------
+    BadInput
+        A row has other axes than those of images.
+    """
+    for images in rows:
+        if images.ndim != 4:
+            raise BadInput(
+                f"examples have shape {images.shape[1:]}; only images, (channels, height, width), can be drawn"
+            )

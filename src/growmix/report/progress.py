@@ -1,4 +1,4 @@
-"""Progress of a run: bars on a terminal, plain lines elsewhere."""
+"""Shows the progress of a run: bars on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ PROTOCOLS = ("task_aware", "task_agnostic", "selection")
 
 
 def progress_reporter(console: Console) -> Reporter:
-    """Bars if somebody can see them move, else lines."""
+    """Choose bars if somebody can see them move, else lines."""
     return Bar(console) if console.is_terminal else Lines(console)
 
 
 class Pace:
-    """How far a run is, and how long the rest takes at the pace so far.
+    """Estimates how far a run is, and how long the rest takes at the pace so far.
 
     Parameters
     ----------
     plan
-        Of the run.
+        What the run is going to do.
     clock
-        Seconds, ever rising.
+        A clock that counts seconds and never goes back.
 
     Examples
     --------
@@ -58,22 +58,22 @@ class Pace:
         self._share = self._share_before = self._run_before = 0.0
 
     def begin(self, piece: int) -> None:
-        """Training of this task begins; the student is the piece after the last task."""
+        """Note that training of this task begins; the student is the piece after the last task."""
         self._piece, self._share = piece, 0.0
         self._piece_began = self._clock()
         self._share_before = 0.0
 
     def left(self, piece: int, share: float) -> None:
-        """An earlier process came this far in this piece; what it took is not known here."""
+        """Note how far an earlier process came in this piece; how long it took is not known here."""
         self._piece, self._share = piece, share
         self._run_before = self.share
 
     def goes_on(self, share: float) -> None:
-        """This share of the piece that begins was done by an earlier process."""
+        """Note which share of the piece that begins was done by an earlier process."""
         self._share = self._share_before = share
 
     def at(self, share: float) -> None:
-        """This share of the piece is done."""
+        """Note which share of the piece is done."""
         self._share = share
 
     @property
@@ -83,24 +83,24 @@ class Pace:
         return done / max(1, sum(self._visits))
 
     def piece_left(self) -> float:
-        """Seconds that the piece still takes."""
+        """Estimate the seconds that the piece still takes."""
         return (self._clock() - self._piece_began) * (1 - self._share) / max(self._share - self._share_before, 1e-9)
 
     def run_left(self) -> float:
-        """Seconds that the run still takes, about: evaluation is taken to go on as it did."""
+        """Estimate the seconds that the run still takes, with evaluations that take as long as they did."""
         return (self._clock() - self._run_began) * (1 - self.share) / max(self.share - self._run_before, 1e-9)
 
 
 @final
 class Lines(Reporter):
-    """A line per event, and one about every ten seconds of training; no control characters.
+    """Prints a line for each event, and one about every ten seconds of training; no control characters.
 
     Parameters
     ----------
     console
-        Where to.
+        The console that the lines go to.
     clock
-        Seconds, ever rising.
+        A clock that counts seconds and never goes back.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -121,7 +121,7 @@ class Lines(Reporter):
         self._say(describe_left(plan, left))
 
     def on_notice(self, text: str) -> None:
-        """Say it."""
+        """Say what whoever watches should know."""
         self._say(text)
 
     def on_task_start(self, index: int, examples: int) -> None:
@@ -136,11 +136,11 @@ class Lines(Reporter):
         self._begin(len(self._plan.tasks))
 
     def on_fit_start(self, fit: FitInfo) -> None:
-        """Know how much of it was done before."""
+        """Note how much of the training was done before."""
         self._pace.goes_on(fit.done / max(1, fit.steps))
 
     def on_epoch_end(self, progress: Progress) -> None:
-        """Say how training stands, if nothing was said for a while."""
+        """Say how far training is, if nothing was said for a while."""
         self._pace.at(progress.step / progress.steps)
         if self._clock() - self._last >= LINE_SECONDS:
             self._last = self._clock()
@@ -165,12 +165,12 @@ class Lines(Reporter):
 
 @final
 class Bar(Reporter):
-    """One bar for what is being trained, one for the run; a line stays for every finished task.
+    """Shows one bar for what is being trained and one for the run; a line stays for every finished task.
 
     Parameters
     ----------
     console
-        A terminal.
+        A console that is a terminal.
     """
 
     def __init__(self, console: Console) -> None:
@@ -183,7 +183,7 @@ class Bar(Reporter):
         )
 
     def on_run_start(self, plan: RunPlan) -> None:
-        """Show the bars."""
+        """Say what the run is, and show the bars."""
         self._plan, self._pace = plan, Pace(plan)
         self._say(describe_plan(plan))
         self._now = self._bars.add_task("", total=1.0, detail="")
@@ -197,25 +197,25 @@ class Bar(Reporter):
         self._say(describe_left(plan, left))
 
     def on_notice(self, text: str) -> None:
-        """Leave a line."""
+        """Leave a line with what whoever watches should know."""
         self._say(text)
 
     def on_task_start(self, index: int, examples: int) -> None:
-        """Start the upper bar anew."""
+        """Start the upper bar again, for a task."""
         self._begin(index, describe_task(self._plan, index), f"novelty of {whole(examples)} examples")
 
     def on_student_start(self) -> None:
-        """Start the upper bar anew."""
+        """Start the upper bar again, for the student."""
         self._begin(len(self._plan.tasks), "student", "generating its lessons")
 
     def on_fit_start(self, fit: FitInfo) -> None:
-        """Say which component it is."""
+        """Say which component is trained."""
         self._pace.goes_on(fit.done / max(1, fit.steps))
         where = "student" if fit.component is None else f"component {fit.component}"
         self._bars.update(self._now, detail=f"{where}: {fit.epochs} epochs, {whole(fit.examples)} examples")
 
     def on_epoch_end(self, progress: Progress) -> None:
-        """Move both bars."""
+        """Move both bars to where training is."""
         self._pace.at(progress.step / progress.steps)
         self._bars.update(
             self._now,
@@ -230,11 +230,11 @@ class Bar(Reporter):
         self._bars.update(self._now, detail="evaluation")
 
     def on_task_end(self, result: TaskResult) -> None:
-        """Leave a line."""
+        """Leave a line that says what became of the task."""
         self._say(describe_result(self._plan, result))
 
     def on_student_end(self, student: Mapping[str, Any], seconds: float) -> None:
-        """Leave a line."""
+        """Leave a line that says what the student knows."""
         self._say(describe_student(student, seconds))
 
     def on_run_end(self, metrics: Mapping[str, Any] | None) -> None:
@@ -250,13 +250,13 @@ class Bar(Reporter):
 
 
 def describe_plan(plan: RunPlan) -> str:
-    """What is going to be done, and what was done to the images."""
+    """Say what is going to be done, and what was done to the examples."""
     what = f"{plan.stream}, seed {plan.seed}: {len(plan.tasks)} tasks, written to {plan.folder}"
     return "\n".join([what, *plan.notes])
 
 
 def describe_left(plan: RunPlan, left: ResumePoint) -> str:
-    """Where a run goes on from.
+    """Say where an interrupted run goes on from.
 
     Examples
     --------
@@ -273,12 +273,12 @@ def describe_left(plan: RunPlan, left: ResumePoint) -> str:
 
 
 def describe_task(plan: RunPlan, index: int) -> str:
-    """Which of how many."""
+    """Say which task it is, of how many."""
     return f"task {index + 1} of {len(plan.tasks)} ({plan.tasks[index]})"
 
 
 def describe_progress(progress: Progress, pace: Pace) -> str:
-    """Epoch, loss, speed and time left."""
+    """Say epoch, loss, speed and time left of a training."""
     parts = [
         f"epoch {progress.epoch} of {progress.epochs}",
         f"loss {progress.loss:.2f} nats/example",
@@ -289,7 +289,7 @@ def describe_progress(progress: Progress, pace: Pace) -> str:
 
 
 def describe_result(plan: RunPlan, result: TaskResult) -> str:
-    """What the gate decided, and what the task took."""
+    """Say what the gate decided, and how long the task took."""
     decision = result.decision
     nearest = f", novelty {number(min(decision.novelty))}" if decision.novelty else ""
     chosen = f"{decision.action}, component {decision.component}{nearest}"
@@ -299,12 +299,12 @@ def describe_result(plan: RunPlan, result: TaskResult) -> str:
 
 
 def describe_student(student: Mapping[str, Any], seconds: float) -> str:
-    """What the student knows."""
+    """Say how large the student is, and what it knows."""
     return f"student: {whole(student['parameters'])} parameters{averages(student['average'])}; {seconds:.1f} s"
 
 
 def averages(average: Mapping[str, float | None]) -> str:
-    """The accuracies that there are, each under its own name.
+    """List the accuracies that there are, each under its own name.
 
     Examples
     --------

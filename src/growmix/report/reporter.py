@@ -1,4 +1,4 @@
-"""Reporter: what is told to whoever watches a run."""
+"""The interface of whoever watches a run, and the records that it is told."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from growmix.training.callbacks import Callback
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run is going to do.
+    """What a run is going to do, and an estimate of how much work that is.
 
     Attributes
     ----------
     stream
         Name of the stream.
     seed
-        Of everything random.
+        Seed of everything random in the run.
     folder
-        Where the run is written to.
+        The folder that the run writes to.
     notes
-        What was done to the images so that they fit together.
+        What was done to the examples so that they fit together.
     tasks
         Names of the tasks, in order.
     visits
-        Examples that training will look at, per task, counted once an epoch; an estimate, since a task whose
+        How many examples training will look at in each task, counted once an epoch; an estimate, since a task whose
         component is reused is trained together with replayed data.
     student_visits
-        The same for the student.
+        How many examples the training of the student will look at.
     versions
-        Of growmix and what it stands on.
+        Versions of growmix and of the packages that its figures depend on.
     """
 
     stream: str
@@ -48,16 +48,16 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """What became of one task.
+    """What became of one task: the decision, and how long it took.
 
     Attributes
     ----------
     index
-        Of the task, from 0.
+        Which task was learnt, from 0.
     decision
-        What the gate said.
+        Which component learnt it, and why.
     train_seconds, evaluate_seconds
-        Wall-clock time of both.
+        Wall-clock time of training and of evaluation.
     """
 
     index: int
@@ -68,14 +68,14 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """Where an interrupted run was left.
+    """Where an interrupted run goes on.
 
     Attributes
     ----------
     tasks
-        Learnt and kept.
+        How many tasks were learnt and saved.
     step, steps
-        Done and to be done of the training after them; both 0 where it begins anew.
+        How many steps of the next training were done, and how many there are; both 0 where it begins again.
     """
 
     tasks: int
@@ -84,44 +84,50 @@ class ResumePoint:
 
 
 class Reporter(Callback):
-    """Is told of a run as it goes, and as a callback of every training in it; does nothing by default."""
+    """Interface of whoever is told of a run as it goes, and of every training in it; does nothing by default."""
 
     def on_run_start(self, plan: RunPlan) -> None:
-        """Before the first task; everything that can be checked was checked."""
+        """Called before the first task; everything that can be checked has been checked."""
 
     def on_resume(self, plan: RunPlan, left: ResumePoint) -> None:
-        """In place of :meth:`on_run_start` where an interrupted run goes on; what it was doing is told of again."""
+        """Called instead of :meth:`on_run_start` where an interrupted run goes on; what it was doing is told again."""
         self.on_run_start(plan)
 
     def on_notice(self, text: str) -> None:
-        """Something that whoever watches should know; after the run has started."""
+        """Called with something that whoever watches should know, after the run has started."""
 
     def on_task_start(self, index: int, examples: int) -> None:
-        """Before a task is learnt."""
+        """Called before a task is learnt."""
 
     def on_decision(self, index: int, decision: Decision) -> None:
-        """After a task is learnt, before it is evaluated."""
+        """Called after a task is learnt, before it is evaluated."""
 
     def on_task_end(self, result: TaskResult) -> None:
-        """After a task is learnt, evaluated and kept."""
+        """Called after a task is learnt and evaluated, before what was measured is kept."""
 
     def on_student_start(self) -> None:
-        """Before the student is taught."""
+        """Called before the student is taught."""
 
     def on_student_end(self, student: Mapping[str, Any], seconds: float) -> None:
-        """After the student is taught and evaluated; ``student`` is its part of the metrics."""
+        """Called after the student is taught and evaluated; ``student`` is its block of the metrics."""
 
     def on_run_end(self, metrics: Mapping[str, Any] | None) -> None:
-        """At the end; ``None`` when the run was cut short."""
+        """Called at the end with the metrics; ``None`` when the run was cut short."""
 
 
 @final
 class Beginning(Reporter):
-    """Knows whether a run has begun, so that there is something to go on from."""
+    """Knows whether a run has begun, so that there is something to go on from.
+
+    Parameters
+    ----------
+    seen
+        Whether it has begun already.
+    """
 
     def __init__(self, seen: bool = False) -> None:
         self.seen = seen
 
     def on_run_start(self, plan: RunPlan) -> None:
-        """It has."""
+        """Note that the run has begun."""
         self.seen = True

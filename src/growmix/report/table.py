@@ -1,4 +1,4 @@
-"""The closing table of a run or an evaluation, made from its metrics."""
+"""Prints the closing table of a run or an evaluation, made from its metrics."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from growmix.report.words import number, printable, whole
 
 
 def closing_table(metrics: Mapping[str, Any]) -> Group:
-    """What ``metrics.json`` says, for people; every figure under the name of its protocol.
+    """Lay out what ``metrics.json`` says, for people; every figure stands under the name of its protocol.
 
     Parameters
     ----------
     metrics
-        As in ``metrics.json``; ``seconds`` may be missing, ``student`` may be ``None``.
+        The content of ``metrics.json``; ``seconds`` may be missing, ``student`` may be ``None``.
     """
     return Group(_by_task(metrics), *(Text(printable(line)) for line in _lines(metrics)))
 
@@ -52,7 +52,7 @@ def _by_task(metrics: Mapping[str, Any]) -> Table:
 
 
 def _novelty(decision: Mapping[str, Any]) -> str:
-    """Nearest component's, and what it was compared with; the first task has nothing to be compared with."""
+    """Say how novel a task was to the nearest component, and the threshold; the first task has no novelty."""
     known = [value for value in decision["novelty"] if value is not None]
     if not known:
         return "-"
@@ -71,7 +71,7 @@ def _means(metrics: Mapping[str, Any]) -> list[str]:
 
 def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
     average, parameters = metrics["average"], metrics["parameters"]
-    yield "After the last task; mse: squared error summed over an image. Averages of task_agnostic:"
+    yield "After the last task; mse: squared error summed over an example. Averages of task_agnostic:"
     names = ("forgetting", "backward_transfer", "forward_transfer")
     yield "  " + ", ".join(f"{name.replace('_', ' ')} {number(average[name], 4)}" for name in names)
     if average["grouped"] is not None:
@@ -107,7 +107,15 @@ def _mean(values: list[float | None]) -> float | None:
 
 @final
 class ClosingTable(Reporter):
-    """Prints what came of a run when it ends, and where the results are."""
+    """Prints the table when a run ends, and where its results are.
+
+    Parameters
+    ----------
+    console
+        The console that the table goes to.
+    folder
+        The folder of the run.
+    """
 
     def __init__(self, console: Console, folder: Path) -> None:
         self._console, self._folder = console, folder

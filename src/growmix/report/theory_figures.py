@@ -1,4 +1,4 @@
-"""Figures of the theory: bounds over time, tasks beside each other, trade-off, models beside each other."""
+"""Draws the figures of the theory: bounds over time, tasks beside each other, trade-off, models beside each other."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from matplotlib.figure import Figure
 from growmix.report.figures import PALETTE, light_grid, write_figure
 
 METHOD = "adversarial"
-"""Whose terms are stacked; the other estimator is marked beside them."""
+"""The estimator whose terms are stacked; the other one is marked beside them."""
 
 ACROSS = 3
-"""Panels in a row."""
+"""How many panels stand in a row."""
 
 MOST_PANELS = 12
-"""Tasks that are shown, the first ones."""
+"""How many tasks are shown at most, the first ones."""
 
 SHADES = 5
-"""Links that have a colour of their own; later ones share the last."""
+"""How many links have a colour of their own; later ones share the last."""
 
 BRIGHT = 0.6
 """Share of the colour scale above which dark text is read better."""
 
 
 def bounds_over_time(document: Mapping[str, Any], file: Path) -> None:
-    """A panel per task: the terms of its bound stacked, and the observed risk, after each task since it was learnt.
+    """Draw a panel for each task: the terms of its bound stacked, and the observed risk, since it was learnt.
 
     Parameters
     ----------
     document
-        What ``theory.json`` holds.
+        The content of ``theory.json``.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------
@@ -73,12 +73,13 @@ def bounds_over_time(document: Mapping[str, Any], file: Path) -> None:
 
 
 def _since(rows: Sequence[Sequence[Any]], i: int, tasks: int) -> list[tuple[int, Mapping[str, Any]]]:
-    """A task's entries from its own row on; of a run that nobody followed there is the last row alone."""
+    """Return a task's entries from its own row on; a run that nobody followed has the last row alone."""
     first = tasks - len(rows)
     return [(first + t, row[i]) for t, row in enumerate(rows) if len(row) > i]
 
 
 def _stack(panel: Axes, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    """Stack the terms of a task's bound, with the observed risk over them."""
     for t, entry in entries:
         terms = entry["bounds"][METHOD]["terms"]
         heights = [entry["source"] or 0.0, *(value or 0.0 for name, value in terms.items() if name.startswith("L_d"))]
@@ -94,7 +95,7 @@ def _stack(panel: Axes, entries: Sequence[tuple[int, Mapping[str, Any]]]) -> Non
 
 
 def _shade(j: int) -> tuple[float, float, float]:
-    """The later a generation, the darker its link."""
+    """Choose the colour of a link: the later the generation, the darker."""
     light, dark = np.array([0.99, 0.86, 0.60]), np.array([0.65, 0.25, 0.02])
     weight = min(1.0, j / (SHADES - 1))
     red, green, blue = (1 - weight) * light + weight * dark
@@ -102,14 +103,14 @@ def _shade(j: int) -> tuple[float, float, float]:
 
 
 def between_tasks(document: Mapping[str, Any], file: Path) -> None:
-    """Discrepancies between tasks beside the novelties that the gate saw.
+    """Draw discrepancies between tasks beside the novelties that the gate saw.
 
     Parameters
     ----------
     document
-        What ``theory.json`` holds.
+        The content of ``theory.json``.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------
@@ -147,17 +148,17 @@ def _text(rho: float | None) -> str:
 
 
 def trade_off(points: Sequence[Mapping[str, Any]], unit: str, file: Path) -> None:
-    """Accumulated risk and bounds against parameters, from one component to one per task.
+    """Draw accumulated risk and bounds against parameters, from one component to one for each task.
 
     Parameters
     ----------
     points
-        Each with ``components``, ``parameters``, ``observed``, ``observed_error``, ``bounds`` by method, ``default``
-        (whether the default threshold gives it).
+        Runs, each with ``components``, ``parameters``, ``observed``, ``observed_error``, ``bounds`` by method, and
+        ``default`` (whether the default threshold gives it).
     unit
-        Of the risk.
+        Unit of the risk.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------
@@ -188,18 +189,18 @@ def trade_off(points: Sequence[Mapping[str, Any]], unit: str, file: Path) -> Non
 
 
 def models(risks: Mapping[str, Sequence[float]], tasks: Sequence[str], unit: str, file: Path) -> None:
-    """Observed risk of every task under several models, beside each other.
+    """Draw the observed risk of every task under several models, beside each other.
 
     Parameters
     ----------
     risks
-        By model, one number per task.
+        Risk of every task, by model.
     tasks
-        Their names.
+        Names of the tasks.
     unit
-        Of the risk.
+        Unit of the risk.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------
@@ -221,14 +222,14 @@ def models(risks: Mapping[str, Sequence[float]], tasks: Sequence[str], unit: str
 
 
 def discrepancies(estimates: Mapping[str, Mapping[str, Mapping[str, float | None]]], file: Path) -> None:
-    """Bars for the distance of each set, a panel for each method.
+    """Draw a bar for the distance of each set, a panel for each method.
 
     Parameters
     ----------
     estimates
-        By set and method: ``mean``, and ``error``, which is ``None`` for one seed.
+        ``mean`` and ``error`` (``None`` for one seed) of every estimate, by set and then by method.
     file
-        PNG to write.
+        The PNG file to write.
 
     Raises
     ------

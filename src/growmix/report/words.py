@@ -1,10 +1,10 @@
-"""Numbers and foreign text as people read them."""
+"""Writes numbers, times and text from strangers as people read them."""
 
 from __future__ import annotations
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number with so many decimals; a dash where there is none.
+    """Write a number with so many decimals; a dash where there is none.
 
     Examples
     --------
@@ -15,7 +15,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def whole(value: float) -> str:
-    """A whole number with thousands set apart.
+    """Write a whole number with commas between thousands.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def whole(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Minutes and seconds.
+    """Write a time in minutes and seconds.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def duration(seconds: float) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Text as a terminal may get it: what a stranger wrote into a file could command it.
+    r"""Replace what could command a terminal, since a stranger may have written the text into a file.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a ledger says, ready for ``theory.json``: bounds beside risks, and how tasks are related."""
+"""Puts what a ledger knows into the words of ``theory.json``: bounds beside risks, and how tasks are related."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from growmix.theory.hypotheses import MLP
 from growmix.theory.ledger import EXAMPLES, SEARCH, RiskLedger
 from growmix.theory.losses import Loss, Squared, ZeroOne
 from growmix.theory.records import METHODS, Entry, Link
-from growmix.theory.risks import loss_for
+from growmix.theory.risks import bounded, loss_for
 from growmix.theory.statements import statements
 
 BETWEEN: Mapping[Method, Loss] = {"plug-in": Squared(), "adversarial": ZeroOne()}
-"""Losses for the discrepancy between tasks: images alone, for novelty sees no label either."""
+"""Losses for the discrepancy between tasks: examples alone, because novelty sees no label either."""
 
 MOST_TASKS = 16
-"""That are compared with each other: of all pairs of 100 tasks the search would take hours."""
+"""How many tasks are compared with each other at most: for all pairs of 100 tasks the search would take hours."""
 
-UNITS = {"zero-one": "share of wrong answers", "squared": "squared error per pixel"}
+UNITS = {"zero-one": "share of wrong answers", "squared": "squared error per number"}
 
 
 def account(ledger: RiskLedger, learner: Learner[Any], stream: Stream, *, followed: bool) -> dict[str, Any]:
-    """Everything that the theory says of a run.
+    """Collect everything that the theory says of a run.
 
     Parameters
     ----------
     ledger
-        Of the run.
+        The ledger of the run.
     learner
-        That learnt it.
+        The learner after the run.
     stream
-        What it learnt; its test data are compared with each other.
+        The stream that it learnt; its test data are compared with each other.
     followed
-        Whether the ledger was there from the first task on.
+        Whether the ledger followed the run from the first task on.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def account(ledger: RiskLedger, learner: Learner[Any], stream: Stream, *, follow
 
 
 def coverage(ledger: RiskLedger, method: Method) -> dict[str, int]:
-    """How many entries there are whose bound is known but for the ideal terms, and in how many it is not exceeded.
+    """Count the entries whose bound is known up to the ideal terms, and those of them that lie below it.
 
     A risk that stayed as it was because its component did is one entry, however many tasks came after.
     """
@@ -98,7 +98,7 @@ def coverage(ledger: RiskLedger, method: Method) -> dict[str, int]:
 
 
 def forgetting(ledger: RiskLedger, method: Method) -> dict[str, Any]:
-    """Of every task after every regeneration: accumulated discrepancy and rise of its risk; how these go together."""
+    """Compare the accumulated discrepancy of every task after every regeneration with the rise of its risk."""
     first = {entry.task: entry.observed for row in ledger.rows for entry in row if entry.generation == 0}
     points = []
     for entry in _distinct(ledger):
@@ -110,7 +110,7 @@ def forgetting(ledger: RiskLedger, method: Method) -> dict[str, Any]:
 
 
 def rank_correlation(points: Sequence[Sequence[float]]) -> float | None:
-    """Spearman's, of pairs; ``None`` for fewer than three, or where one side does not vary.
+    """Spearman's rank correlation of pairs; ``None`` for fewer than three, or where one side does not vary.
 
     Examples
     --------
@@ -124,21 +124,29 @@ def rank_correlation(points: Sequence[Sequence[float]]) -> float | None:
     x, y = torch.tensor(points, dtype=torch.float64).T
     if bool((x == x[0]).all()) or bool((y == y[0]).all()):
         return None
-    return round(float(spearman_corrcoef(x, y)), 4)  # it adds a millionth to the denominator
+    return round(float(spearman_corrcoef(x, y)), 4)  # rounded, because it adds a millionth to the denominator
 
 
 def between_tasks(tests: Sequence[TaskData], learner: Learner[Any]) -> dict[str, Any]:
-    """Discrepancy of each task and those before it, beside the novelty that the gate saw.
+    """Measure the discrepancy of each task and those before it, beside the novelty that the gate saw.
 
     Of many tasks sixteen are compared, evenly chosen. Row t of ``discrepancy`` has the chosen tasks before the t-th of
     them, row t of ``novelty`` the components that there were; a component counts with the nearest of its tasks when the
     two are ranked.
+
+    Parameters
+    ----------
+    tests
+        Test data of every task that was learnt.
+    learner
+        The learner after the run.
     """
     owners = [step.decision.component for step in learner.history]
     chosen = sorted({round(k * (len(tests) - 1) / max(1, MOST_TASKS - 1)) for k in range(MOST_TASKS)})
     if len(tests) <= MOST_TASKS:
         chosen = list(range(len(tests)))
-    samples = {t: _some(tests[t].x) for t in chosen}
+    domain = learner.components[0].domain
+    samples = {t: bounded(_some(tests[t].x), domain) for t in chosen}
     novelty = [list(learner.decisions[t].novelty) for t in chosen]
     found: dict[str, Any] = {
         "tasks": chosen,
@@ -168,15 +176,17 @@ def between_tasks(tests: Sequence[TaskData], learner: Learner[Any]) -> dict[str,
 
 
 def _some(x: Tensor) -> Tensor:
+    """Choose as many examples as are measured with, the same in every run."""
     return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:EXAMPLES]]
 
 
 def _distinct(ledger: RiskLedger) -> list[Entry]:
-    """Entries of tasks and of the student, without those that only repeat what was before."""
+    """Return the entries of tasks and of the student, without those that only repeat an earlier one."""
     return list(dict.fromkeys(entry for row in (*ledger.rows, ledger.student) for entry in row))
 
 
 def _known(ledger: RiskLedger, entry: Entry, method: Method) -> bool:
+    """Whether the source risk and all links of an entry's bound were measured."""
     links = ledger.chains[entry.task][: entry.generation + 1]
     return entry.source is not None and all(link.value(method) is not None for link in links)
 
@@ -200,7 +210,7 @@ def _link(j: int, link: Link) -> dict[str, Any]:
 
 
 def _accumulated(ledger: RiskLedger, row: Sequence[Entry]) -> dict[str, Any]:
-    """Sums over the tasks: the mixture's risk, and its bound by Lemma 3."""
+    """Sum the mixture's risk over the tasks, and bound it by Lemma 3."""
     bounds: dict[str, float | None] = {}
     for method in METHODS:
         whole = all(_known(ledger, entry, method) for entry in row)

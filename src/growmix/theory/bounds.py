@@ -1,4 +1,4 @@
-r"""The paper's bounds on what a model can still do on a task that it learnt: each with its terms by name.
+r"""The paper's bounds on the risk of a model on a task that it learnt: each with its terms by name.
 
 Notation: task i's test distribution is :math:`\tilde S^{(-1)}`, its training data :math:`\tilde S^{(0)}`, and
 :math:`\tilde S^{(k)}` what is left of them after k regenerations. A term that nobody can compute is ``None``.
@@ -15,12 +15,12 @@ from growmix.errors import BadInput
 
 @dataclass(frozen=True)
 class Bound:
-    """A sum that a risk lies below, term by term.
+    """A sum below which a risk lies, term by term.
 
     Attributes
     ----------
     terms
-        By name, in the unit of the loss; ``None`` where it can't be computed.
+        Terms of the sum by name, in the unit of the loss; ``None`` where one can't be computed.
 
     Examples
     --------
@@ -35,24 +35,24 @@ class Bound:
 
     @property
     def computable(self) -> float:
-        """Sum of the terms that are known."""
+        """The sum of the terms that are known."""
         return math.fsum(value for value in self.terms.values() if value is not None)
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Names of the terms that are not."""
+        """Names of the terms that can't be computed."""
         return tuple(name for name, value in self.terms.items() if value is None)
 
 
 def theorem_1(source_risk: float, discrepancy: float, *, generation: int) -> Bound:
-    """Bound on a task's risk by its last regeneration, directly.
+    """Bound a task's risk by its last regeneration, directly.
 
     Parameters
     ----------
     source_risk
         Risk on the regenerated data, against the labels that they were generated with.
     discrepancy
-        Of the test distribution and the regenerated data.
+        Discrepancy of the test distribution and the regenerated data.
     generation
         How often the task was regenerated.
 
@@ -68,7 +68,7 @@ def theorem_1(source_risk: float, discrepancy: float, *, generation: int) -> Bou
 
 
 def theorem_2(source_risk: float | None, links: Sequence[float | None]) -> Bound:
-    """The same, link by link along the chain of regenerations: where on the way the knowledge went.
+    """Bound a task's risk link by link along the chain of regenerations, which shows where knowledge was lost.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def theorem_2(source_risk: float | None, links: Sequence[float | None]) -> Bound
     Raises
     ------
     BadInput
-        There is no link: test and training data always are one.
+        There is no link; the first, of test and training data, always exists.
 
     References
     ----------
@@ -93,7 +93,7 @@ def theorem_2(source_risk: float | None, links: Sequence[float | None]) -> Bound
     ['source risk on S(1)', 'L_d(S(-1), S(0))', "f'(S(-1), S(0))", 'L_d(S(0), S(1))', "f'(S(0), S(1))"]
     """
     if not links:
-        raise BadInput("links is empty; the first, of test and training data, is always there")
+        raise BadInput("links is empty; the first, of test and training data, always exists")
     terms: dict[str, float | None] = {f"source risk on S({len(links) - 1})": source_risk}
     for k, link in enumerate(links, start=-1):
         terms[f"L_d(S({k}), S({k + 1}))"] = link
@@ -102,10 +102,15 @@ def theorem_2(source_risk: float | None, links: Sequence[float | None]) -> Bound
 
 
 def lemma_3(tasks: Sequence[Bound]) -> Bound:
-    """Bound on a mixture's accumulated risk: the sum over its tasks.
+    """Bound a mixture's accumulated risk by the sum over its tasks.
 
-    A task whose component was never reused pays its training data's terms only, one whose component was reused pays one
+    A task whose component was never reused pays its training data's terms only; one whose component was reused pays one
     more for each reuse.
+
+    Parameters
+    ----------
+    tasks
+        The bound of every task.
 
     References
     ----------
@@ -120,14 +125,14 @@ def lemma_3(tasks: Sequence[Bound]) -> Bound:
 
 
 def student_bound(source_risk: float | None, links: Sequence[float | None], last: float | None) -> Bound:
-    """Bound on a student's risk: it knows every task as generated data, one regeneration more than its teacher.
+    """Bound a student's risk: it knows every task as generated data, one regeneration more than its teacher.
 
     Parameters
     ----------
     source_risk
-        The student's, on what it learnt from.
+        Risk of the student on what it learnt from.
     links
-        Of its teacher's chain.
+        Discrepancies along its teacher's chain.
     last
         Discrepancy of the teacher's last generation and what the student learnt from.
 

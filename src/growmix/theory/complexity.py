@@ -1,4 +1,4 @@
-"""How rich a class of hypotheses is, and what the theory adds for samples that are finite."""
+"""Measures how rich a class of hypotheses is, and what the theory adds for samples that are finite."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from growmix.theory.hypotheses import Finite, Trainable
 
 
 def finite_sample_term(m: int, n: int, *, bound: float = 1.0, delta: float = 0.05) -> float:
-    r"""What a discrepancy between samples may lack of the one between distributions, beside the class' complexity.
+    r"""How far a discrepancy of samples may lie from that of distributions, beside the complexity of the class.
 
     .. math:: 3M \left(\sqrt{\log(2/\delta) / 2m} + \sqrt{\log(2/\delta) / 2n}\right)
 
     Parameters
     ----------
     m, n
-        Examples on each side.
+        How many examples each of the two samples has.
     bound
-        M, the largest loss.
+        The largest value of the loss, the M of the theory.
     delta
-        Probability, for each side, with which it may be more.
+        The probability, for each sample, with which it may be more.
 
     Raises
     ------
     BadInput
-        A number out of its range.
+        A number lies out of its range.
 
     References
     ----------
@@ -52,7 +52,7 @@ def finite_sample_term(m: int, n: int, *, bound: float = 1.0, delta: float = 0.0
 
 @torch_as_it_comes()
 def rademacher(hypotheses: Finite | Trainable, sample: Tensor, *, draws: int = 32, seed: int = 0) -> float:
-    r"""Empirical Rademacher complexity of a class of functions to [-1, 1]: how well it fits random signs.
+    r"""Measure the empirical Rademacher complexity of a class of functions to [-1, 1]: how well it fits random signs.
 
     .. math:: \frac{2}{m} E_\sigma \sup_h \left|\sum_i \sigma_i h(x_i)\right|
 
@@ -62,18 +62,18 @@ def rademacher(hypotheses: Finite | Trainable, sample: Tensor, *, draws: int = 3
     Parameters
     ----------
     hypotheses
-        The class.
+        The class of hypotheses, finite or of networks.
     sample
-        Examples ``(m, ...)``.
+        Examples of the distribution, shape ``(m, ...)``.
     draws
-        Of the signs, over which the mean is taken.
+        How many draws of the signs the mean is taken over.
     seed
-        Of the signs and the networks.
+        Seed of the signs and of the networks' first weights.
 
     Raises
     ------
     BadInput
-        No examples or no draws.
+        There are fewer than two examples, or no draws.
 
     References
     ----------
@@ -92,8 +92,8 @@ def rademacher(hypotheses: Finite | Trainable, sample: Tensor, *, draws: int = 3
             f"sample has the shape {tuple(x.shape)} and draws is {draws}; allowed are (examples, ...) with two "
             "examples or more, and one draw or more"
         )
-    with seeded(seed) as stream:
-        signs = torch.randint(2, (draws, len(x)), generator=stream).double() * 2.0 - 1.0
+    with seeded(seed) as generator:
+        signs = torch.randint(2, (draws, len(x)), generator=generator).double() * 2.0 - 1.0
         if isinstance(hypotheses, Finite):
             values = hypotheses.answers(x).double() * 2.0 - 1.0
             reached = (signs @ values.T).abs().amax(1)
@@ -103,7 +103,7 @@ def rademacher(hypotheses: Finite | Trainable, sample: Tensor, *, draws: int = 3
 
 
 def _fitted(hypotheses: Trainable, x: Tensor, signs: Tensor) -> Tensor:
-    """What a network for each draw of the signs reaches."""
+    """Train a network for each draw of the signs, and return what it reaches, shape ``(draws,)``."""
     scaled = (x - x.mean()) / x.std().clamp_min(1e-6)
     networks = Ensemble(lambda: hypotheses.network(x.shape[1:], 1), len(signs))
     inputs = scaled.expand(len(signs), *scaled.shape)

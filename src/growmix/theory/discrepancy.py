@@ -35,10 +35,10 @@ from growmix.theory.losses import Loss, bound_of
 Method: TypeAlias = Literal["exact", "adversarial", "plug-in"]
 
 FEWEST = 50
-"""Examples of each distribution: of fewer, a half is no sample."""
+"""Fewest examples of each distribution: half of fewer would be no sample."""
 
 FOLDS = 2
-"""Hypotheses are trained on either half of the examples and measured on the other."""
+"""Parts of the examples: hypotheses are trained on each half and measured on the other."""
 
 PIECE = 1_024
 """Examples that all networks see at a time when they are measured."""
@@ -46,27 +46,27 @@ PIECE = 1_024
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """An estimate of the discrepancy distance.
+    """An estimate of the discrepancy distance between two distributions P and Q.
 
     Attributes
     ----------
     estimate
-        In the unit of the loss. ``adversarial`` may lie a little below 0 where there is nothing but chance;
-        ``plug-in`` is an absolute value, which chance makes larger; ``exact`` is the largest of many differences of
-        these two samples, which chance makes larger too.
+        The distance in the unit of the loss. ``adversarial`` may lie a little below 0 where there is nothing but
+        chance; ``plug-in`` is an absolute value, which chance makes larger; ``exact`` is the largest of many
+        differences of these two samples, which chance makes larger too.
     standard_error
-        Of the estimate, from the spread of the loss over the examples that it was measured on; for ``exact`` that of
-        the pair that was found, as if it had not been chosen.
+        Standard error of the estimate, from the spread of the loss over the examples that it was measured on; for
+        ``exact`` that of the pair that was found, as if it had not been chosen.
     in_sample
-        The difference on the examples that the hypotheses were sought on: what of it exceeds the estimate is noise that
-        they fitted.
+        The difference on the examples on which the hypotheses were sought: what exceeds the estimate is noise that they
+        fitted.
     finite_sample
         What the theory adds for samples of this size, beside the complexity of the class, see
         :func:`growmix.theory.finite_sample_term`.
     method, loss, hypotheses
-        What was estimated, and how.
+        What was estimated, and how: names for reports.
     examples
-        Of P and of Q.
+        How many examples of P and of Q there were.
     """
 
     estimate: float
@@ -81,21 +81,21 @@ class Discrepancy:
 
 @dataclass(frozen=True)
 class Search:
-    """How hypotheses are sought.
+    """The parameters of the search for hypotheses that disagree.
 
     Attributes
     ----------
     steps
-        Of gradient descent.
+        How many steps of gradient descent are made.
     batch
-        Examples of each distribution in a step.
+        How many examples of each distribution a step sees.
     restarts
-        Pairs of networks, for each learning rate, of which the best one counts (``adversarial``).
+        How many pairs of networks are trained for each learning rate, of which the best counts (``adversarial``).
     learning_rates
-        Peaks of one cycle; ``plug-in`` takes the first. Networks of many inputs want a small one, a threshold on a line
-        that must go far a large one.
+        Peaks of the one-cycle schedule; ``plug-in`` takes the first. Networks of many inputs need a small one, a
+        threshold on a line that must move far a large one.
     seed
-        Of everything random.
+        Seed of first weights, batches and halves.
     """
 
     steps: int = 300
@@ -129,24 +129,25 @@ def discrepancy(
     Parameters
     ----------
     p, q
-        A sample of each: arrays or tensors ``(n, ...)`` of one shape, at least 50 examples; bytes are taken as images.
+        A sample of each distribution: arrays or tensors ``(n, ...)`` of one shape, at least 50 examples; bytes are
+        divided by 255.
     hypotheses
-        The class; see :mod:`growmix.theory.hypotheses`.
+        The class of hypotheses; see :mod:`growmix.theory.hypotheses`.
     loss
-        Between two hypotheses; see :mod:`growmix.theory.losses`.
+        The loss between two hypotheses; see :mod:`growmix.theory.losses`.
     method
-        By default ``exact`` for a finite class and ``adversarial`` for networks.
+        The estimator; by default ``exact`` for a finite class and ``adversarial`` for networks.
     targets
         What ``plug-in`` trains its hypotheses to answer, for P and for Q: classes, or numbers in [0, 1]; by default the
         examples themselves, as for a reconstruction.
     search
-        How hypotheses are sought.
+        The parameters of the search for hypotheses.
 
     Raises
     ------
     BadInput
-        Samples of unlike shapes, of fewer than 50 examples or with numbers that are not finite; a loss without a bound;
-        a method that does not fit the class; targets that are missing or do not fit.
+        The samples differ in shape, have fewer than 50 examples or numbers that are not finite; the loss has no bound;
+        the method does not fit the class; targets are missing or do not fit.
 
     References
     ----------
@@ -180,12 +181,12 @@ def discrepancy(
     elif isinstance(hypotheses, Finite):
         found = _exact(a, b, hypotheses, loss)
     else:
-        with seeded(search.seed) as stream:
-            folds = _Folds.of(a, b, stream)
+        with seeded(search.seed) as generator:
+            folds = _Folds.of(a, b, generator)
             if method == "adversarial":
-                found = _adversarial(folds, hypotheses, loss, search, stream)
+                found = _adversarial(folds, hypotheses, loss, search, generator)
             else:
-                found = _plug_in(folds, hypotheses, loss, known, search, stream)
+                found = _plug_in(folds, hypotheses, loss, known, search, generator)
     finite = finite_sample_term(len(a), len(b), bound=bound)
     return Discrepancy(*found, finite, method, loss.name, hypotheses.name, (len(a), len(b)))
 
@@ -195,6 +196,7 @@ Found: TypeAlias = tuple[float, float, float]
 
 
 def _exact(a: Tensor, b: Tensor, hypotheses: Finite, loss: Loss) -> Found:
+    """Try all pairs of a finite class."""
     of_a, of_b = (loss.checked(hypotheses.answers(x)) for x in (a, b))
     gaps = (loss.means(of_a) - loss.means(of_b)).abs()
     largest = int(gaps.argmax())
@@ -206,7 +208,7 @@ def _exact(a: Tensor, b: Tensor, hypotheses: Finite, loss: Loss) -> Found:
 
 @dataclass(frozen=True)
 class _Folds:
-    """Either half of both samples, and where in a sample each came from; of an odd number one is left out."""
+    """Both halves of both samples, and where in its sample each example stands; of an odd number one is left out."""
 
     a: Tensor  # (folds, n // folds, *shape)
     b: Tensor
@@ -214,26 +216,29 @@ class _Folds:
     of_b: Tensor
 
     @classmethod
-    def of(cls, a: Tensor, b: Tensor, stream: torch.Generator) -> _Folds:
+    def of(cls, a: Tensor, b: Tensor, generator: torch.Generator) -> _Folds:
+        """Standardise two samples together, and halve each at random."""
         # one number per channel (or per column), so that any class of networks stays what it is
         dims = [d for d in range(a.dim()) if d != 1]
         pooled = torch.cat([a, b])
         mean, deviation = pooled.mean(dims, keepdim=True), pooled.std(dims, keepdim=True).clamp_min(1e-6)
-        rows = [torch.randperm(len(x), generator=stream)[: len(x) // FOLDS * FOLDS].view(FOLDS, -1) for x in (a, b)]
+        rows = [torch.randperm(len(x), generator=generator)[: len(x) // FOLDS * FOLDS].view(FOLDS, -1) for x in (a, b)]
         return cls((a[rows[0]] - mean) / deviation, (b[rows[1]] - mean) / deviation, rows[0], rows[1])
 
     def network(self, hypotheses: Trainable, loss: Loss) -> nn.Module:
+        """Make a hypothesis with random weights for these examples."""
         shape = self.a.shape[2:]
         return hypotheses.network(shape, loss.outputs(math.prod(shape)))
 
     @property
     def others(self) -> tuple[Tensor, Tensor]:
-        """For each fold the examples that are not in it."""
+        """The examples that are not in each fold, of both samples."""
         return self.a.flip(0), self.b.flip(0)
 
 
-def _adversarial(folds: _Folds, hypotheses: Trainable, loss: Loss, search: Search, stream: torch.Generator) -> Found:
-    found = [_rivals(folds, hypotheses, loss, search, rate, stream) for rate in search.learning_rates]
+def _adversarial(folds: _Folds, hypotheses: Trainable, loss: Loss, search: Search, generator: torch.Generator) -> Found:
+    """Train pairs of networks to make the difference large, and measure the best pair of each fold on the other."""
+    found = [_rivals(folds, hypotheses, loss, search, rate, generator) for rate in search.learning_rates]
     reached = torch.stack([in_sample for in_sample, _ in found])  # (rates, folds)
     best = reached.argmax(0)
     held = tuple(
@@ -243,16 +248,16 @@ def _adversarial(folds: _Folds, hypotheses: Trainable, loss: Loss, search: Searc
 
 
 def _rivals(
-    folds: _Folds, hypotheses: Trainable, loss: Loss, search: Search, rate: float, stream: torch.Generator
+    folds: _Folds, hypotheses: Trainable, loss: Loss, search: Search, rate: float, generator: torch.Generator
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """The best pair of each fold: its difference in sample, and its signed losses on what it was not trained on."""
+    """Find the best pair of each fold: its difference in sample, and its signed losses on the other fold."""
     members = FOLDS * search.restarts
     h, other = (Ensemble(lambda: folds.network(hypotheses, loss), members) for _ in range(2))
     # the difference may be largest either way
     sign = torch.where(torch.arange(search.restarts) % 2 == 0, 1.0, -1.0).float().repeat(FOLDS)[:, None]
 
     def gap(step: int) -> Tensor:
-        a, b = (_batch(x, search.batch, stream) for x in (folds.a, folds.b))
+        a, b = (_batch(x, search.batch, generator) for x in (folds.a, folds.b))
         x = torch.cat([a, b], dim=1).repeat_interleave(search.restarts, dim=0)
         difference = loss.smooth(h(x), other(x))
         return -sign[:, 0] * (difference[:, : a.shape[1]].mean(1) - difference[:, a.shape[1] :].mean(1))
@@ -274,8 +279,9 @@ def _plug_in(
     loss: Loss,
     targets: tuple[Tensor, Tensor],
     search: Search,
-    stream: torch.Generator,
+    generator: torch.Generator,
 ) -> Found:
+    """Train one network on P and one on P and Q, and measure how their disagreement differs between P and Q."""
     h, other = (Ensemble(lambda: folds.network(hypotheses, loss), FOLDS) for _ in range(2))
     of_a, of_b = targets[0][folds.of_a], targets[1][folds.of_b]
     both, of_both = torch.cat([folds.a, folds.b], dim=1), torch.cat([of_a, of_b], dim=1)
@@ -283,7 +289,7 @@ def _plug_in(
     def error(step: int) -> Tensor:
         total = torch.zeros(FOLDS)
         for network, x, y in ((h, folds.a, of_a), (other, both, of_both)):
-            index = torch.randint(x.shape[1], (FOLDS, min(2 * search.batch, x.shape[1])), generator=stream)
+            index = torch.randint(x.shape[1], (FOLDS, min(2 * search.batch, x.shape[1])), generator=generator)
             total = total + loss.to_target(network(_rows(x, index)), _rows(y, index)).mean(1)
         return total
 
@@ -295,7 +301,7 @@ def _plug_in(
 
 
 def _difference(of_a: Tensor, of_b: Tensor) -> tuple[float, float]:
-    """Estimate and standard error from held-out losses ``(folds, n)`` of both samples.
+    """Return estimate and standard error from held-out losses ``(folds, n)`` of both samples.
 
     What one fold was trained on is what the other is measured on, so their errors may go together: the standard error
     of their mean is that of one of them, not less.
@@ -307,14 +313,14 @@ def _difference(of_a: Tensor, of_b: Tensor) -> tuple[float, float]:
 
 @torch.no_grad()
 def _measured(h: Ensemble, other: Ensemble, loss: Loss, x: Tensor) -> Tensor:
-    """Loss between two hypotheses, for all members, ``(members, n)``."""
+    """Measure the loss between two hypotheses, for all members, shape ``(members, n)``."""
     pieces = [loss.between(loss.answer(h(part)), loss.answer(other(part))) for part in x.split(PIECE, dim=1)]
     return torch.cat(pieces, dim=1)
 
 
-def _batch(x: Tensor, size: int, stream: torch.Generator) -> Tensor:
-    """Random rows of each fold."""
-    return _rows(x, torch.randint(x.shape[1], (len(x), min(size, x.shape[1])), generator=stream))
+def _batch(x: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Draw random rows of each fold."""
+    return _rows(x, torch.randint(x.shape[1], (len(x), min(size, x.shape[1])), generator=generator))
 
 
 def _rows(x: Tensor, index: Tensor) -> Tensor:
@@ -322,17 +328,17 @@ def _rows(x: Tensor, index: Tensor) -> Tensor:
 
 
 def _variance(losses: Tensor) -> float:
-    """Of their mean."""
+    """Variance of the mean of these losses."""
     return float(losses.double().var()) / len(losses)
 
 
 def _sample(given: Any, name: str) -> Tensor:
-    """Examples ``(n, ...)`` in single precision.
+    """Check a sample, and return it as a tensor ``(n, ...)`` in single precision.
 
     Raises
     ------
     BadInput
-        They are none, or too few, or not finite.
+        The sample is no array of examples, has too few of them, or numbers that are not finite.
     """
     x = given.detach().cpu() if isinstance(given, Tensor) else torch.from_numpy(_array(given, name))
     if x.dim() < 2:
@@ -356,7 +362,7 @@ def _array(given: Any, name: str) -> np.ndarray[Any, Any]:
 
 
 def _targets(given: tuple[Any, Any] | None, examples: tuple[Tensor, Tensor], loss: Loss) -> tuple[Tensor, Tensor]:
-    """What plug-in hypotheses learn to answer for both samples."""
+    """Check what plug-in hypotheses learn to answer for both samples."""
     if loss.reconstructs:
         if given is not None:
             raise BadInput(

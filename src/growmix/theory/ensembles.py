@@ -1,4 +1,4 @@
-"""Many small networks trained at once: stacked weights, one call of each layer for all."""
+"""Trains many small networks at once: stacked weights, one call of each layer for all."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Ensemble:
     Parameters
     ----------
     make
-        Gives a network with random weights.
+        Makes one network with random weights.
     members
-        How many.
+        How many networks there are.
     """
 
     def __init__(self, make: Callable[[], nn.Module], members: int) -> None:
@@ -38,14 +38,14 @@ class Ensemble:
         self._layers = [(layer, under(f"{name}." if name else "", self.weights)) for name, layer in steps.items()]
 
     def __call__(self, x: Tensor) -> Tensor:
-        """From ``(members, n, *shape)`` to ``(members, n, outputs)``."""
+        """Run every member on its inputs: ``(members, n, *shape)`` to ``(members, n, outputs)``."""
         for layer, weights in self._layers:
             x = _through(layer, weights, x)
         return x
 
 
 def _is_chain(network: nn.Module) -> bool:
-    """Whether a network is its layers one after another, each there once and with weights of its own, and all known."""
+    """Whether a network is a chain of known layers, none of which occurs twice or shares weights."""
     if type(network) is not nn.Sequential or not all(type(layer) in _EACH_ALONE for layer in network):
         return False
     weights = [weight for layer in network for weight in layer.parameters()]
@@ -53,7 +53,7 @@ def _is_chain(network: nn.Module) -> bool:
 
 
 def _through(layer: nn.Module, weights: Mapping[str, Tensor], x: Tensor) -> Tensor:
-    """One layer of all members, ``(members, n, *shape)``; vmap takes a third of a small network's training."""
+    """Run one layer of all members on ``(members, n, *shape)``; vmap takes a third of a small network's training."""
     output: Tensor
     if not weights:  # the same for all members: one batch
         output = layer(x.flatten(0, 1)).unflatten(0, x.shape[:2])
@@ -70,11 +70,13 @@ def descend(networks: list[Ensemble], loss: Callable[[int], Tensor], steps: int,
     Parameters
     ----------
     networks
-        What is trained.
+        The ensembles that are trained together.
     loss
-        Of step number i: one number per member.
-    steps, learning_rate
-        Of the optimisation.
+        Computes the loss of step number i, one number for each member.
+    steps
+        How many steps are made.
+    learning_rate
+        The peak of the one-cycle schedule.
     """
     weights = [weight for ensemble in networks for weight in ensemble.weights.values()]
     optimizer = torch.optim.AdamW(weights, lr=learning_rate, weight_decay=WEIGHT_DECAY)

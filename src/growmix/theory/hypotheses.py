@@ -14,14 +14,14 @@ from growmix.errors import BadInput
 
 
 class Finite:
-    """A class that can be enumerated.
+    """A class of hypotheses that can be enumerated.
 
     Parameters
     ----------
     answers
-        From examples ``(n, ...)`` to the answers of all members, ``(members, n)``.
+        Function of examples ``(n, ...)`` that returns the answers of all members, ``(members, n)``.
     name
-        For reports.
+        The name that reports call it by.
 
     Examples
     --------
@@ -36,7 +36,7 @@ class Finite:
 
 
 def thresholds(places: Sequence[float]) -> Finite:
-    """Classifiers on a line, class 1 at and above a place; examples are ``(n, 1)``."""
+    """Make the class of classifiers on a line that say 1 at and above a place; examples are ``(n, 1)``."""
     cuts = _numbers("places", places)
 
     def answers(x: Tensor) -> Tensor:
@@ -47,14 +47,14 @@ def thresholds(places: Sequence[float]) -> Finite:
 
 
 def half_planes(directions: int, offsets: Sequence[float]) -> Finite:
-    """Linear classifiers in the plane on a grid; examples are ``(n, 2)``.
+    """Make the class of linear classifiers in the plane on a grid; examples are ``(n, 2)``.
 
     Parameters
     ----------
     directions
-        Normals, evenly over half a turn (the other half gives the same disagreements).
+        How many normals there are, evenly over half a turn (the other half gives the same disagreements).
     offsets
-        Along each normal.
+        Places of the boundary along each normal.
 
     Examples
     --------
@@ -75,24 +75,24 @@ def half_planes(directions: int, offsets: Sequence[float]) -> Finite:
 
 
 class Trainable(ABC):
-    """Interface: a class of networks.
+    """Interface of a class of hypotheses that are networks.
 
     Attributes
     ----------
     name
-        For reports.
+        The name that reports call it by.
     """
 
     name: str
 
     @abstractmethod
     def network(self, shape: Sequence[int], outputs: int) -> nn.Module:
-        """A member with random weights: from ``(n, *shape)`` to ``(n, outputs)``."""
+        """Make a member with random weights, from ``(n, *shape)`` to ``(n, outputs)``."""
 
 
 @final
 class Linear(Trainable):
-    """One linear layer.
+    """The class of networks of one linear layer.
 
     Examples
     --------
@@ -103,18 +103,18 @@ class Linear(Trainable):
     name = "linear"
 
     def network(self, shape: Sequence[int], outputs: int) -> nn.Module:
-        """See :meth:`Trainable.network`."""
+        """Make a member, as :meth:`Trainable.network` says."""
         return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), outputs))
 
 
 @final
 class MLP(Trainable):
-    """One hidden layer; with as many outputs as inputs an autoencoder with a code of that length.
+    """The class of networks with one hidden layer; with as many outputs as inputs they are autoencoders.
 
     Parameters
     ----------
     hidden
-        Its units.
+        How many units the hidden layer has.
     """
 
     def __init__(self, hidden: int = 32) -> None:
@@ -122,19 +122,19 @@ class MLP(Trainable):
         self.name = f"mlp of {hidden}"
 
     def network(self, shape: Sequence[int], outputs: int) -> nn.Module:
-        """See :meth:`Trainable.network`."""
+        """Make a member, as :meth:`Trainable.network` says."""
         inputs = math.prod(shape)
         return nn.Sequential(nn.Flatten(), nn.Linear(inputs, self.hidden), nn.GELU(), nn.Linear(self.hidden, outputs))
 
 
 @final
 class Conv(Trainable):
-    """Two strided convolutions and a linear layer, for images.
+    """The class of networks of two strided convolutions and a linear layer, for images.
 
     Parameters
     ----------
     channels
-        Of the first; the second has twice as many.
+        Channels of the first convolution; the second has twice as many.
     """
 
     def __init__(self, channels: int = 8) -> None:
@@ -142,7 +142,7 @@ class Conv(Trainable):
         self.name = f"convolutions of {channels}"
 
     def network(self, shape: Sequence[int], outputs: int) -> nn.Module:
-        """See :meth:`Trainable.network`."""
+        """Make a member, as :meth:`Trainable.network` says."""
         if len(shape) != 3 or min(shape[1:]) < 4:
             raise BadInput(
                 f"examples have the shape {tuple(shape)}; hypotheses of convolutions take (channels, height, width), "

@@ -9,7 +9,7 @@ for each task those of its next regeneration. Test data are used for measuring a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, final
 
@@ -28,10 +28,9 @@ from growmix.streams import Stream
 from growmix.system.ambient import torch_as_it_comes
 from growmix.theory.bounds import Bound, student_bound, theorem_2
 from growmix.theory.discrepancy import FEWEST, Method, Search
-from growmix.theory.losses import Loss
 from growmix.theory.records import UNMEASURED, Entry, Link
 from growmix.theory.regeneration import next_generation
-from growmix.theory.risks import check_stream, estimates, loss_for, risks
+from growmix.theory.risks import check_stream, estimates, risks
 
 EXAMPLES = 1_000
 """How many examples of each generation of a task the ledger measures with."""
@@ -55,7 +54,7 @@ class RiskLedger:
     examples
         How many examples of each generation are measured with.
     search
-        How hypotheses are sought.
+        The parameters of the search for hypotheses.
 
     Raises
     ------
@@ -93,9 +92,8 @@ class RiskLedger:
         tasks = in_labels_of(learner, self._given, t + 1)
         k = steps[t].decision.component
         component = learner.components[k]
-        loss = loss_for(component)
         train, test = (self._some(data, t, part) for part, data in (("train", tasks[t].train), ("test", tasks[t].test)))
-        first = self._link(test, train, loss, component.classes, (t, 0))
+        first = self._link(component, test, train, (t, 0))
         old = {entry.task: entry for entry in self.rows[-1]} if t else {}
         trained = {i: self._next.get(i) for i, entry in old.items() if entry.component == k} | {t: train}
         row = []
@@ -106,7 +104,7 @@ class RiskLedger:
             generation = old[i].generation + 1 if i in old else 0
             row.append(self._entry(component, tasks[i].test, i, k, generation, trained[i]))
         chains = [*self.chains, (first,)]
-        following = self._regenerate(component, trained, loss, chains)
+        following = self._regenerate(component, trained, chains)
         # all at once: an interrupt leaves the ledger as it was
         self.rows, self.chains, self._next = [*self.rows, tuple(row)], chains, following
 
@@ -144,15 +142,15 @@ class RiskLedger:
         tasks = in_labels_of(learner, self._given, len(owners))
         row = []
         for i, k in enumerate(owners):
-            component, loss = learner.components[k], loss_for(learner.components[k])
+            component = learner.components[k]
             train = self._some(tasks[i].train, i, "train")
-            first = self._link(self._some(tasks[i].test, i, "test"), train, loss, component.classes, (i, 0))
+            first = self._link(component, self._some(tasks[i].test, i, "test"), train, (i, 0))
             generation = owners[i + 1 :].count(k)
             gone = Link(UNMEASURED, GONE)
             self.chains.append((first, *(gone for _ in range(generation))))
             row.append(self._entry(component, tasks[i].test, i, k, generation, None if generation else train))
             if owners.count(k) == 1:
-                self._next = self._regenerate(component, {i: train}, loss, self.chains)
+                self._next = self._regenerate(component, {i: train}, self.chains)
             else:
                 self.chains[i] += (gone,)
         self.rows = [tuple(row)]
@@ -215,15 +213,17 @@ class RiskLedger:
         """Check the generated examples that were kept, and return them by task."""
         tasks = [i for i in range(len(self.rows)) if f"{i}.x" in tensors]
         needed = {}
+        kind = torch.uint8 if self._given.domain.support == "unit" else torch.float32
         for i in tasks:
-            check_tensor(tensors, f"{i}.x", (None, *self._given.shape), torch.uint8)
+            check_tensor(tensors, f"{i}.x", (None, *self._given.shape), kind)
             rows = len(tensors[f"{i}.x"])
             check_range("examples", rows, 1, self._examples)
             needed[f"{i}.x"] = tensors[f"{i}.x"]
             if f"{i}.y" in tensors:
                 needed[f"{i}.y"] = torch.empty(rows, dtype=torch.int64)
         check_outline(tensors, needed)
-        return {i: TaskData(tensors[f"{i}.x"], tensors.get(f"{i}.y")) for i in tasks}
+        support = self._given.domain.support
+        return {i: TaskData(tensors[f"{i}.x"], tensors.get(f"{i}.y"), support=support) for i in tasks}
 
     def _check(self) -> None:
         """See that what was read fits together.
@@ -267,7 +267,6 @@ class RiskLedger:
         self,
         component: Component,
         trained: Mapping[int, TaskData | None],
-        loss: Loss,
         chains: list[tuple[Link, ...]],
     ) -> dict[int, TaskData]:
         """Draw the next generation of every task of a component, and add to the chains how far it is from the last.
@@ -279,8 +278,6 @@ class RiskLedger:
         trained
             What stands for each of its tasks in this training; ``None`` for a task of which it generated nothing
             before, whose chain ends here.
-        loss
-            What the component's risk is measured in.
         chains
             The chains of all tasks, which are added to.
 
@@ -298,19 +295,17 @@ class RiskLedger:
             if data is None or after is None or len(after) < FEWEST:
                 link = Link(UNMEASURED, f"the component generates fewer than {FEWEST} examples like this task's")
             else:
-                link = self._link(data, after, loss, component.classes, place)
+                link = self._link(component, data, after, place)
             chains[i] = (*chains[i], link)
         kept = {i: data for i, data in self._next.items() if i not in trained}
         return kept | {i: after for i, after in drawn.items() if len(after)}
 
-    def _link(
-        self, before: TaskData, after: TaskData, loss: Loss, classes: Sequence[int], place: tuple[int, int]
-    ) -> Link:
+    def _link(self, component: Component, before: TaskData, after: TaskData, place: tuple[int, int]) -> Link:
         """Estimate by both methods how far two generations are apart; ``place`` is the task and the link's number."""
         if min(len(before), len(after)) < FEWEST:
             return Link(UNMEASURED, f"fewer than {FEWEST} examples")
         search = Search(**{**asdict(self._search), "seed": self._seed(*place)})
-        return Link(estimates(before, after, loss, classes, search))
+        return Link(estimates(component, before, after, search))
 
     def _some(self, data: TaskData, task: int, part: str) -> TaskData:
         """Draw as many examples of a part (``train`` or ``test``) of a task as are measured with."""

@@ -13,40 +13,40 @@ from growmix.errors import BadInput
 
 
 class Loss(ABC):
-    """Interface: how far the answers of two hypotheses are apart, one number per example.
+    """Interface of a loss: how far the answers of two hypotheses are apart, one number for each example.
 
     Attributes
     ----------
     name
-        For reports.
+        The name that reports call it by.
     bound
-        Largest value it takes: the M of the theory; ``None`` where there is none.
+        The largest value that it takes, the M of the theory; ``None`` where there is none.
     """
 
     name: str
     bound: float | None
     reconstructs: bool = False
-    """Whether what a hypothesis answers is the example itself."""
+    """Whether the right answer of a hypothesis is the example itself."""
 
     def checked(self, answers: Tensor) -> Tensor:
-        """Answers of a finite class ``(members, n, ...)``, if they are such as the bound of the loss needs.
+        """Return the answers of a finite class, ``(members, n, ...)``, if the bound of the loss holds for them.
 
         Raises
         ------
         BadInput
-            They are not in [0, 1].
+            The answers are not in [0, 1].
         """
         if answers.numel() == 0 or not bool(((answers >= 0) & (answers <= 1)).all()):
             raise BadInput(f"hypotheses have answers outside of [0, 1], within which the loss {self.name!r} is bounded")
         return answers.float()
 
     def checked_targets(self, targets: Tensor, name: str) -> Tensor:
-        """Targets ``(n,)`` that a network can learn.
+        """Return targets ``(n,)`` if a network can learn them.
 
         Raises
         ------
         BadInput
-            They are not in [0, 1].
+            The targets are not in [0, 1].
         """
         if not bool(((targets >= 0) & (targets <= 1)).all()):
             raise BadInput(f"targets of {name} are not all in [0, 1]")
@@ -54,37 +54,37 @@ class Loss(ABC):
 
     @abstractmethod
     def outputs(self, inputs: int) -> int:
-        """Numbers that a network must give for examples of so many numbers."""
+        """Say how many numbers a network must give for examples of so many numbers."""
 
     @abstractmethod
     def answer(self, output: Tensor) -> Tensor:
-        """A hypothesis' answers from its network's output ``(..., n, outputs)``."""
+        """Turn a network's output ``(..., n, outputs)`` into the answers of the hypothesis."""
 
     @abstractmethod
     def between(self, a: Tensor, b: Tensor) -> Tensor:
-        """Loss of each example between two answers, shape ``(..., n)``."""
+        """Compute the loss of each example between two answers, shape ``(..., n)``."""
 
     @abstractmethod
     def smooth(self, output: Tensor, other: Tensor) -> Tensor:
-        """The same from networks' outputs, with gradients; equal to it where the networks are sure."""
+        """Compute a loss with gradients from two networks' outputs; it equals the loss where both are certain."""
 
     @abstractmethod
     def to_target(self, output: Tensor, target: Tensor) -> Tensor:
-        """What a network that learns targets minimises, per example ``(..., n)``."""
+        """Compute what a network minimises that learns targets, for each example, shape ``(..., n)``."""
 
     @abstractmethod
     def means(self, answers: Tensor) -> Tensor:
-        """Mean loss between all pairs of ``(k, n)`` answers, shape ``(k, k)``."""
+        """Compute the mean loss between all pairs of ``(k, n)`` answers, shape ``(k, k)``."""
 
 
 @final
 class ZeroOne(Loss):
-    """1 where two classifiers disagree, else 0.
+    """The loss of classifiers: 1 where two of them disagree, else 0.
 
     Parameters
     ----------
     classes
-        That they tell apart.
+        How many classes they tell apart.
 
     Examples
     --------
@@ -102,11 +102,11 @@ class ZeroOne(Loss):
         self.classes = classes
 
     def checked(self, answers: Tensor) -> Tensor:
-        """Whole numbers of classes."""
+        """Return answers that are whole numbers of classes."""
         return self._classes(answers, "answers of hypotheses")
 
     def checked_targets(self, targets: Tensor, name: str) -> Tensor:
-        """The same."""
+        """Return targets that are whole numbers of classes."""
         return self._classes(targets, f"targets of {name}")
 
     def _classes(self, values: Tensor, what: str) -> Tensor:
@@ -116,35 +116,35 @@ class ZeroOne(Loss):
         return whole
 
     def outputs(self, inputs: int) -> int:
-        """A score for each class."""
+        """Ask for a score of each class."""
         return self.classes
 
     def answer(self, output: Tensor) -> Tensor:
-        """The class with the largest score."""
+        """Choose the class with the largest score."""
         return output.argmax(-1)
 
     def between(self, a: Tensor, b: Tensor) -> Tensor:
-        """See :meth:`Loss.between`."""
+        """Compute the loss, as :meth:`Loss.between` says."""
         return (a != b).float()
 
     def smooth(self, output: Tensor, other: Tensor) -> Tensor:
-        """Probability that two classifiers that draw their answers disagree."""
+        """Compute the probability that two classifiers disagree which draw their answers."""
         return 1.0 - (output.softmax(-1) * other.softmax(-1)).sum(-1)
 
     def to_target(self, output: Tensor, target: Tensor) -> Tensor:
-        """Cross-entropy, nats."""
+        """Compute the cross-entropy in nats."""
         flat = F.cross_entropy(output.flatten(0, -2), target.flatten(), reduction="none")
         return flat.view(target.shape)
 
     def means(self, answers: Tensor) -> Tensor:
-        """See :meth:`Loss.means`."""
+        """Compute mean losses, as :meth:`Loss.means` says."""
         chosen = F.one_hot(answers.long(), self.classes).flatten(1).double()
         return 1.0 - chosen @ chosen.T / answers.shape[1]
 
 
 @final
 class Absolute(Loss):
-    """Absolute difference of two answers in [0, 1], such as the probabilities of a class.
+    """The absolute difference of two answers in [0, 1], such as the probabilities of a class.
 
     Examples
     --------
@@ -156,37 +156,37 @@ class Absolute(Loss):
     bound = 1.0
 
     def outputs(self, inputs: int) -> int:
-        """One."""
+        """Ask for one number."""
         return 1
 
     def answer(self, output: Tensor) -> Tensor:
-        """Squashed to [0, 1], which is what bounds the loss."""
+        """Squash the output to [0, 1], which is what bounds the loss."""
         return output.squeeze(-1).sigmoid()
 
     def between(self, a: Tensor, b: Tensor) -> Tensor:
-        """See :meth:`Loss.between`."""
+        """Compute the loss, as :meth:`Loss.between` says."""
         return (a - b).abs()
 
     def smooth(self, output: Tensor, other: Tensor) -> Tensor:
-        """The loss itself."""
+        """Compute the loss itself, which has gradients."""
         return self.between(self.answer(output), self.answer(other))
 
     def to_target(self, output: Tensor, target: Tensor) -> Tensor:
-        """Binary cross-entropy to targets in [0, 1], nats."""
+        """Compute the binary cross-entropy to targets in [0, 1], nats."""
         return F.binary_cross_entropy_with_logits(output.squeeze(-1), target.to(output), reduction="none")
 
     def means(self, answers: Tensor) -> Tensor:
-        """See :meth:`Loss.means`."""
+        """Compute mean losses, as :meth:`Loss.means` says."""
         values = answers.double()
         return torch.cdist(values, values, p=1.0) / answers.shape[1]
 
 
 @final
 class Squared(Loss):
-    """Squared difference of two reconstructions, mean over their pixels.
+    """The squared difference of two reconstructions, mean over their numbers.
 
-    Images and reconstructions are in [0, 1], so it is at most 1: that is what bounds it. Times the number of pixels it
-    is the summed squared error of ``metrics.json``.
+    Examples and reconstructions are in [0, 1], so it is at most 1: that is what bounds it. For images it is the summed
+    squared error of ``metrics.json`` divided by the number of pixels.
 
     Examples
     --------
@@ -199,32 +199,32 @@ class Squared(Loss):
     reconstructs = True
 
     def checked(self, answers: Tensor) -> Tensor:
-        """Single numbers are reconstructions of one pixel."""
+        """Take single numbers as reconstructions of one number."""
         values = super().checked(answers)
         return values[..., None] if values.dim() == 2 else values
 
     def outputs(self, inputs: int) -> int:
-        """As many as an example has numbers."""
+        """Ask for as many numbers as an example has."""
         return inputs
 
     def answer(self, output: Tensor) -> Tensor:
-        """Squashed to [0, 1]."""
+        """Squash the output to [0, 1]."""
         return output.sigmoid()
 
     def between(self, a: Tensor, b: Tensor) -> Tensor:
-        """See :meth:`Loss.between`."""
+        """Compute the loss, as :meth:`Loss.between` says."""
         return (a - b).square().mean(-1)
 
     def smooth(self, output: Tensor, other: Tensor) -> Tensor:
-        """The loss itself."""
+        """Compute the loss itself, which has gradients."""
         return self.between(self.answer(output), self.answer(other))
 
     def to_target(self, output: Tensor, target: Tensor) -> Tensor:
-        """The loss to targets ``(..., n, pixels)``."""
+        """Compute the loss to targets ``(..., n, numbers)``."""
         return self.between(self.answer(output), target)
 
     def means(self, answers: Tensor) -> Tensor:
-        """See :meth:`Loss.means`."""
+        """Compute mean losses, as :meth:`Loss.means` says."""
         values = answers.flatten(1).double()
         squares = values.square().sum(1)
         gaps = squares[:, None] + squares[None, :] - 2.0 * values @ values.T
@@ -232,12 +232,12 @@ class Squared(Loss):
 
 
 def bound_of(loss: Loss) -> float:
-    """The loss' bound.
+    """Return the bound of a loss, without which no discrepancy is defined.
 
     Raises
     ------
     BadInput
-        It has none, or none that is finite: then no discrepancy is defined.
+        The loss has no bound, or none that is finite.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,16 +40,21 @@ def next_generation(
     generator
         Source of random numbers.
     """
+
+    def drawn_from_all() -> TaskData:
+        return _kept(replay(component, examples, generator), like)
+
+    like = next(iter(trained.values()))
     if len(trained) == 1:
-        return {i: _bytes(replay(component, examples, generator)) for i in trained}
+        return dict.fromkeys(trained, drawn_from_all())
     labels = {i: set() if data.y is None else set(data.y.tolist()) - {UNLABELLED} for i, data in trained.items()}
     known = [label for each in labels.values() for label in each]
     if all(labels.values()) and len(known) == len(set(known)):
-        return {i: _of_classes(component, sorted(labels[i]), examples, generator) for i in trained}
-    parts = [_bytes(replay(component, examples, generator)) for _ in trained]
+        return {i: _kept(_of_classes(component, sorted(labels[i]), examples, generator), like) for i in trained}
+    parts = [drawn_from_all() for _ in trained]
     owner = torch.cat([_likest(component, trained, part) for part in parts])
     y = None if parts[0].y is None else torch.cat([part.y for part in parts if part.y is not None])
-    drawn = TaskData(torch.cat([part.x for part in parts]), y)
+    drawn = replace(parts[0], x=torch.cat([part.x for part in parts]), y=y)
     return {i: drawn[(owner == i).nonzero()[:, 0][:examples]] for i in trained}
 
 
@@ -56,7 +62,7 @@ def _of_classes(component: Component, labels: Sequence[int], n: int, generator: 
     """Draw n examples of these labels, in the proportions in which they were learnt."""
     own = torch.tensor([component.classes.index(label) for label in labels])
     chosen = torch.multinomial(component.class_counts.cpu()[own], n, replacement=True, generator=generator)
-    return _bytes(generate(component, own[chosen], generator))
+    return generate(component, own[chosen], generator)
 
 
 def _likest(component: Component, trained: Mapping[int, TaskData], drawn: TaskData) -> Tensor:
@@ -76,6 +82,6 @@ def _codes(component: Component, x: Tensor) -> np.ndarray[Any, Any]:
     return codes
 
 
-def _bytes(drawn: TaskData) -> TaskData:
-    """Keep generated examples as bytes: a quarter of the memory."""
-    return TaskData(as_bytes(drawn.x), drawn.y)
+def _kept(drawn: TaskData, like: TaskData) -> TaskData:
+    """Keep generated pixels as bytes, a quarter of the memory, and other numbers as they are."""
+    return replace(drawn, x=as_bytes(drawn.x) if like.support == "unit" else drawn.x, support=like.support)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from growmix.components.component import Component
 from growmix.components.pieces import in_pieces
+from growmix.data.domain import Domain
 from growmix.data.task import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput
 from growmix.learning.answers import codes_of
@@ -43,18 +44,41 @@ def loss_for(component: Component) -> Loss:
     return ZeroOne(max(2, len(component.classes))) if component.classes else Squared()
 
 
+def bounded(x: Tensor, domain: Domain) -> Tensor:
+    """Bring examples into [0, 1], where the losses of the theory are bounded.
+
+    Pixels stay as they are. Other numbers are standardised and go through a sigmoid, so that their order is kept.
+
+    Examples
+    --------
+    >>> bounded(torch.tensor([[3.0, -900.0]]), Domain((2,), "real", centre=(3.0, 0.0), scale=(1.0, 1.0)))
+    tensor([[0.5000, 0.0000]])
+    """
+    return as_float(x) if domain.support == "unit" else domain.standardise(x).sigmoid()
+
+
 @torch.no_grad()
 def risks(component: Component, data: TaskData) -> Tensor | None:
-    """Loss of a component on each example: a wrong class, or the squared error per number; shape ``(n,)``.
+    """Measure the loss of a component on each example, shape ``(n,)``.
 
-    ``None`` where a classifier has fewer than 50 examples with a class that it learnt.
+    Parameters
+    ----------
+    component
+        The component that answers.
+    data
+        Examples of a task that it learnt.
+
+    Returns
+    -------
+    Tensor or None
+        1 for a wrong class, else 0; without classes the squared error per number of what is reconstructed, both
+        brought into [0, 1]. ``None`` where a classifier has fewer than 50 examples with a class that it learnt.
     """
     if not component.classes:
-        coder = codes_of(component, "theory")
-        gaps = [
-            (in_pieces(component, coder.reconstruct, x) - as_float(x)).square().flatten(1).mean(1)
-            for x in data.x.split(PIECE)
-        ]
+        coder, gaps = codes_of(component, "theory"), []
+        for x in data.x.split(PIECE):
+            back = bounded(in_pieces(component, coder.reconstruct, x), component.domain)
+            gaps.append((back - bounded(x, component.domain)).square().flatten(1).mean(1))
         return torch.cat(gaps).double()
     kept = _labelled(data, component.classes)
     if kept is None:
@@ -64,9 +88,9 @@ def risks(component: Component, data: TaskData) -> Tensor | None:
 
 
 def estimates(
-    before: TaskData, after: TaskData, loss: Loss, classes: Sequence[int], search: Search
+    component: Component, before: TaskData, after: TaskData, search: Search
 ) -> dict[Method, Discrepancy | None]:
-    """Estimate the discrepancy of two samples by every method.
+    """Estimate the discrepancy of two generations of a task by every method, in the loss of its component.
 
     Plug-in classifiers see the labelled examples alone. The adversary's classifiers answer with two of the classes
     alone: these are members of the class of hypotheses too, and better ones are found among them (digits 4 and 5 and
@@ -74,24 +98,25 @@ def estimates(
 
     Parameters
     ----------
+    component
+        The component that learnt the task.
     before, after
-        Two generations of a task.
-    loss
-        What the component's risk is measured in.
-    classes
-        Labels that the component knows, in its order.
+        Two samples: two generations of the task.
     search
-        How hypotheses are sought.
+        The parameters of the search for hypotheses.
     """
+    loss, domain = loss_for(component), component.domain
     two = loss if loss.reconstructs else ZeroOne()
-    found: dict[Method, Discrepancy | None] = {"adversarial": discrepancy(before.x, after.x, MLP(), two, search=search)}
+    p, q = bounded(before.x, domain), bounded(after.x, domain)
+    found: dict[Method, Discrepancy | None] = {"adversarial": discrepancy(p, q, MLP(), two, search=search)}
     if loss.reconstructs:
-        found["plug-in"] = discrepancy(before.x, after.x, MLP(), loss, method="plug-in", search=search)
+        found["plug-in"] = discrepancy(p, q, MLP(), loss, method="plug-in", search=search)
         return found
-    a, b = (_labelled(data, classes) for data in (before, after))
+    a, b = _labelled(before, component.classes), _labelled(after, component.classes)
     found["plug-in"] = None
     if a is not None and b is not None:
-        found["plug-in"] = discrepancy(a[0], b[0], MLP(), loss, method="plug-in", targets=(a[1], b[1]), search=search)
+        p, q = bounded(a[0], domain), bounded(b[0], domain)
+        found["plug-in"] = discrepancy(p, q, MLP(), loss, method="plug-in", targets=(a[1], b[1]), search=search)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What happened to the tasks of a run, in plain sentences, each with its figures."""
+"""Says in plain sentences what happened to the tasks of a run, each with its figures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def statements(document: Mapping[str, Any]) -> tuple[str, ...]:
-    """Sentences on the account of a run: what lost most, through what, why, and what a component more would have done.
+    """Say what a run lost most, through what and why, and what one more component would have changed.
 
     Parameters
     ----------
     document
-        What ``theory.json`` holds.
+        The content of ``theory.json``.
     """
     said = [_gone(document), *_losses(document), _bounds(document), _student(document), *_trade_off(document)]
     return tuple(sentence for sentence in said if sentence)
@@ -23,7 +23,7 @@ def _gone(document: Mapping[str, Any]) -> str:
         return ""
     reused = [name for name, chain in zip(document["tasks"], document["chains"], strict=True) if _unmeasured(chain)]
     if not reused:
-        return "The run was made without --theory; all but the time in between could still be measured."
+        return "The run was made without --theory; all but the time between its tasks could still be measured."
     return (
         f"The run was made without --theory: earlier versions of the components that learnt {_and(reused)} are gone, "
         "and with them the source risks of these tasks and all links of their chains but the first."
@@ -71,7 +71,7 @@ def _losses(document: Mapping[str, Any]) -> list[str]:
 
 
 def _reuses(document: Mapping[str, Any], i: int) -> list[int]:
-    """Tasks with which task i was regenerated."""
+    """Return the tasks at which task i was regenerated."""
     owners = [decision["component"] for decision in document["decisions"]]
     return [t for t in range(i + 1, len(owners)) if owners[t] == owners[i]]
 
@@ -90,7 +90,7 @@ def _explained(document: Mapping[str, Any], i: int, rise: float) -> str:
 
 
 def _counterfactual(document: Mapping[str, Any], worst: int) -> str:
-    """What another component at the costliest reuse of a task would have spared the tasks before it."""
+    """Say what another component at the costliest reuse of a task would have spared the tasks before it."""
     names, rows = document["tasks"], document["rows"]
 
     def cost(t: int) -> float:
@@ -99,7 +99,7 @@ def _counterfactual(document: Mapping[str, Any], worst: int) -> str:
     t = max(_reuses(document, worst), key=cost)
     decision = document["decisions"][t]
     return (
-        f"A component more for {names[t]} (novelty {min(_known(decision['novelty']), default=0.0):.3g}, threshold "
+        f"One more component for {names[t]} (novelty {min(_known(decision['novelty']), default=0.0):.3g}, threshold "
         f"{decision['threshold']:.3g}) would have spared the tasks before it {cost(t):.4f} of accumulated risk at that "
         f"time, since what is not trained stays as it is, for {document['parameters']['component']:,} parameters more; "
         f"what {names[t]} itself would have come to in it, only a run can tell (growmix theory DIR --sweep)."
@@ -130,7 +130,7 @@ def _student(document: Mapping[str, Any]) -> str:
 
 
 def _trade_off(document: Mapping[str, Any]) -> list[str]:
-    """What the sweep says of one component more or fewer than the default threshold gives."""
+    """Say what the sweep found for one component more or fewer than the default threshold gives."""
     points = (document.get("trade_off") or {}).get("points", [])
     default = next((k for k, point in enumerate(points) if point["default"]), None)
     if default is None:
@@ -150,7 +150,7 @@ def _trade_off(document: Mapping[str, Any]) -> list[str]:
 
 
 def _known(novelty: Sequence[float | None]) -> list[float]:
-    """Those that are finite."""
+    """Return the novelties that are finite."""
     return [value for value in novelty if value is not None]
 
 
@@ -159,5 +159,5 @@ def _count(row: Sequence[Mapping[str, Any]]) -> int:
 
 
 def _and(parts: Sequence[str]) -> str:
-    """Examples: "a", "a and b", "a, b and c"."""
+    """Join parts of a sentence: "a", "a and b", "a, b and c"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
