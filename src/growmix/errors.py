@@ -1,12 +1,18 @@
-"""growmix's own exceptions: everything that a caller can be expected to handle; and how they quote a value."""
+"""The exceptions that growmix raises on purpose, and how their messages quote a value.
+
+A value may be anything, and the text of another error may come from a stranger's file: a message stays one short line.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 _LONGEST = 100
-"""Characters of a value that a message quotes."""
+"""Most characters of a value that a message quotes."""
 
 LONGEST_REASON = 500
-"""Of another error that it quotes: what a stranger's file says may be in it, megabytes of it."""
+"""Most characters of another error's text that a message quotes; there may be megabytes of a stranger's file in it."""
 
 
 class GrowmixError(Exception):
@@ -34,7 +40,7 @@ class BadCheckpoint(GrowmixError, ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    r"""Type and message of an exception in one line; a long one without its middle: a worker's ends with what it is.
+    r"""Put the type and the message of an exception in one line; a long one loses its middle, since the end tells most.
 
     Examples
     --------
@@ -47,7 +53,7 @@ def one_line(error: BaseException) -> str:
 
 
 def shown(value: object, longest: int = _LONGEST) -> str:
-    """A value as messages quote it: in one line, and cut where it is long.
+    """Quote a value as messages do: in one line, and cut where it is long.
 
     Examples
     --------
@@ -62,7 +68,7 @@ def shown(value: object, longest: int = _LONGEST) -> str:
 
 
 def shortened(text: str, most: int = _LONGEST) -> str:
-    r"""Text in one line, cut where it is longer than so many characters.
+    r"""Put text in one line, and cut it where it is longer than so many characters.
 
     Examples
     --------
@@ -71,3 +77,27 @@ def shortened(text: str, most: int = _LONGEST) -> str:
     """
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 3]}..."
+
+
+def nearest(given: object, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like a mistyped one; ``None`` where none is like it.
+
+    Examples
+    --------
+    >>> nearest("split-mnits", ["split-mnist", "msfir"]), nearest(5, ["split-mnist"])
+    ('split-mnist', None)
+    """
+    close = get_close_matches(given, list(known), n=1) if isinstance(given, str) else []
+    return close[0] if close and close[0] != given else None
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """Return a question for the end of a message where a known name is like the one that was given, else nothing.
+
+    Examples
+    --------
+    >>> did_you_mean("split-mnits", ["split-mnist", "msfir"]), did_you_mean("x", ["msfir"])
+    ("; did you mean 'split-mnist'?", '')
+    """
+    near = nearest(given, known)
+    return f"; did you mean {near!r}?" if near else ""

@@ -88,7 +88,7 @@ def test_a_number_that_is_not_come_to_is_given_up_and_said(tmp_path: Path, run_o
     assert len(tried) == TRIES == len(set(tried))
     (table,) = study.findings(done).tables
     assert [row[0] for row in table.rows] == ["5", "2"]
-    assert "Seed 0: 4 components were not had; thresholds tried: 3, which gave 2, 2, 2." in table.notes
+    assert "Seed 0: 4 components were not reached; thresholds tried: 3, which gave 2, 2, 2." in table.notes
 
 
 def test_seeds_are_searched_apart(tmp_path: Path, run_of: RunOf) -> None:

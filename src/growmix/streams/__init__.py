@@ -1,4 +1,4 @@
-"""Streams of tasks: named ones, any sequence of domains, and a user's own arrays."""
+"""Streams of tasks: those with a name, any sequence of domains, and streams of a user's own arrays."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ __all__ = ["Entry", "LabelSpace", "Stream", "Task", "available", "from_arrays", 
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: what reads files takes a second to be there."""
+    """Import a public name when it is first asked for, because the packages that read files take a second to load."""
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(f"growmix.streams.{home}"), name)

@@ -1,4 +1,8 @@
-"""Decoded images on disk, so that a second start reads bytes and decodes nothing."""
+"""Keep decoded images on disk, so that a second start reads bytes and decodes nothing.
+
+The adversaries are a process that was killed while it wrote an entry, a source that has changed since, and a folder
+that can't be written: each costs time, and none gives wrong images.
+"""
 
 from __future__ import annotations
 
@@ -19,23 +23,23 @@ from growmix.system.memory import require_room
 from growmix.system.paths import check_path
 
 VERSION = 2
-"""Raised when decoding changes, so that older entries are made anew."""
+"""Version of the entries; it is raised when decoding changes, so that older entries are made again."""
 
 MOST_OF_NAME = 100
-"""Characters of a source's name in that of a file, which has room for 255; what tells files apart is the digest."""
+"""Most characters of a source's name in the name of its file; a digest tells the files apart."""
 
 
 class DecodedCache:
-    """A folder with one file for each source of images.
+    """Folder of decoded images, with one file for each source.
 
-    An entry is used only while its source's stamp is the one it was made with; after a change of the source,
-    and when the entry is torn or broken (its parts carry checksums), it is decoded anew. A folder that
-    can't be written costs a warning and time, nothing else.
+    An entry is used only while its source has the stamp with which the entry was made. Where the source has changed, or
+    the entry is torn or broken (its parts carry checksums), the source is decoded again. A folder that can't be written
+    costs a warning and time, nothing else.
 
     Parameters
     ----------
     folder
-        Where to keep them; ``None`` takes ``$GROWMIX_CACHE``, else ``$XDG_CACHE_HOME/growmix``, else
+        Where the entries are kept; ``None`` takes ``$GROWMIX_CACHE``, else ``$XDG_CACHE_HOME/growmix``, else
         ``~/.cache/growmix``.
     """
 
@@ -44,21 +48,23 @@ class DecodedCache:
         self._writable = True
 
     def fetch(self, name: str, source: str, stamp: str, decode: Callable[[], Decoded]) -> Decoded:
-        """Images of a source, from the folder or, failing that, from ``decode``, whose answer is kept.
+        """Return the images of a source, from the folder or, failing that, from ``decode``, whose answer is kept.
 
         Parameters
         ----------
         name
-            For people who look into the folder.
+            Name of the source, for people who look into the folder.
         source
-            What the entry belongs to, such as a file's absolute path.
+            What the entry belongs to, such as the absolute path of a file.
         stamp
-            Changes whenever the source's content does.
+            Text that changes whenever the content of the source does.
+        decode
+            Makes the images where the folder does not have them.
 
         Raises
         ------
         BadInput
-            There is too little memory for what is kept, or whatever ``decode`` raises.
+            There is too little memory for what is kept, or ``decode`` raises it.
         """
         digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         path = self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', name)[:MOST_OF_NAME]}-{digest}.npz"
@@ -88,7 +94,7 @@ class DecodedCache:
             self._writable = False
             warnings.warn(
                 f"decoded images can't be kept in {self.folder} ({error.strerror or error}), so every start "
-                "decodes them anew; choose another folder with cache_dir or GROWMIX_CACHE",
+                "decodes them again; choose another folder with cache_dir or GROWMIX_CACHE",
                 RuntimeWarning,
                 stacklevel=2,
             )

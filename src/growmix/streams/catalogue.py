@@ -1,36 +1,35 @@
-"""The named streams, as a table: what a stream is made of is data, and a new one is a new row."""
+"""The table of the named streams: what a stream is made of is data, and a new stream is a new row."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, TypeAlias
 
-from growmix.errors import BadInput, shown
+from growmix.errors import BadInput, did_you_mean, shown
 from growmix.streams.naming import data_set_of
 
 LabelSpace: TypeAlias = Literal["separate", "shared"]
-"""Whether each data set brings its own classes, or equal numbers are one class."""
+"""Whether each data set has classes of its own ("separate"), or equal numbers are one class ("shared")."""
 
 DOMAINS = "domains"
-"""The one stream whose tasks the user names."""
+"""Name of the one stream whose tasks are named by the user."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One row of the catalogue.
+    """One row of the catalogue, which describes a stream.
 
     Attributes
     ----------
     name
-        As :func:`growmix.streams.load` takes it.
+        Name that :func:`growmix.streams.load` takes.
     description
-        One line for people.
+        One line for people that says what the stream is.
     tasks
-        The tasks' names, which say all there is to them: data set, classes, transforms. Empty when the user
-        gives them.
+        Names of the tasks, which say everything about them: data set, classes, transforms. Empty where the user gives
+        them.
     label_space
-        The one it has unless the user says otherwise.
+        Label space of the stream unless the user chooses another.
     """
 
     name: str
@@ -40,7 +39,7 @@ class Entry:
 
     @property
     def data_sets(self) -> tuple[str, ...]:
-        """Data sets that it needs, each once, in the order of their use.
+        """Data sets that the stream needs, each once, in the order of their use.
 
         Examples
         --------
@@ -61,7 +60,7 @@ def _permuted(data_set: str, tasks: int) -> tuple[str, ...]:
 
 
 def _colour(side: int, *tasks: str) -> tuple[str, ...]:
-    """Each task brought to one size and three channels by its own name, so that any set can replace any other."""
+    """Bring each task to one size and three channels by its own name, so that any data set can replace any other."""
     return tuple(f"{task}@size{side}@rgb" for task in tasks)
 
 
@@ -114,7 +113,7 @@ _CATALOGUE = (
 
 
 def available() -> tuple[Entry, ...]:
-    """All named streams.
+    """Return all streams that have a name.
 
     Examples
     --------
@@ -127,16 +126,14 @@ def available() -> tuple[Entry, ...]:
 
 
 def entry(name: str) -> Entry:
-    """Look a name up.
+    """Look up the stream of this name.
 
     Raises
     ------
     BadInput
-        If there is none; the message lists the names that there are.
+        There is no such stream; the message lists the names that there are.
     """
     rows = {row.name: row for row in _CATALOGUE}
     if isinstance(name, str) and name in rows:
         return rows[name]
-    close = get_close_matches(name, rows, n=1) if isinstance(name, str) else []
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise BadInput(f"unknown stream {shown(name)}{hint} (known: {', '.join(rows)})")
+    raise BadInput(f"unknown stream {shown(name)}{did_you_mean(name, rows)} (known: {', '.join(rows)})")

@@ -47,7 +47,7 @@ def columns_of(names: list[str], place: str, image: str | None = None) -> tuple[
     Parameters
     ----------
     names
-        Of all columns.
+        Names of all columns of the table.
     place
         Where they come from, for messages.
     image

@@ -1,4 +1,4 @@
-"""Images of unlike shape brought to the largest size and channel count of a stream."""
+"""Bring images of unlike shape to the largest size and channel count of a stream."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ def one_shape(tasks: Mapping[str, Task]) -> tuple[dict[str, Task], tuple[str, ..
     Parameters
     ----------
     tasks
-        By name; images ``uint8``, gray or RGB.
+        Tasks by name; their images are ``uint8``, gray or RGB.
 
     Returns
     -------
-    tasks, notes
-        In the same order, and one line for each kind of image to which something was done.
+    tasks
+        The tasks in the same order, with images of one shape.
+    notes
+        One line for each kind of image to which something was done.
 
     Raises
     ------
@@ -37,7 +39,7 @@ def one_shape(tasks: Mapping[str, Task]) -> tuple[dict[str, Task], tuple[str, ..
 
 
 def _shapes(data: TaskData) -> dict[str, Shape]:
-    """Shape of each kind of image, by what is added to a task's name to speak of it."""
+    """Return the shape of each kind of image, by what is added to the name of a task to speak of it."""
     if data.target_shape is None:
         return {"": data.shape}
     return {", sources": data.shape, ", targets": data.target_shape}
@@ -57,7 +59,7 @@ def _fit_all(data: TaskData, goal: Shape) -> TaskData:
 def _fit(images: Tensor, goal: Shape) -> Tensor:
     channels, height, width = goal
     images = transforms.resize(images, height, width)
-    # Resized first: one channel is a third of the work of three.
+    # resized first: one channel is a third of the work of three
     return images if images.shape[1] == channels else transforms.rgb(images)
 
 

@@ -1,4 +1,4 @@
-"""From names to a stream: data sets found, classes and examples chosen, images transformed and brought to one shape."""
+"""Make a stream from names: find data sets, choose classes and examples, transform images, bring them to one shape."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from growmix.system.ambient import torch_as_it_comes
 from growmix.system.memory import require_room
 
 DataSets: TypeAlias = Mapping[tuple[str, str | None], DataSet]
-"""By name and column."""
+"""Data sets by their name and the column of images that is read."""
 
 
 @torch_as_it_comes()
@@ -46,9 +46,9 @@ def load(
     Parameters
     ----------
     name
-        One of :func:`available`.
+        Name of a stream, one of :func:`available`.
     tasks
-        For ``domains``, and only there: task names in order, as a sequence or separated by commas. A name is
+        Names of the tasks in order, as a sequence or separated by commas, for ``domains`` alone. A name is
         ``data_set``, ``data_set/3`` or ``data_set/0-4`` (some classes), then any number of ``@transform``:
         ``invert``, ``rotateN`` (degrees, counter-clockwise), ``fliplr``, ``permuteN``, ``gray``, ``rgb``, ``sizeN``,
         applied from left to right. ``data_set.column`` takes another image column of the data set's file.
@@ -59,22 +59,22 @@ def load(
         Folder of ``<data_set>/{train,test}.parquet`` in the layout of Hugging Face ``datasets``. Without it,
         the environment's ``GROWMIX_DATA``; without that, the Hub. Not looked at for ``digits``, which is always there.
     seed
-        Of the order in which a data set's training examples lie in memory (files are often sorted by class), and of
-        what ``train_examples``, ``test_examples`` and ``label_fraction`` draw. Nothing else of a stream depends on it.
+        Seed of the order in which training examples lie in memory (files are often sorted by class), and of what
+        ``train_examples``, ``test_examples`` and ``label_fraction`` draw. Nothing else of a stream depends on it.
     label_space
-        ``"separate"``: each data set brings its own classes, which its transforms and repetitions share.
-        ``"shared"``: equal numbers are one class, whatever the data set. ``None`` takes the stream's own.
+        Meaning of equal labels. ``"separate"``: each data set has classes of its own, which its transforms and
+        repetitions share. ``"shared"``: equal numbers are one class, whatever the data set. ``None`` takes the stream's
+        own.
     replace
-        Data sets to take in place of others, ``{"svhn": "mnist_m"}`` or ``["svhn=mnist_m"]``: in the tasks' names, and
-        named in ``notes``.
+        Data sets to take in place of others, ``{"svhn": "mnist_m"}`` or ``["svhn=mnist_m"]``; the tasks are named
+        after them, and ``notes`` name them.
     train_examples
-        At most so many training examples per task, a random part whatever their labels; named in ``notes``.
-        ``None`` takes all.
+        Most training examples of a task, a random part whatever their labels, named in ``notes``; ``None`` takes all.
     test_examples
-        The same of the test examples.
+        Most test examples of a task, a random part, named in ``notes``; ``None`` takes all.
     label_fraction
-        Share of each class's training labels that is kept, in [0, 1], at least one label where it is above 0; the
-        others become -1. Test labels stay.
+        Share of each class's training labels that is kept, in [0, 1]; at least one label where it is above 0. The
+        other labels become -1, and test labels stay.
     cache_dir
         Folder for decoded images; without it ``$GROWMIX_CACHE``, ``$XDG_CACHE_HOME/growmix`` or
         ``~/.cache/growmix``.
@@ -88,13 +88,14 @@ def load(
     Raises
     ------
     BadInput
-        Unknown stream, transform or label space; task names missing, not wanted or not understood; classes
-        that a data set does not have; pairs beside tasks without, or of images of unlike size; a replacement of what
-        the stream does not use; examples or labels of a number that is not allowed; a file that is not a table of
-        images and labels; a task that can't be learnt, see :func:`growmix.data.check_task`; more than fits into memory.
+        The stream, a transform or the label space is unknown; task names are missing, not wanted or not understood;
+        classes that a data set does not have; pairs beside tasks without, or of images of unlike size; a replacement
+        of what the stream does not use; examples or labels of a number that is not allowed; a file that is not a table
+        of images and labels; a task that can't be learnt, see :func:`growmix.data.check_task`; more than fits into
+        memory.
     DataUnavailable
         Data sets can't be had; the message names all of them, where each was looked for, and how to replace one.
-        Raised before anything is decoded.
+        Nothing is decoded before.
 
     Examples
     --------
@@ -159,7 +160,7 @@ def _task_names(entry: catalogue.Entry, tasks: str | Sequence[str] | None) -> Se
 
 
 def _replaced(specs: Sequence[TaskSpec], replacements: Mapping[str, str], stream: str) -> list[TaskSpec]:
-    """The same tasks of other data sets, each of which must have been asked for."""
+    """Replace data sets in the tasks; each one that is replaced must occur."""
     used = dict.fromkeys(spec.source.data_set for spec in specs)
     for old, new in replacements.items():
         if old not in used:
@@ -186,7 +187,7 @@ def _check_pairs(specs: Sequence[TaskSpec], selection: Selection) -> None:
 
 
 def _label_space(sets: Mapping[str, DataSet], space: LabelSpace) -> tuple[dict[str, int], tuple[str, ...]]:
-    """First global label of every data set, and the name of every global label."""
+    """Return the first global label of every data set, and the name of every global label."""
     for each in sets.values():
         if each.classes > MAX_CLASSES:
             raise BadInput(
@@ -204,7 +205,7 @@ def _label_space(sets: Mapping[str, DataSet], space: LabelSpace) -> tuple[dict[s
 
 
 def _pairs(spec: TaskSpec, sets: DataSets, selection: Selection) -> Task:
-    """A task of source and target images; their labels, which choose the examples, are not learnt."""
+    """Make a task of source and target images; their labels, which choose the examples, are not learnt."""
     train_rows, test_rows = _rows(spec, sets[spec.source.origin], selection)
     parts = [sets[each.origin] for each in spec.images]
     x, target = _images(spec, [each.train for each in parts], selection.part(train_rows))
@@ -216,7 +217,7 @@ def _labelled(spec: TaskSpec, sets: DataSets, first_label: int, selection: Selec
     data_set = sets[spec.source.origin]
     train_rows, test_rows = _rows(spec, data_set, selection)
     y, y_test = _global(data_set.train.y[train_rows], first_label), _global(data_set.test.y[test_rows], first_label)
-    # Of all examples: the classes of a task do not depend on which of its labels are kept.
+    # from all examples: the classes of a task do not depend on which of its labels are kept
     classes = np.unique(np.concatenate([y, y_test]))
     (x,) = _images(spec, [data_set.train], selection.part(train_rows))
     (x_test,) = _images(spec, [data_set.test], test_rows)
@@ -229,7 +230,7 @@ def _labelled(spec: TaskSpec, sets: DataSets, first_label: int, selection: Selec
 
 
 def _rows(spec: TaskSpec, data_set: DataSet, selection: Selection) -> tuple[Integers, Integers]:
-    """Rows of the training and the test part that have the task's classes, in the order of the task."""
+    """Return the rows of the training and the test part that have the task's classes, in the order of the task."""
     rows = selection.order(len(data_set.train.y)), np.arange(len(data_set.test.y))
     if spec.source.classes is None:
         return rows[0], selection.test_part(rows[1])
@@ -247,7 +248,7 @@ def _rows(spec: TaskSpec, data_set: DataSet, selection: Selection) -> tuple[Inte
 
 
 def _images(spec: TaskSpec, parts: Sequence[Decoded], rows: Integers) -> list[torch.Tensor]:
-    """Images of each kind that the task has, transformed; only the rows asked for are touched."""
+    """Transform images of each kind that the task has; only the rows asked for are read."""
     made = []
     try:
         for each, part in zip(spec.images, parts, strict=True):

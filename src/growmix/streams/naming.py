@@ -1,4 +1,4 @@
-"""What a task's name says: data set, column, classes, transforms, and for pairs two of these."""
+"""Read what the name of a task says: data set, column, classes, transforms, and for pairs two of these."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from growmix.streams.transforms import Transform
 
 Replace: TypeAlias = Mapping[str, str] | Sequence[str]
-"""Data sets to take in place of others: ``{"svhn": "mnist_m"}`` or ``["svhn=mnist_m"]``."""
+"""Data sets to take in place of others, such as ``{"svhn": "mnist_m"}`` or ``["svhn=mnist_m"]``."""
 
 _DATA_SET = r"\w[\w-]*"
 _IMAGES = re.compile(rf"({_DATA_SET})(?:\.(\w[\w.-]*))?(?:/([0-9]{{1,9}})(?:-([0-9]{{1,9}}))?)?", flags=re.ASCII)
@@ -23,9 +23,20 @@ _IMAGES = re.compile(rf"({_DATA_SET})(?:\.(\w[\w.-]*))?(?:/([0-9]{{1,9}})(?:-([0
 @final
 @dataclass(frozen=True)
 class ImageSpec:
-    """One kind of images: data set, column, first and last class (``None``: all), transforms in order.
+    """One kind of images of a task.
 
-    ``column`` is the image column of the data set's file; ``None`` takes the one that holds its images by custom.
+    Attributes
+    ----------
+    text
+        The name as the user writes it.
+    data_set
+        Name of the data set.
+    column
+        Column of images in the data set's file; ``None`` takes the one that usually holds them.
+    classes
+        First and last class; ``None`` takes all.
+    transforms
+        Transforms in the order in which they are applied.
     """
 
     text: str
@@ -36,11 +47,11 @@ class ImageSpec:
 
     @property
     def origin(self) -> tuple[str, str | None]:
-        """Data set and column: what is to be decoded."""
+        """Data set and column, which say what is to be decoded."""
         return self.data_set, self.column
 
     def replaced(self, replacements: Mapping[str, str]) -> ImageSpec:
-        """The same of another data set, where that is asked for."""
+        """Return the same images of another data set, where that is asked for."""
         other = replacements.get(self.data_set, self.data_set)
         return dataclasses.replace(self, data_set=other, text=other + self.text[len(self.data_set) :])
 
@@ -48,23 +59,31 @@ class ImageSpec:
 @final
 @dataclass(frozen=True)
 class TaskSpec:
-    """Images of a task, and those that they are to be translated to where the task has pairs."""
+    """What the name of a task says.
+
+    Attributes
+    ----------
+    source
+        Images that the task has.
+    target
+        Images that they are to be translated to; ``None`` where the task has no pairs.
+    """
 
     source: ImageSpec
     target: ImageSpec | None = None
 
     @property
     def name(self) -> str:
-        """As a user writes it."""
+        """Name of the task as a user writes it."""
         return ":".join(each.text for each in self.images)
 
     @property
     def images(self) -> tuple[ImageSpec, ...]:
-        """Its one or two kinds of images."""
+        """The one or two kinds of images that the task has."""
         return (self.source,) if self.target is None else (self.source, self.target)
 
     def replaced(self, replacements: Mapping[str, str]) -> TaskSpec:
-        """The same task of other data sets.
+        """Return the same task with other data sets in place of its own.
 
         Examples
         --------
@@ -75,12 +94,12 @@ class TaskSpec:
 
 
 def parse_task(text: str) -> TaskSpec:
-    """Read a task's name.
+    """Read the name of a task.
 
     Raises
     ------
     BadInput
-        If it is not ``data_set``, ``data_set.column``, ``data_set/3`` or ``data_set/0-4``, then any number of
+        The name is not ``data_set``, ``data_set.column``, ``data_set/3`` or ``data_set/0-4``, then any number of
         ``@transform``; or two of these with a colon between, of one data set and its same classes.
 
     Examples
@@ -121,7 +140,7 @@ def parse_replacements(replace: Replace) -> dict[str, str]:
     Raises
     ------
     BadInput
-        If one is not ``NAME=OTHER`` with two names of data sets, or a data set is replaced twice or by itself.
+        A text is not ``NAME=OTHER`` with two names of data sets, or a data set is replaced twice or by itself.
 
     Examples
     --------

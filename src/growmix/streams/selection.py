@@ -1,4 +1,4 @@
-"""Which examples of a task are learnt and tested on, and which labels are learnt."""
+"""Choose which examples of a task are learnt and tested on, and which labels are learnt."""
 
 from __future__ import annotations
 
@@ -16,33 +16,32 @@ from growmix.settings import MIN_EXAMPLES, UNLABELLED, is_whole, require_whole
 Integers: TypeAlias = npt.NDArray[np.int64]
 
 _LABELS = 1
-"""Number of the random stream that labels are drawn from, so that it is not the one that orders examples."""
-
+"""Second seed of the generator that draws labels, so that it is not the one that orders examples."""
 
 _TEST = 2
-"""The same of the test examples."""
+"""Second seed of the generator that draws test examples."""
 
 
 @final
 @dataclass(frozen=True)
 class Selection:
-    """A random part of each task's examples, and of each class's training labels.
+    """Random part of each task's examples, and of each class's training labels.
 
     Attributes
     ----------
     seed
-        Of all that is drawn here: 0 or above.
+        Seed of everything that is drawn here, from 0.
     train_examples
-        At most so many per task; ``None`` takes all.
+        Most training examples of a task; ``None`` takes all.
     test_examples
-        The same of its test examples.
+        Most test examples of a task; ``None`` takes all.
     label_fraction
-        Share of each class's labels that is kept, in [0, 1].
+        Share of each class's training labels that is kept, in [0, 1].
 
     Raises
     ------
     BadInput
-        A value that is not allowed.
+        One of the values is not allowed.
 
     Examples
     --------
@@ -60,13 +59,13 @@ class Selection:
         _check_most("train_examples", self.train_examples, MIN_EXAMPLES)
         _check_most("test_examples", self.test_examples, 1)
         share = self.label_fraction
-        # A NaN is neither above nor below anything, so the comparison refuses it too.
+        # a NaN is neither above nor below anything, so that the comparison refuses it too
         if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share <= 1:
             raise BadInput(f"label_fraction is {shown(share)}; allowed is a share from 0 to 1")
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What it does to a stream, one line each."""
+        """Lines that say what the selection does to a stream."""
         notes = []
         if self.train_examples is not None:
             notes.append(f"at most {self.train_examples} training examples per task, drawn by seed {self.seed}")
@@ -79,21 +78,22 @@ class Selection:
         return tuple(notes)
 
     def order(self, examples: int) -> Integers:
-        """In which order a data set's training examples lie in memory: files are often sorted by class."""
+        """Return a random order of training examples in memory, since files are often sorted by class."""
         return np.random.default_rng(self.seed).permutation(examples)
 
     def part(self, rows: Integers) -> Integers:
-        """Those of a task's rows that are learnt: the first of a random order, whatever their labels."""
+        """Return the rows of a task that are learnt: the first of a random order, whatever their labels."""
         return rows[: self.train_examples]
 
     def test_part(self, rows: Integers) -> Integers:
-        """Those of a task's test rows that are tested on, in the order of the file."""
+        """Return the test rows of a task that are tested on, in the order of the file."""
         if self.test_examples is None or len(rows) <= self.test_examples:
             return rows
-        return np.sort(np.random.default_rng((self.seed, _TEST)).choice(rows, self.test_examples, replace=False))
+        generator = np.random.default_rng((self.seed, _TEST))
+        return np.sort(generator.choice(rows, self.test_examples, replace=False))
 
     def labels(self, y: Integers) -> Integers:
-        """Labels with only the share of each class that is kept, the others -1.
+        """Return labels of which only the share of each class that is kept is left; the others become -1.
 
         Examples
         --------
@@ -101,10 +101,10 @@ class Selection:
         >>> [int((kept == label).sum()) for label in (3, 7, -1)]
         [2, 1, 4]
         """
-        random = np.random.default_rng((self.seed, _LABELS))
+        generator = np.random.default_rng((self.seed, _LABELS))
         kept = np.full_like(y, UNLABELLED)
         for label in np.unique(y[y != UNLABELLED]):
-            rows = random.permutation(np.flatnonzero(y == label))
+            rows = generator.permutation(np.flatnonzero(y == label))
             kept[rows[: _share(len(rows), self.label_fraction)]] = label
         return kept
 
@@ -115,5 +115,5 @@ def _check_most(name: str, most: int | None, least: int) -> None:
 
 
 def _share(n: int, fraction: float) -> int:
-    """The nearest whole number, and at least one where anything is asked for."""
+    """Return the nearest whole number of examples, and at least one where the fraction is above 0."""
     return max(math.ceil(fraction), round(n * fraction))

@@ -1,4 +1,4 @@
-"""Where a data set's images come from: scikit-learn, a folder of Parquet files, or the Hugging Face Hub."""
+"""Find data sets and read their images: from scikit-learn, a folder of Parquet files, or the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, final
 
@@ -16,26 +15,26 @@ import pyarrow.parquet as pq
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from growmix.errors import BadInput, DataUnavailable
+from growmix.errors import BadInput, DataUnavailable, did_you_mean
 from growmix.streams.cache import DecodedCache
 from growmix.streams.decoding import Decoded, columns_of, decode
 from growmix.streams.known import DIGITS, HUB_IDS, PARTS, Part, data_folder
 from growmix.system.memory import require_room
 
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
-"""What reading a damaged Parquet file raises; a name in it that is no UTF-8 is a ValueError."""
+"""Exceptions that reading a damaged Parquet file raises; a name in it that is no UTF-8 is a ValueError."""
 
 BYTES_OF_ROW = 32
-"""That any row takes in memory, however well a file packs them."""
+"""Bytes of memory that any row takes, however well a file packs them."""
 
 STAND_INS = {"svhn": "mnist_m"}
-"""What is nearest in kind to a data set that is hard to come by."""
+"""For a data set that is hard to come by, the one that is nearest in kind."""
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """A data set as it was published: both parts, with its own labels from 0."""
+    """A data set as it was published: both parts, with labels of its own from 0."""
 
     name: str
     train: Decoded
@@ -43,35 +42,35 @@ class DataSet:
 
     @property
     def classes(self) -> int:
-        """One more than the highest label of either part."""
+        """Number of classes: one more than the highest label of either part."""
         return 1 + int(max(self.train.y.max(), self.test.y.max()))
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A data set that was found, and nothing of it decoded yet.
+    """A data set that was found, of which nothing is decoded yet.
 
     Attributes
     ----------
     name
-        Of the data set.
+        Name of the data set.
     part
-        Decodes one part: images of a column (``None``: the usual one) and labels.
+        Function that decodes one part: the images of a column (``None`` for the usual one) and the labels.
     """
 
     name: str
     part: Callable[[Part, str | None], Decoded]
 
     def read(self, column: str | None = None) -> DataSet:
-        """Both parts, with the images of one column.
+        """Read both parts, with the images of one column.
 
         Raises
         ------
         BadInput
-            If it is not a table of images and labels, or has no such column.
+            The file is not a table of images and labels, or has no such column.
         DataUnavailable
-            If a file turns out to be broken.
+            A file turns out to be broken.
         """
         train, test = (self.part(part, column) for part in PARTS)
         return DataSet(self.name, train, test)
@@ -85,16 +84,16 @@ def locate(names: Sequence[str], data_root: str | os.PathLike[str] | None, cache
     Parameters
     ----------
     names
-        Such as ``mnist``, each once.
+        Names of data sets such as ``mnist``, each once.
     data_root
         Folder of ``<name>/{train,test}.parquet``; ``None`` takes the environment's ``GROWMIX_DATA``.
     cache
-        Keeps what is decoded later.
+        Folder that keeps what is decoded later.
 
     Raises
     ------
     DataUnavailable
-        If some can't be had; the message names them all, where each was looked for, and what to do.
+        Some data sets can't be had; the message names them all, where each was looked for, and what to do.
     """
     root = data_folder(data_root)
     wanted = [name for name in names if name != DIGITS]
@@ -109,7 +108,7 @@ def locate(names: Sequence[str], data_root: str | os.PathLike[str] | None, cache
 
 @functools.cache
 def read_digits() -> DataSet:
-    """Take scikit-learn's handwritten digits: 8x8, values 0..16 spread over 0..255.
+    """Read scikit-learn's handwritten digits: 8x8 pixels, values 0..16 spread over 0..255.
 
     A fifth of each class is for testing; the cut is the same in every run, whatever its seed.
     """
@@ -126,7 +125,7 @@ def find_in_folder(names: Sequence[str], root: Path, origin: str, cache: Decoded
     Raises
     ------
     DataUnavailable
-        If files are missing or are no Parquet.
+        Files are missing, or are no Parquet files.
     """
     if not root.is_dir():
         raise DataUnavailable(f"{_called(names)}: {origin} is {str(root)!r}, which is not a folder")
@@ -145,7 +144,7 @@ def find_on_hub(names: Sequence[str], cache: DecodedCache) -> dict[str, Source]:
     Raises
     ------
     DataUnavailable
-        If a name is not known there (then nothing is fetched), the package is missing, or the Hub does not answer.
+        A name is not known there (then nothing is fetched), the package is missing, or the Hub does not answer.
     """
     client = _hub_client()
     fetched: dict[str, Source] = {}
@@ -176,11 +175,11 @@ def _digits_part(part: Part, column: str | None) -> Decoded:
 
 
 def _why_not_in(root: Path, name: str, held: Sequence[str]) -> str | None:
-    """Why a data set can't be read from a folder; ``None`` if it can."""
+    """Say why a data set can't be read from a folder; ``None`` if it can."""
     paths = [root / name / f"{part}.parquet" for part in PARTS]
     missing = [str(path) for path in paths if not os.path.isfile(path)]  # whatever the system says of it
     if missing:
-        return f"no file {' and no '.join(missing)}{_did_you_mean(name, [*held, DIGITS])}"
+        return f"no file {' and no '.join(missing)}{did_you_mean(name, [*held, DIGITS])}"
     return next((reason for path in paths if (reason := _why_no_parquet(path)) is not None), None)
 
 
@@ -230,7 +229,7 @@ def _on_hub(name: str, parts: Mapping[Part, Any], cache: DecodedCache) -> Source
         return cache.fetch(
             _entry(name, part, column),
             _of_column(f"hub {hub_id} {part}", column),
-            # The fingerprint changes with the content; its name is private, but every version has had it.
+            # the fingerprint changes with the content; its name is private, but every version has had it
             f"{len(found)} {getattr(found, '_fingerprint', '')}",
             lambda: decode(found.with_format("arrow")[:], place, column),
         )
@@ -239,17 +238,17 @@ def _on_hub(name: str, parts: Mapping[Part, Any], cache: DecodedCache) -> Source
 
 
 def _entry(name: str, part: Part, column: str | None) -> str:
-    """What a cache entry is called."""
+    """Return what an entry of the cache is called."""
     return f"{name}-{part}" if column is None else f"{name}.{column}-{part}"
 
 
 def _of_column(source: str, column: str | None) -> str:
-    """What a cache entry belongs to: two columns of a file are two entries."""
+    """Return what an entry of the cache belongs to: two columns of a file are two entries."""
     return source if column is None else f"{source} column {column}"
 
 
 def _hub_client() -> Any:
-    """The optional package, or ``None``."""
+    """Import the optional package; ``None`` where it is not installed."""
     try:
         import datasets
     except ImportError:
@@ -258,9 +257,9 @@ def _hub_client() -> Any:
 
 
 def _why_not_on_hub(name: str, client: Any) -> str | None:
-    """What can be told before anything is fetched; ``None`` if it may be there."""
+    """Say why the Hub can't have a data set, before anything is fetched; ``None`` if it may have it."""
     if name not in HUB_IDS:
-        return f"{name!r} is none of those known without them{_did_you_mean(name, [*HUB_IDS, DIGITS])}"
+        return f"{name!r} is none of those known without them{did_you_mean(name, [*HUB_IDS, DIGITS])}"
     if client is None:
         return (
             f"the package 'datasets', which fetches {HUB_IDS[name][0]!r} from the Hugging Face Hub, "
@@ -269,17 +268,13 @@ def _why_not_on_hub(name: str, client: Any) -> str | None:
     return None
 
 
-def _did_you_mean(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close and close[0] != name else ""
-
-
 def _called(names: Sequence[str]) -> str:
-    return f"data set{'s' * (len(names) != 1)} {', '.join(map(repr, names))}"
+    kind = "data set" if len(names) == 1 else "data sets"
+    return f"{kind} {', '.join(map(repr, names))}"
 
 
 def _instead(missing: Iterable[str], held: Sequence[str], used: Sequence[str]) -> str:
-    """How to go on without one of the missing sets: with what is nearest to it, or what is not used yet."""
+    """Say how to go on without one of the missing sets: with the one nearest to it, or one that is not used yet."""
     names = list(missing)
     near = [(name, STAND_INS[name]) for name in names if STAND_INS.get(name) in held]
     others = [each for each in held if each not in used] or [DIGITS]

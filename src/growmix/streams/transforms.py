@@ -6,29 +6,37 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from growmix.errors import BadInput, shown
+from growmix.errors import BadInput, nearest, shown
 from growmix.system.memory import require_room
 
 CHUNK = 4096
 MOST_FLOATS = 2**26
-"""Images, and numbers in them, that are floats at a time: 60,000 colour images would take a gigabyte at once."""
+"""Most images, and most numbers in them, that are floats at a time; 60,000 colour images would take a gigabyte."""
 
 MAX_SIDE = 1024
-"""Largest side that ``sizeN`` makes; beyond it a slip of the keyboard fills the memory."""
+"""Largest side in pixels that ``sizeN`` makes, since one more digit of a slip would fill the memory."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of transform: how it is written, what it does, and the function of ``(images, number)``.
+    """One kind of transform.
 
-    ``low`` and ``high`` bound the number that follows the word; ``None`` when no number does.
+    Attributes
+    ----------
+    form
+        How the transform is written, with N for its number.
+    description
+        What the transform does, in a few words.
+    apply
+        Function of the images and the number.
+    low, high
+        Bounds of the number that follows the word; ``None`` where no number follows.
     """
 
     form: str
@@ -40,7 +48,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Transform:
-    """A transform with its number, to be called on ``uint8`` images ``(n, channels, height, width)``."""
+    """A transform with its number, which is called on ``uint8`` images ``(n, channels, height, width)``."""
 
     text: str
     kind: Kind
@@ -59,7 +67,7 @@ class Transform:
 
 
 def invert(images: Tensor) -> Tensor:
-    """Black to white and back: 255 minus every byte.
+    """Turn black to white and back: 255 minus every byte.
 
     Examples
     --------
@@ -70,19 +78,19 @@ def invert(images: Tensor) -> Tensor:
 
 
 def fliplr(images: Tensor) -> Tensor:
-    """Swap left and right."""
+    """Swap the left and the right of all images."""
     return images.flip(-1)
 
 
 def rotate(images: Tensor, degrees: int) -> Tensor:
-    """Turn counter-clockwise about the centre.
+    """Turn all images counter-clockwise about their centre.
 
     Parameters
     ----------
     images
         ``uint8``, shape ``(n, channels, height, width)``.
     degrees
-        Multiples of 90 move pixels and change none (height and width trade places where they differ);
+        Angle in degrees. Multiples of 90 move pixels and change none (height and width trade places where they differ);
         other angles interpolate bilinearly, keep the size, and fill the corners with 0.
 
     Examples
@@ -121,12 +129,12 @@ def permute(images: Tensor, seed: int) -> Tensor:
 
 
 def gray(images: Tensor) -> Tensor:
-    """One channel: the luma of red, green and blue, to the last bit that of Pillow's mode ``L``.
+    """Make one channel of three: the luma, equal to the last bit to that of Pillow's mode ``L``.
 
     Raises
     ------
     BadInput
-        If there are neither one nor three channels.
+        The images have neither one nor three channels.
     """
     channels = images.shape[1]
     if channels == 1:
@@ -140,12 +148,12 @@ def gray(images: Tensor) -> Tensor:
 
 
 def rgb(images: Tensor) -> Tensor:
-    """Three channels: one that is alone is repeated over red, green and blue.
+    """Make three channels of one, which is repeated over red, green and blue.
 
     Raises
     ------
     BadInput
-        If there are neither one nor three channels, or too little memory for three.
+        The images have neither one nor three channels, or there is too little memory for three.
 
     Examples
     --------
@@ -162,12 +170,12 @@ def rgb(images: Tensor) -> Tensor:
 
 
 def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Scale bilinearly, with antialiasing when images become smaller.
+    """Scale images bilinearly, with antialiasing where they become smaller.
 
     Raises
     ------
     BadInput
-        There is too little memory.
+        There is too little memory for the scaled images.
 
     Examples
     --------
@@ -184,12 +192,12 @@ def resize(images: Tensor, height: int, width: int) -> Tensor:
 
 
 def parse(text: str) -> Transform:
-    """Read one transform, such as ``invert`` or ``rotate90``.
+    """Read one transform as it is written, such as ``invert`` or ``rotate90``.
 
     Raises
     ------
     BadInput
-        If there is no such transform, or its number is missing, not wanted, not whole or out of range.
+        There is no such transform, or its number is missing, not wanted, not whole or out of range.
 
     Examples
     --------
@@ -200,15 +208,15 @@ def parse(text: str) -> Transform:
     word, number = match.groups() if match else (text, "")
     kind = KINDS.get(word)
     if kind is None:
-        close = get_close_matches(word, KINDS, n=1)
-        hint = f"; did you mean {KINDS[close[0]].form!r}?" if close else ""
+        near = nearest(word, KINDS)
+        hint = f"; did you mean {KINDS[near].form!r}?" if near else ""
         allowed = ", ".join(each.form for each in KINDS.values())
         raise BadInput(f"unknown transform {shown(text)}{hint} (allowed: {allowed})")
     if kind.low is None or kind.high is None:
         if number:
             raise BadInput(f"transform {shown(text)} takes no number; write {kind.form!r}")
         return Transform(text, kind)
-    # isascii, and at most ten digits: int() takes any script's digits, and refuses thousands of them.
+    # ASCII digits, and at most ten: int() takes the digits of any script, and refuses thousands of them
     if not re.fullmatch(r"-?[0-9]{1,10}", number) or not kind.low <= int(number) <= kind.high:
         raise BadInput(
             f"transform {shown(text)} has the number {shown(number)}; "
@@ -218,14 +226,14 @@ def parse(text: str) -> Transform:
 
 
 def apply(transforms: Sequence[Transform], images: Tensor) -> Tensor:
-    """Apply transforms from left to right; the result lies in one piece of memory."""
+    """Apply transforms from left to right; the result is contiguous in memory."""
     for transform in transforms:
         images = transform(images)
     return images.contiguous()
 
 
 def _in_chunks(images: Tensor, size: tuple[int, int], function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Apply a function of floats in 0..255 to bytes, and round; it makes images of that height and width."""
+    """Apply to bytes a function of floats in 0..255 that makes images of this height and width, and round."""
     made = (*images.shape[:2], *size)
     each = max(math.prod(made[1:]), math.prod(images.shape[1:]))
     rows = max(1, min(CHUNK, len(images), MOST_FLOATS // each))

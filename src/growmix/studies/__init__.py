@@ -1,1 +1,1 @@
-"""Several runs, one question: methods beside each other, and the paper's experiments."""
+"""Several runs that answer one question: methods beside each other, and the paper's experiments."""

@@ -1,4 +1,4 @@
-"""``growmix compare``: methods beside each other on one stream, with an equal budget."""
+"""``growmix compare`` puts methods beside each other on one stream, with an equal budget."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PUBLISHED = {
         "mixture": "0.9921 (grouped)",
     }
 }
-"""By stream and method; class-incremental, to be read beside ``task_agnostic`` unless the protocol is named."""
+"""Published accuracies by stream and method, to be read beside ``task_agnostic`` unless the protocol is named."""
 
 PUBLISHED_NOTES = {
     "split-mnist": (
@@ -48,21 +48,21 @@ AVERAGES = ("task_agnostic", "task_aware", "grouped", "forgetting")
 
 @final
 class Comparison(Study):
-    """Every method on one stream.
+    """Study of several methods on one stream, each with every seed.
 
     Parameters
     ----------
     stream
-        Its name.
+        Name of the stream.
     methods
         Names of methods, or ``all`` alone.
     request
-        Where to, how many seeds, and the keys that all runs have in common.
+        Folder, number of seeds, and the keys that all runs have in common.
 
     Raises
     ------
     BadInput
-        No method, an unknown one, or one that is named twice; or a key that a comparison sets itself.
+        There is no method, an unknown one, or one twice; or a key is given that a comparison sets itself.
     """
 
     def __init__(self, stream: str, methods: Sequence[str], request: Request) -> None:
@@ -74,12 +74,12 @@ class Comparison(Study):
         self._stream = stream
         self._titles = {name: METHODS[name].title for name in names}
         variants = [Variant(name, METHODS[name].title, {"method": name}) for name in names]
-        # a student is no part of what is compared, nor is what only a mixture's density is measured by
+        # neither a student is compared, nor what only the density of a mixture is measured by
         values = {"stream": stream, "student": False, "likelihood_draws": 0, "frechet_examples": 0}
         self.planned = lay_out(variants, values, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
-        """One table, one figure."""
+        """Make one table and one figure of all methods."""
         from growmix.report import figures
 
         grouped = {name: each for name in self._titles if (each := by_variant(done).get(name))}
@@ -112,7 +112,7 @@ class Comparison(Study):
 
 
 def figures_of(outcomes: Sequence[Outcome]) -> dict[str, Spread]:
-    """Mean and standard error, over the seeds of one method, of every figure that is compared."""
+    """Return mean and standard error of every figure that is compared, over the seeds of one method."""
 
     def average(name: str) -> Spread:
         return spread(outcomes, lambda metrics: metrics.average.figure(name))

@@ -56,7 +56,7 @@ def conduct(
     Parameters
     ----------
     study
-        What is asked.
+        Question and the runs that answer it.
     folder
         Folder of the study; each run has a folder in it.
     lines

@@ -1,4 +1,4 @@
-"""What a model costs in parameters, and what a further component adds."""
+"""Tell what a model costs in parameters, and what a further component adds."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ COLUMNS = ("components", "parameters", "shared", "per added component", "of a wh
 
 
 def whole_component(outcomes: Sequence[Outcome]) -> float | None:
-    """Parameters of the last component of runs that share nothing."""
+    """Return the parameters of the last component of runs that share nothing."""
     return spread(outcomes, _added).mean
 
 
 def cells(outcomes: Sequence[Outcome], whole: float | None) -> tuple[str, ...]:
-    """A cell for each of :data:`COLUMNS`.
+    """Return a cell for each of :data:`COLUMNS`.
 
     Parameters
     ----------
     outcomes
-        Runs of one variant.
+        Runs of one variant, one for each seed.
     whole
-        Parameters of a component that shares nothing.
+        Parameters of a component that shares nothing; ``None`` where that is not known.
     """
     added = spread(outcomes, _added).mean
     share = "-" if added is None or not whole else f"{added / whole:.1%}"
@@ -39,7 +39,7 @@ def cells(outcomes: Sequence[Outcome], whole: float | None) -> tuple[str, ...]:
 
 
 def numbers(outcomes: Sequence[Outcome]) -> Mapping[str, float | None]:
-    """The same for programs: means over the seeds."""
+    """Return the same numbers for programs, as means over the seeds."""
     return {
         "parameters": spread(outcomes, lambda metrics: float(metrics.parameters.mixture)).mean,
         "components": spread(outcomes, lambda metrics: float(metrics.components)).mean,
@@ -49,6 +49,6 @@ def numbers(outcomes: Sequence[Outcome]) -> Mapping[str, float | None]:
 
 
 def _added(metrics: Metrics) -> float | None:
-    """What the last component took, beside what is shared; nothing if there was only one."""
+    """Return what the last component takes beside what is shared; ``None`` if there is only one."""
     sizes = metrics.parameters.per_component
     return float(sizes[-1]) if len(sizes) > 1 else None

@@ -31,7 +31,7 @@ class Average:
     grouped
         Accuracy with one component for a whole test set, chosen without labels.
     forgetting
-        By how much the accuracy on a task fell since it was best.
+        Drop of the accuracy on a task since it was best.
     selection, backward_transfer, forward_transfer
         Figures that only ``results.json`` repeats.
     """
@@ -96,7 +96,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Translation(Made):
-    """The same for translations after the last task, and when each task was learnt."""
+    """How near translations are to their targets after the last task, and when each task was learnt."""
 
     when_learnt: Made
 
@@ -117,16 +117,16 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Parameters:
-    """Sizes in parameters.
+    """Sizes of a model, in numbers that it learns.
 
     Attributes
     ----------
     mixture
-        The whole model.
+        Size of the whole model.
     per_component
-        Each component, without what is shared.
+        Size of each component, without what is shared.
     shared
-        What all components share.
+        Size of what all components share.
     """
 
     mixture: int

@@ -130,9 +130,9 @@ class _Process:
     Attributes
     ----------
     trial
-        What is run.
+        Run that the process carries out.
     popen
-        Its process, whose standard input stays open as long as this one lives.
+        Process of the run, whose standard input stays open as long as this process lives.
     errors
         File of what it says on the standard error output.
     began

@@ -51,9 +51,9 @@ class Outcome:
     Attributes
     ----------
     trial
-        What was run.
+        Run that has ended.
     metrics
-        What the run measured.
+        Figures that the run measured.
     seconds
         Wall-clock time of the process in seconds; ``None`` if the run was finished before.
     """

@@ -1,4 +1,4 @@
-"""Mean and standard error over seeds."""
+"""Mean and standard error of a figure over seeds."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure measured with several seeds.
+    """A figure that was measured with several seeds.
 
     Attributes
     ----------
     mean
-        Over the seeds; ``None`` where the figure does not apply.
+        Mean over the seeds; ``None`` where the figure does not apply.
     error
         Standard error of the mean: sample standard deviation over the root of the number; ``None`` for one seed.
     """
@@ -25,7 +25,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float | None]) -> Spread:
-        """The spread of one value per seed; a figure that one seed does not have has no mean.
+        """Return the spread of one value per seed; a figure that one seed does not have has no mean.
 
         Examples
         --------
@@ -40,7 +40,7 @@ class Spread:
         return cls(statistics.fmean(known), statistics.stdev(known) / math.sqrt(len(known)) if known[1:] else None)
 
     def text(self, digits: int) -> str:
-        """As in a table.
+        """Write mean and error as a table shows them.
 
         Examples
         --------
@@ -53,7 +53,7 @@ class Spread:
         return f"{self.mean:,.{digits}f}{error}"
 
     def whole(self, digits: int) -> str:
-        """As in a table, of a count: equal for all seeds unless they grew unlike mixtures; only then it has digits.
+        """Write a count as a table shows it: it has decimals only where the seeds grew mixtures of unlike size.
 
         Examples
         --------

@@ -86,7 +86,7 @@ class Findings:
     tables
         Tables for people.
     numbers
-        The same numbers for programs, ready for JSON.
+        Numbers for programs, ready for JSON.
     figures
         Functions that draw a figure to a file, by the name of the file.
     """
@@ -130,7 +130,7 @@ def lay_out(variants: Sequence[Variant], values: Mapping[str, Any], request: Req
     Parameters
     ----------
     variants
-        What the study compares.
+        Variants that the study compares.
     values
         Keys of a run that all variants have in common.
     request

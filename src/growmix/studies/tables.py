@@ -21,7 +21,7 @@ class Table:
     Attributes
     ----------
     title
-        What the table shows.
+        Title, which says what the table shows.
     columns
         Names of the columns.
     rows

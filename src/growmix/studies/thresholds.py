@@ -1,4 +1,4 @@
-"""Runs with ever fewer components: their thresholds are found from what runs measured, never by hand."""
+"""Runs with ever fewer components, whose thresholds are found from what runs measured, never by hand."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from growmix.studies.runs import Outcome, Trial, in_folder
 from growmix.studies.study import OWN, Request, missing, refuse, refuse_idle
 
 TRIES = 3
-"""Runs per wanted number of components and seed, where nothing else is said."""
+"""Most runs for each wanted number of components and seed, where nothing else is said."""
 
 NOVELTY = "smd"
-"""KS is at most 1 and so can't order tasks that are all very unlike; this can."""
+"""Measure of novelty of every run; KS is at most 1 and so can't order tasks that are all very unlike."""
 
 
 @dataclass(frozen=True)
 class ThresholdSearch:
-    """Which runs lead to given numbers of components.
+    """Search for runs that lead to given numbers of components.
 
     Attributes
     ----------
     values
-        Keys of every run.
+        Keys that all runs have in common.
     wanted
         Numbers of components, below that of a run that always grows.
     request
-        Seeds, folder, and what is given over the values.
+        Seeds, folder, and the keys that count more than the values.
     tries
-        Runs per wanted number and seed.
+        Most runs for each wanted number and seed.
     """
 
     values: Mapping[str, Any]
@@ -45,11 +45,11 @@ class ThresholdSearch:
 
     @property
     def first(self) -> tuple[Trial, ...]:
-        """A run for each seed that always grows."""
+        """One run for each seed that always grows."""
         return tuple(self.trial("always", seed, {"gate": "always"}) for seed in range(self.request.seeds))
 
     def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """First the runs that always grow; then, for each number of components that no run has, one more try."""
+        """Return first the runs that always grow; then one more try for each number of components that no run has."""
         if still := missing(self.first, done):
             return still
         return [
@@ -60,19 +60,19 @@ class ThresholdSearch:
         ]
 
     def trial(self, variant: str, seed: int, gate: Mapping[str, Any]) -> Trial:
-        """A run with a gate."""
+        """Lay out a run with this gate."""
         config = RunConfig.fitting({"novelty": NOVELTY, **self.values, **self.request.given, **gate, "seed": seed})
         return in_folder(variant, config, self.request.folder)
 
     def by_count(self, done: Sequence[Outcome]) -> dict[int, list[Outcome]]:
-        """One run per seed for each number of components, whichever ended first; most components first."""
+        """Return one run per seed for each number of components, the first by name; most components first."""
         groups: dict[int, dict[int, Outcome]] = {}
         for outcome in sorted(done, key=lambda each: each.trial.label):
             groups.setdefault(outcome.metrics.components, {}).setdefault(outcome.trial.config.seed, outcome)
         return {count: list(groups[count].values()) for count in sorted(groups, reverse=True)}
 
     def not_reached(self, done: Sequence[Outcome]) -> list[str]:
-        """Lines on the numbers of components that no threshold tried has led to."""
+        """Return lines that name the numbers of components to which no threshold has led."""
         lines = []
         for seed in range(self.request.seeds):
             runs = of_seed(done, seed)
@@ -81,7 +81,7 @@ class ThresholdSearch:
                     tried = tries_for(wanted, runs)
                     came = ", ".join(str(run.metrics.components) for run in tried)
                     lines.append(
-                        f"Seed {seed}: {wanted} components were not had; thresholds tried: {len(tried)}, "
+                        f"Seed {seed}: {wanted} components were not reached; thresholds tried: {len(tried)}, "
                         f"which gave {came}."
                     )
         return lines
@@ -97,9 +97,9 @@ class ThresholdSearch:
 
 
 def threshold_for(wanted: int, measured: Sequence[float]) -> float:
-    """Threshold with which tasks of these novelties grow to so many components, the first task's included.
+    """Return the threshold with which tasks of these novelties grow to so many components, the first included.
 
-    Halfway between the largest novelty that must reuse and the smallest that must grow.
+    It lies halfway between the largest novelty that must reuse and the smallest that must grow.
 
     Examples
     --------
@@ -116,16 +116,16 @@ def threshold_for(wanted: int, measured: Sequence[float]) -> float:
 
 
 def next_threshold(wanted: int, last: Sequence[Outcome], tries: Sequence[Outcome]) -> float:
-    """What to try next: what the last run's novelties say, kept between the thresholds that gave too many and too few.
+    """Return the threshold to try next: what the last novelties say, kept between those that gave too many and too few.
 
     Parameters
     ----------
     wanted
-        Number of components.
+        Number of components that is wanted.
     last
-        The run whose novelties count: the last try, or the run that always grows.
+        Run whose novelties count, alone in a list: the last try, or the run that always grows.
     tries
-        Runs that were tried for this number; none came to it.
+        Runs that were tried for this number, none of which came to it.
     """
     threshold = threshold_for(wanted, last[0].metrics.novelties)
     known = [(threshold_of(run) or 0.0, run.metrics.components) for run in tries]
@@ -137,16 +137,16 @@ def next_threshold(wanted: int, last: Sequence[Outcome], tries: Sequence[Outcome
 
 
 def tries_for(wanted: int, runs: Sequence[Outcome]) -> list[Outcome]:
-    """Those runs that were made to come to this number, in order."""
+    """Return the runs that were made to come to this number, in order."""
     made = [run for run in runs if run.trial.variant.startswith(f"want{wanted}-")]
     return sorted(made, key=lambda run: run.trial.variant)
 
 
 def threshold_of(outcome: Outcome) -> float | None:
-    """What was tried; ``None`` for a run that always grows."""
+    """Return the threshold of a run; ``None`` for one that always grows."""
     return outcome.trial.config.settings.threshold
 
 
 def of_seed(done: Sequence[Outcome], seed: int) -> list[Outcome]:
-    """Outcomes of one seed, in order."""
+    """Return the outcomes of one seed, in order."""
     return [outcome for outcome in done if outcome.trial.config.seed == seed]

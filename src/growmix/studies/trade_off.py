@@ -30,25 +30,24 @@ NOTES = (
 )
 
 MOST_COUNTS = 8
-"""Numbers of components that are tried for: of more tasks, these lie evenly between one and all."""
-
+"""Most numbers of components that are tried for; with more tasks, they lie evenly between one and all."""
 
 MOST_RESULTS = 64 * 2**20
-"""Bytes of ``results.json``."""
+"""Largest size in bytes of a ``results.json`` that is read."""
 
 
 @final
 class TradeOff(Study):
-    """The stream of a run, learnt with every number of components.
+    """Study that learns the stream of a run with every number of components.
 
     Parameters
     ----------
     config
-        Of the run.
+        Configuration of the run.
     tasks
-        How many its stream has.
+        Number of tasks of its stream.
     request
-        Seeds and folder.
+        Seeds and folder of the study.
     """
 
     def __init__(self, config: RunConfig, tasks: int, request: Request) -> None:
@@ -64,7 +63,7 @@ class TradeOff(Study):
         self._request = request
 
     def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """Those of the search, and for each seed one at the default threshold, unless that would always grow."""
+        """Return the runs of the search, and one per seed at the default threshold unless that would always grow."""
         if missing(self._search.first, done):
             return self._search.trials(done)
         always = [outcome for outcome in done if outcome.trial.variant == "always"]
@@ -76,7 +75,7 @@ class TradeOff(Study):
         return missing(default, done) or self._search.trials(done)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
-        """A row for each number of components."""
+        """Make a table with a row for each number of components."""
         theory = {outcome.trial.label: files.read(outcome.trial.config.folder) for outcome in done}
         groups = self._search.by_count(done)
         usual = _default_count(done)
@@ -97,7 +96,7 @@ class TradeOff(Study):
 
 
 def counts(tasks: int) -> tuple[int, ...]:
-    """Numbers of components to try for, below that of the tasks.
+    """Return the numbers of components to try for, all below the number of tasks.
 
     Examples
     --------
@@ -112,14 +111,14 @@ def counts(tasks: int) -> tuple[int, ...]:
 
 
 def with_trade_off(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """The account of a run with what its sweep found, written to the run's folder.
+    """Add what a sweep found to the account of its run, and write that to the folder of the run.
 
     Parameters
     ----------
     document
-        What ``theory.json`` of the run holds.
+        Account of the run, as in its ``theory.json``.
     folder
-        Of the run.
+        Folder of the run.
 
     Raises
     ------
@@ -142,7 +141,7 @@ def with_trade_off(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _default_count(done: Sequence[Outcome]) -> int:
-    """Number of components that the default threshold gives, with the first seed."""
+    """Return the number of components that the default threshold gives with the first seed."""
     first = [outcome for outcome in done if outcome.trial.config.seed == 0]
     chosen = [outcome for outcome in first if outcome.trial.variant == "default"] or first[:1]
     return chosen[0].metrics.components
@@ -177,7 +176,7 @@ def _mean(entries: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _coverage(documents: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    """Over all runs: in how many entries the computable part of the bound lies above the observed risk."""
+    """Count over all runs in how many entries the computable part of the bound lies above the observed risk."""
     total: dict[str, dict[str, int]] = {}
     for document in documents:
         for method, found in document["coverage"].items():
@@ -188,7 +187,7 @@ def _coverage(documents: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int
 
 
 def _forgetting(documents: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Over all runs: rank correlation of accumulated discrepancy and rise of the risk, among regenerated tasks."""
+    """Return how discrepancy and rise of the risk correlate in rank over the regenerated tasks of all runs."""
     points: dict[str, list[list[float]]] = {}
     for document in documents:
         for method, found in document["forgetting"].items():

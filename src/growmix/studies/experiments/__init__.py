@@ -1,12 +1,11 @@
-"""The paper's experiments by name: what ``growmix reproduce`` can do."""
+"""The paper's experiments by name, which ``growmix reproduce`` can do."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, did_you_mean, shown
 from growmix.studies.experiments import accuracies, discrepancies, orders, reconstructions, sweeps, translations
 from growmix.studies.experiments.experiment import Experiment, Scale
 
@@ -23,25 +22,24 @@ _ALL = (
 )
 
 EXPERIMENTS: Mapping[str, Experiment] = MappingProxyType({each.name: each for each in _ALL})
-"""In the order of the paper."""
+"""All experiments by name, in the order of the paper."""
 
 
 def find(name: str) -> Experiment:
-    """The experiment of that name.
+    """Look up the experiment of this name.
 
     Raises
     ------
     BadInput
-        There is none.
+        There is no experiment of this name.
 
     Examples
     --------
     >>> find("split-mnits")
     Traceback (most recent call last):
-    growmix.errors.BadInput: experiment is 'split-mnits'; did you mean 'split-mnist'? Allowed are msfir, ...
+    growmix.errors.BadInput: unknown experiment 'split-mnits'; did you mean 'split-mnist'? (known: msfir, ...
     """
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
-    near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
-    hint = f"did you mean {near[0]!r}? Allowed" if near else "allowed"
-    raise BadInput(f"experiment is {name!r}; {hint} are {', '.join(EXPERIMENTS)}")
+    known = ", ".join(EXPERIMENTS)
+    raise BadInput(f"unknown experiment {shown(name)}{did_you_mean(name, EXPERIMENTS)} (known: {known})")

@@ -1,4 +1,4 @@
-"""MSFIRC: classification of six domains with one label space, and its cost."""
+"""MSFIRC: classification of six domains with one label space, and what it costs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class DomainAccuracy(Study):
         self.planned = lay_out(VARIANTS, {**values, "stream": "msfirc"}, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
-        """Averages, accuracies per task, and the cost."""
+        """Make tables of the averages, of the accuracies per task, and of the cost."""
         grouped = by_variant(done)
         rows = {variant.name: figures_of(grouped[variant.name]) for variant in VARIANTS}
         names = (*AVERAGES, "mse")

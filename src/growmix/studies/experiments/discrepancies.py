@@ -65,7 +65,7 @@ NOTES = (
 
 @final
 class DiscrepancyStudy(Study):
-    """One set against each other one. It trains here: jobs and folders of runs are not needed."""
+    """Study of one set against each other one, which trains in this process and needs no runs."""
 
     def __init__(self, values: Mapping[str, Any], request: Request) -> None:
         from growmix import experiment
@@ -78,11 +78,11 @@ class DiscrepancyStudy(Study):
 
     @property
     def configs(self) -> tuple[RunConfig, ...]:
-        """One per seed."""
+        """Configurations of the study, one for each seed."""
         return self._configs
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
-        """An estimate for each set, by either method."""
+        """Estimate the distance to each set by either method."""
         from growmix import experiment
         from growmix.report import theory_figures
 
@@ -100,7 +100,7 @@ class DiscrepancyStudy(Study):
 
 
 def search_of(config: RunConfig) -> Search:
-    """How hypotheses are sought: in the steps and batches of a run."""
+    """Return how hypotheses are sought: in the steps and batches of a run."""
     from growmix.theory import Search
 
     settings = config.settings
@@ -110,7 +110,7 @@ def search_of(config: RunConfig) -> Search:
 
 
 def estimates(stream: Stream, search: Search) -> dict[str, dict[str, float]]:
-    """Of the first task's test images against other images of it, and against each other task, by method."""
+    """Estimate by each method how far the first task's test images are from other images of it, and from each task."""
     from growmix.theory import MLP, discrepancy
     from growmix.theory.account import BETWEEN
 

@@ -12,10 +12,10 @@ from growmix.studies.study import Request, Study, Variant
 Scale: TypeAlias = Literal["small", "paper"]
 
 SEEDS: Mapping[Scale, int] = MappingProxyType({"small": 1, "paper": 5})
-"""Runs of each kind; the paper has five."""
+"""Number of seeds at each scale; the paper has five."""
 
 UNMEASURED = {"student": False, "likelihood_draws": 0, "frechet_examples": 0}
-"""What takes time and is in none of the paper's tables; the student is taught where the paper has it."""
+"""Keys that leave out what takes time and is in none of the paper's tables; some studies teach the student."""
 
 PAPER = {
     **UNMEASURED,
@@ -32,7 +32,7 @@ PAPER = {
 """Published settings: Adam 2e-4, beta1 0.5, batch 64, 100 latents, squared error plus KL. Epochs: each experiment's."""
 
 EPOCHS_UNSUPERVISED, EPOCHS_MNIST, EPOCHS_CIFAR = 100, 20, 200
-"""Published."""
+"""Published numbers of epochs."""
 
 IMAGES = {
     **UNMEASURED,
@@ -42,7 +42,7 @@ IMAGES = {
     "variance": 0.5,
     "batch_size": 128,
 }
-"""Small scale, where reconstructions are measured: the paper's loss; fully connected networks, fewer steps."""
+"""Keys of the small scale where reconstructions are measured: the paper's loss, smaller networks, fewer steps."""
 
 PAPER_IMAGES = {**PAPER, "supervised": False, "epochs": EPOCHS_UNSUPERVISED}
 
@@ -55,20 +55,22 @@ SHARING = (
 
 @dataclass(frozen=True)
 class Experiment:
-    """What ``growmix reproduce NAME`` does.
+    """One experiment of the paper, which ``growmix reproduce NAME`` does.
 
     Attributes
     ----------
     name
-        For the command line.
+        Name for the command line.
     measures
-        One line for people.
+        One line that says what is measured.
     streams
-        Of the catalogue, whose data it needs.
+        Streams of the catalogue whose data the experiment needs.
     values
-        Keys of its runs at each scale. Small: the same protocol within 20 minutes on two cores, for one seed.
+        Keys of the runs at each scale; the small one has the same protocol within 20 minutes on two cores per seed.
     study
-        Makes the study from these keys and a request.
+        Function that makes the study from these keys and a request.
+    seeds
+        Number of seeds at each scale.
     """
 
     name: str
@@ -80,7 +82,7 @@ class Experiment:
 
     @property
     def data_sets(self) -> tuple[str, ...]:
-        """Data sets that it needs, each once; those of tasks of its own as at the small scale."""
+        """Data sets that the experiment needs, each once; those of its own tasks are those of the small scale."""
         from growmix.streams.catalogue import entry
 
         named = [name for stream in self.streams for name in entry(stream).data_sets]
@@ -88,7 +90,7 @@ class Experiment:
         return tuple(dict.fromkeys((*named, *tasks)))
 
     def at(self, scale: Scale, request: Request) -> Study:
-        """The study at a scale.
+        """Make the study at a scale.
 
         Raises
         ------

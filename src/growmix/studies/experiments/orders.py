@@ -1,4 +1,4 @@
-"""MSC against CMS: how the order of tasks tells on what is accumulated, with each kind of sharing."""
+"""MSC against CMS: how the order of tasks changes the accumulated risk, with each kind of sharing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOTES = (
 
 @final
 class OrderStudy(Study):
-    """The same three tasks in two orders."""
+    """Study of the same three tasks in two orders."""
 
     def __init__(self, values: Mapping[str, Any], request: Request) -> None:
         self.title = "Order of tasks, msc against cms"
@@ -40,7 +40,7 @@ class OrderStudy(Study):
         self.planned = lay_out(variants, values, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
-        """The risks as a table and a figure with a panel for each order."""
+        """Show the risks in a table and in a figure with a panel for each order."""
         from growmix.report import figures
 
         grouped = by_variant(done)
@@ -67,7 +67,7 @@ class OrderStudy(Study):
 
 
 def risks_of(outcomes: Sequence[Outcome], tasks: int) -> list[Spread]:
-    """Accumulated risk after each task over the seeds."""
+    """Return the accumulated risk after each task, over the seeds."""
     return by_task(outcomes, lambda metrics: [risk_after(metrics, t) for t in range(tasks)])
 
 
@@ -79,7 +79,7 @@ def risk_after(metrics: Metrics, task: int) -> float | None:
 
 
 def components(outcomes: Sequence[Outcome]) -> str:
-    """How many each seed's mixture has at the end."""
+    """Write how many components the mixture of each seed has at the end."""
     return ", ".join(str(outcome.metrics.components) for outcome in outcomes)
 
 

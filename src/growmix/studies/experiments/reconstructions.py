@@ -1,4 +1,4 @@
-"""MSFIR and CCCOS: what images of every task are reconstructed to after the last one, and at what cost."""
+"""MSFIR and CCCOS: how well images of every task are reconstructed after the last one, and at what cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VARIANTS = (
 FIGURES = (("mse", "squared error summed over an image", 2), ("ssim", "SSIM", 3), ("psnr", "PSNR in dB", 2))
 
 Published = Mapping[str, Mapping[str, Sequence[float | None]]]
-"""By method and figure: a value per task, then the mean."""
+"""Published figures by method and name: a value per task, then the mean."""
 
 MSFIR_PUBLISHED: Published = {
     "one VAE per task": {
@@ -54,7 +54,7 @@ MSFIR_PROTOCOL = (
 
 @final
 class Reconstruction(Study):
-    """Reconstructions on one stream by mixtures, a student, and the paper's rivals."""
+    """Study of reconstructions on one stream by mixtures, a student, and the paper's rivals."""
 
     def __init__(
         self, stream: str, published: Published, notes: Sequence[str], values: Mapping[str, Any], request: Request
@@ -64,7 +64,7 @@ class Reconstruction(Study):
         self.planned = lay_out(VARIANTS, {**values, "stream": stream}, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
-        """A table for each figure, and one of the cost."""
+        """Make a table for each figure, and one of the cost."""
         grouped = by_variant(done)
         tasks = tuple(done[0].metrics.tasks)
         tables = [self._table(name, text, digits, tasks, grouped) for name, text, digits in FIGURES]
@@ -127,7 +127,7 @@ def cells(outcomes: Sequence[Outcome], name: str, digits: int, source: Source) -
     outcomes
         Runs that differ in their seeds alone.
     name
-        Which figure is shown.
+        Name of the figure that is shown.
     digits
         How many decimals are shown.
     source

@@ -1,4 +1,4 @@
-"""Accuracy against the number of components."""
+"""Accuracy against the number of components of a mixture."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Sweep:
-    """A stream and what is published for it.
+    """A stream and the accuracies that are published for it.
 
     Attributes
     ----------
     stream
-        Its name.
+        Name of the stream.
     tasks
-        How many it has: the number of components of a run that always grows.
+        Number of its tasks, which a run that always grows has components for.
     published
-        Accuracy by number of components; the numbers that are tried for.
+        Published accuracy by number of components; these numbers are tried for.
     """
 
     stream: str
@@ -47,13 +47,13 @@ class Sweep:
 
     @property
     def wanted(self) -> tuple[int, ...]:
-        """Numbers of components to be had by a threshold."""
+        """Numbers of components that a threshold must lead to."""
         return tuple(count for count in self.published if count < self.tasks)
 
 
 @final
 class ThresholdSweep(Study):
-    """Runs with ever fewer components on one stream."""
+    """Study of runs with ever fewer components on one stream."""
 
     def __init__(self, sweep: Sweep, values: Mapping[str, Any], request: Request) -> None:
         self.title = f"Components and accuracy, {sweep.stream}"
@@ -63,11 +63,11 @@ class ThresholdSweep(Study):
         self._notes = (*NOTES, measure, *request.replaced)
 
     def trials(self, done: Sequence[Outcome]) -> Sequence[Trial]:
-        """See :meth:`ThresholdSearch.trials`."""
+        """Return the runs that the search still wants."""
         return self._search.trials(done)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
-        """A row for each number of components that runs came to, and a figure."""
+        """Make a table with a row for each number of components that runs came to, and a figure."""
         from growmix.report import figures
 
         groups = self._search.by_count(done)
@@ -109,7 +109,7 @@ def _parameters(outcomes: Sequence[Outcome]) -> float:
 
 
 def _point(count: int, outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """One point of the curve, for JSON and for the figure."""
+    """Return one point of the curve, for JSON and for the figure."""
     thresholds = [threshold_of(outcome) for outcome in outcomes]
     known = [value for value in thresholds if value is not None]
     return {

@@ -1,4 +1,4 @@
-"""Image to image: what sources are translated to, when each task was learnt and after the last one."""
+"""Image to image: how near translations are to their targets, when each task was learnt and after the last one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOTES = (
 
 @final
 class TranslationStudy(Study):
-    """Paired tasks one after another, with each kind of sharing."""
+    """Study of paired tasks one after another, with each kind of sharing."""
 
     def __init__(self, values: Mapping[str, Any], request: Request) -> None:
         self.title = "Translation"
@@ -36,7 +36,7 @@ class TranslationStudy(Study):
         self.planned = lay_out(SHARING, {**values, "stream": "translation"}, request)
 
     def findings(self, done: Sequence[Outcome]) -> Findings:
-        """A table for each figure, the cost, and the pictures of the first run."""
+        """Make a table for each figure, one of the cost, and show the pictures of the first run."""
         from growmix.experiment import TRANSLATION
 
         grouped = by_variant(done)
