@@ -14,14 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import growmix
 from growmix import GrowingMixture, experiment, streams
 from growmix.baselines import METHODS
 from growmix.cli import words
 from growmix.cli.app import app, execute
 from growmix.cli.drawing import paths, two_unlike
 from growmix.cli.status import DONE, FAILED, INTERRUPTED, WRONG_INPUT
-from growmix.config import RunConfig
+from growmix.config import RunConfig, keys
 from growmix.errors import NonFiniteLoss
 from growmix.studies import processes
 from growmix.studies.experiments import EXPERIMENTS
@@ -90,7 +89,7 @@ def test_nothing_imports_torch_to_show_help_list_streams_or_refuse_a_path() -> N
 def test_help_is_there_where_python_leaves_docstrings_out() -> None:
     words = [sys.executable, "-OO", "-m", "growmix", "run", "--help"]
     told = subprocess.run(words, capture_output=True, text=True, check=True)
-    for text in ("Learn a stream task by task", "Name of the stream", "--epochs", "Length of the latent code."):
+    for text in ("Learn a stream task by task", "Name of the stream;", "--epochs", "Length of the latent code."):
         assert text in told.stdout
 
 
@@ -243,13 +242,22 @@ def test_streams_tell_what_is_found(
     assert found()["permuted-mnist"] == "yes"
 
 
-def test_help_shows_every_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(["run", "--help"]) == DONE
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_fits_a_screen_and_says_where_the_rest_is(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert execute([command, "--help"]) == DONE
     shown = capsys.readouterr().out
-    for name in growmix.Settings().to_dict():
+    assert len(shown.splitlines()) <= 50 and "--help-all lists every option" in shown
+    assert "Usage: growmix" in shown and "--density-components" not in shown
+
+
+def test_help_shows_every_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["run", "--help-all"]) == DONE
+    shown = capsys.readouterr().out
+    for name in set(keys()) - {"stream"}:
         assert f"--{name.replace('_', '-')} " in shown
-    assert "Other settings" not in shown  # every option has its place
-    assert ":func:" not in shown and ":class:" not in shown
     for text in ("--no-supervised", "--config", "--tasks", "[default: 0.002]", "ks, smd, paper, stored", "Student"):
         assert text in shown
 

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from growmix import __version__
 from growmix.cli.drawing import INTERPOLATE_HELP, SAMPLE_HELP, interpolate, sample
+from growmix.cli.helping import asked
 from growmix.cli.measuring import EVALUATE_HELP, THEORY_HELP, evaluate, theory
 from growmix.cli.places import STREAMS_HELP, streams
 from growmix.cli.running import RESUME_HELP, RUN_HELP, resume, run
@@ -30,7 +31,7 @@ from growmix.report.console import PatientOutput
 from growmix.system.interrupts import interrupt_when_asked_to_end
 
 EPILOGUE = """\
-Exit status: 0 done; 2 something that you gave is wrong, one line on stderr says what; \
+--help-all lists every option. Exit status: 0 done; 2 something that you gave is wrong, one line on stderr says what; \
 130 interrupted, what was learnt is kept and "growmix resume" goes on; 1 training failed."""
 
 app = App(
@@ -61,8 +62,9 @@ def execute(tokens: Sequence[str] | None = None) -> int:
     tokens
         The words of the command line; by default those that the program was started with.
     """
+    words, app.help_formatter = asked(sys.argv[1:] if tokens is None else tokens)
     try:
-        status = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(_in_own_words(error), WRONG_INPUT)
     except NonFiniteLoss as error:

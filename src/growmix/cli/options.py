@@ -84,9 +84,7 @@ def flag(help: str, group: Group | None = None, name: str | None = None) -> Para
 ALL_OPTIONS = Parameter(name="*")
 """Makes an argument take every option of a run that was given."""
 
-StreamName: TypeAlias = Annotated[
-    str | None, Parameter(help='Name of the stream, such as split-digits; "growmix streams" lists them.')
-]
+StreamName: TypeAlias = Annotated[str | None, Parameter(help='Name of the stream; "growmix streams" lists them.')]
 Folder: TypeAlias = Annotated[
     Path, Parameter(name="DIR", help="Folder of a run, what --out was.", converter=read_path, n_tokens=1)
 ]
@@ -101,4 +99,4 @@ AllowImport: TypeAlias = Annotated[
         RUN,
     ),
 ]
-StudyJobs: TypeAlias = Annotated[int, count("How many runs are done at a time; they share the cores.", STUDY)]
+StudyJobs: TypeAlias = Annotated[int, count("How many runs at a time share the cores.", STUDY)]

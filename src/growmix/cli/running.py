@@ -29,9 +29,7 @@ Go on with a run that was interrupted or killed, from its last checkpoint to its
 
 It ends as if it had never been interrupted. A finished run stays as it is."""
 
-CONFIG_HELP = (
-    "YAML file with any of these options as keys (underscores for hyphens); options on the command line count more."
-)
+CONFIG_HELP = "YAML file with any of these options as keys; options on the command line count more."
 
 
 def run(

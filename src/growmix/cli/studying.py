@@ -22,22 +22,18 @@ if TYPE_CHECKING:
 COMPARE_HELP = """\
 Run several methods on one stream, with an equal budget for each new task, and put them beside each other.
 
-Writes a run's folder for each method and seed, results.json, table.md and comparison.png, by default to \
-runs/compare-STREAM. The same command again goes on where it was left. Without --student, --likelihood-draws or \
---frechet-examples, what these switch is left out. A setting that only some of the methods use is theirs alone."""
+Writes a folder for each run, results.json, table.md and comparison.png, by default to runs/compare-STREAM; the same \
+command again goes on where it was left. The student and the likelihood are left out unless their options are given. \
+A setting that only some of the methods use is theirs alone."""
 
 REPRODUCE_HELP = """\
 Do one of the paper's experiments, and put its figures beside the published ones.
 
-Writes a folder for each run, results.json, table.md and figures, by default to runs/reproduce-NAME-SCALE. The same \
-command again goes on where it was left. The experiment and its scale have settings of their own; options of a run \
-count more."""
+Writes a folder for each run, results.json, table.md and figures, by default to runs/reproduce-NAME-SCALE; the same \
+command again goes on where it was left. Options of a run count more than the experiment's own settings."""
 
 METHODS_HELP = f"Names with commas between, or all: {', '.join(METHODS)}."
-CONFIG_HELP = (
-    "YAML file with any options of a run as keys; its seed and method are not used. Options on the command line count "
-    "more."
-)
+CONFIG_HELP = "YAML file of a run; seed and method are not used."
 SCALE_HELP = "small: the same protocol within 20 minutes on two cores; paper: the published settings."
 SEEDS_HELP = "How many seeds, from 0; by default 1 at the small scale, 5 at the paper's."
 
@@ -50,9 +46,7 @@ def compare(
     seeds: Annotated[int, count("How many seeds, from 0.", STUDY)] = 3,
     jobs: StudyJobs = 1,
     config: Annotated[Path | None, path(CONFIG_HELP, STUDY)] = None,
-    overwrite: Annotated[
-        bool, flag("Replace earlier runs in the same folder, even those of this comparison.", STUDY)
-    ] = False,
+    overwrite: Annotated[bool, flag("Replace earlier runs in the same folder.", STUDY)] = False,
     allow_import: AllowImport = False,
     options: Annotated[StudyOptions, ALL_OPTIONS] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
 ) -> int:
@@ -87,9 +81,7 @@ def reproduce(
     ] = False,
     seeds: Annotated[int | None, count(SEEDS_HELP, STUDY)] = None,
     jobs: StudyJobs = 1,
-    overwrite: Annotated[
-        bool, flag("Replace earlier runs in the same folder, even those of this experiment.", STUDY)
-    ] = False,
+    overwrite: Annotated[bool, flag("Replace earlier runs in the same folder.", STUDY)] = False,
     allow_import: AllowImport = False,
     options: Annotated[StudyOptions, ALL_OPTIONS] = {},  # noqa: B006 (never changed; cyclopts wants a mapping)
 ) -> int:

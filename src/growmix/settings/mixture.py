@@ -87,7 +87,7 @@ class Settings:
         "Networks of a component: mlp, conv, or your own by their import path, such as my_nets:blueprint, which "
         "--allow-import or growmix.components.importing.allow_import must allow."
     ))
-    hidden: int | None = setting(None, COMPONENT, UNITS, use=OUR_BLUEPRINTS, common=True, help=(
+    hidden: int | None = setting(None, COMPONENT, UNITS, use=OUR_BLUEPRINTS, help=(
         "Units of a fully connected layer; by default the blueprint's own (mlp: 800, or 400 for examples of at most "
         "256 numbers; conv: 256)."
     ))
@@ -173,7 +173,7 @@ class Settings:
     batch_size: int | None = setting(None, TRAINING, FEWEST, help=(
         "Examples of one step; by default 128, or 32 for tasks below 4,000 examples."
     ))
-    learning_rate: float = setting(2e-3, TRAINING, POSITIVE, common=True, help=(
+    learning_rate: float = setting(2e-3, TRAINING, POSITIVE, help=(
         "Learning rate of AdamW: the peak of the one-cycle schedule, or the constant."
     ))
     schedule: ScheduleName = setting("one-cycle", TRAINING, help=(
