@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from growmix.checkpoints import persistence
@@ -45,6 +44,9 @@ from growmix.system.paths import check_path
 from growmix.system.threads import OwnLock
 from growmix.training.callbacks import Callback, TrainingLog
 from growmix.training.fabric import make_fabric, place_of
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes seconds to import, and only training needs it
 
 Memory = TypeVar("Memory")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from growmix.checkpoints import persistence
@@ -34,6 +33,9 @@ from growmix.training.budget import Budget
 from growmix.training.callbacks import Callback, TrainingLog
 from growmix.training.fabric import place_of
 from growmix.training.trainer import GradientTrainer
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric  # takes seconds to import, and only training needs it
 
 FEWEST, MOST = 4_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
