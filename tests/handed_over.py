@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.masked import masked_tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from growmix.data.task import TaskData, check_task
 
@@ -36,6 +36,35 @@ class Items(Dataset[Any]):
     def __getitem__(self, i: int) -> Any:
         row = tuple(column[i] for column in self.columns)
         return row if len(row) > 1 else row[0]
+
+
+BYTES = np.random.default_rng(0).integers(0, 256, (11, 3, 5, 4), dtype=np.uint8)
+FLOATS = BYTES.astype(np.float32) / np.float32(255)
+LABELS = np.array([0, 1, 2, -1, 0, 1, 2, -1, 5, 5, 0])
+NAMES = ["dog", "cat", "dog", None, "ant", "cat", "ant", None, "dog", "", ""]
+NAMES[9] = NAMES[10] = "a b"
+
+
+class Named(Items):
+    def __init__(self, keys: tuple[str, ...], *columns: Any) -> None:
+        super().__init__(*columns)
+        self.keys = keys
+
+    def __getitem__(self, i: int) -> Any:
+        return {key: column[i] for key, column in zip(self.keys, self.columns, strict=True)}
+
+
+def batches(size: int = 4) -> Iterator[Any]:
+    for start in range(0, 11, size):
+        yield FLOATS[start : start + size], LABELS[start : start + size]
+
+
+def iter_of(*pieces: Any) -> IterableDataset[Any]:
+    class Given(IterableDataset[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            return iter(pieces)
+
+    return Given()
 
 
 class OwnTensor(Tensor):
@@ -63,8 +92,13 @@ class SpitefulProperty:
 
 
 class Table:
+    """What is known of a table of pandas or the like: it gives itself as an array when asked."""
+
     def __init__(self, values: np.ndarray) -> None:
-        self.values, self.ndim = values, values.ndim
+        self.values, self.shape, self.ndim = values, values.shape, values.ndim
+
+    def __iter__(self) -> Iterator[str]:
+        yield from "columns"
 
     def to_numpy(self) -> np.ndarray:
         return self.values

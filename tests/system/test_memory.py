@@ -1,4 +1,4 @@
-"""What can't fit is refused before it is made; how much there is, and of data, see test_data.py."""
+"""What can't fit is refused before it is made; and the system says how much there is."""
 
 from __future__ import annotations
 
@@ -128,3 +128,57 @@ def test_counting_a_component_changes_nothing_that_is_learnt(monkeypatch: pytest
             mixture.learn((x, Y))
         weights.append(mixture.components[1].state_dict())
     assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
+
+
+def test_the_system_says_how_much_memory_it_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(memory, "_CONTROL_GROUP", tmp_path / "none")
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal: 99 kB\nMemFree: 1 kB\nMemAvailable:   7 kB\n")
+    monkeypatch.setattr(memory, "_MEMINFO", meminfo)
+    assert memory.available() == 7 * 1024
+    pages: dict[str, int] = {"SC_PHYS_PAGES": 50, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(memory.os, "sysconf", pages.__getitem__)
+    for broken in ("MemTotal: 99 kB\n", "MemAvailable: many kB\n"):
+        meminfo.write_text(broken)
+        assert memory.available() == 50 * 4096
+    meminfo.unlink()  # as on a system that is no Linux
+    assert memory.available() == 50 * 4096
+    monkeypatch.delattr(memory.os, "sysconf")
+    assert memory.available() is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "use"), [("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")]
+)
+def test_the_limit_of_a_container_counts(limit: str, use: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path if limit == "memory.max" else tmp_path / "memory"
+    folder.mkdir(exist_ok=True)
+    (folder / use).write_text("5000\n")
+    (folder / "memory.stat").write_text("anon 3000\ninactive_file 1500\nactive_file 300\n")
+    monkeypatch.setattr(memory, "_CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(memory, "_of_machine", lambda: 4_000)
+    for said, room in (("6000\n", 2_800), ("100\n", 0), ("9000\n", 4_000), ("max\n", 4_000)):
+        (folder / limit).write_text(said)
+        assert memory.available() == room
+
+
+def test_an_accelerator_has_memory_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Free, or held by torch for what comes next."""
+    held = {"mem_get_info": (5_000, 9_000), "memory_reserved": 700, "memory_allocated": 300}
+    for name, said in held.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, said=said: said)
+    device = torch.device("cuda", 0)
+    assert memory.available_on(device) == 5_400
+    weights = [torch.empty(memory.SMALL, device="meta")]
+    with pytest.raises(
+        BadInput,
+        match=r"^training 16,777,216 weights .* about 256\.0 MiB .* 5\.3 KiB are available on cuda:0",
+    ):
+        memory.require_training(weights, (1, 8, 8), device)
+    monkeypatch.setattr(memory, "available", lambda: 2**60)
+    memory.require_training(weights, (1, 8, 8), torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2**60, 2**60))
+    memory.require_training(weights, (1, 8, 8), device)
+    monkeypatch.setattr(memory, "available", lambda: 2**20)
+    with pytest.raises(BadInput, match=r"^16,777,216 weights .* about 64\.0 MiB .* 1\.0 MiB are available;"):
+        memory.require_training(weights, (1, 8, 8), device)  # made here, and then brought there

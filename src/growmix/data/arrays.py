@@ -1,4 +1,8 @@
-"""From one array of any kind (numpy, tensors, lists, tables) to a tensor in memory."""
+"""Reads one array of any kind (numpy, tensors, lists, tables) into a tensor in memory.
+
+The adversary is a slip of the user's: an array of the wrong type, with gaps, or too big. Objects of foreign classes run
+code of their own when they are read; whatever that raises comes out as a BadInput.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,10 @@ from torch import Tensor
 from growmix.errors import BadInput, one_line, shortened
 from growmix.system.memory import require_room
 
-MOST_CHANNELS = 4
-"""Of an image, where only its length can tell what an axis is."""
-
 _NEEDED = "real numbers are needed, in an array, a tensor, lists or a table"
 
 _LOOKED_AT = 1_000
-"""Objects of an array, for a message that says of what kinds they are: there may be no end of them."""
+"""Objects of an array that a message names the kinds of; an array may have no end of them."""
 
 _TENSOR_TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.bool)
 _INTEGER_TYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -28,7 +29,7 @@ _WIDE_UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 
 
 def is_array(value: Any) -> bool:
-    """Whether something is one array, not pieces of one: numpy, torch, lists, and tables such as those of pandas."""
+    """Return whether a value is one array, not pieces of one: numpy, torch, lists, tables such as those of pandas."""
     return isinstance(value, list) or _acts_as_array(type(value))
 
 
@@ -37,17 +38,17 @@ def _acts_as_array(kind: type) -> bool:
 
 
 def has(value: Any, method: str) -> bool:
-    """Whether objects of its kind have a method; asked of the object itself, its own code would run."""
+    """Return whether a value's class has a method; the object itself is not asked, since its own code would run."""
     return hasattr(type(value), method)
 
 
 def shape_of(value: Any, name: str) -> tuple[int, ...]:
-    """Shape of an array, or of lists in lists as the first items tell it, at most four deep; empty for all else.
+    """Return the shape of an array, or of lists in lists as the first items tell it, at most four deep; else ().
 
     Raises
     ------
     BadInput
-        It is an array that does not tell its shape.
+        The value is an array that does not tell its shape.
     """
     lengths: list[int] = []
     while isinstance(value, (list, tuple)) and value and len(lengths) < 4:
@@ -60,7 +61,7 @@ def shape_of(value: Any, name: str) -> tuple[int, ...]:
 
 
 def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:
-    """One array as a contiguous tensor on the CPU, of ``float32``, ``bool`` or whole numbers.
+    """Return one array as a contiguous tensor on the CPU, of ``float32``, ``bool`` or whole numbers.
 
     Parameters
     ----------
@@ -68,14 +69,14 @@ def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:
         Array of any layout and byte order, tensor of any device, nested sequence of numbers or of all these, or a
         table with ``to_numpy``. Arrays are copied; a tensor that needs no change is taken as it is.
     name
-        What messages call it.
+        What messages call the array.
     copy
-        Whether a tensor is copied even so.
+        Whether a tensor is copied even where it needs no change.
 
     Raises
     ------
     BadInput
-        It is no array of numbers of one kind, or its copy does not fit into memory.
+        The value is no array of numbers of one kind, or its copy does not fit into memory.
     """
     values = read(value, name)
     if isinstance(values, Tensor):
@@ -84,21 +85,21 @@ def as_tensor(value: Any, name: str, *, copy: bool = False) -> Tensor:
 
 
 def read(value: Any, name: str) -> Tensor | np.ndarray | list[Any] | tuple[Any, ...]:
-    """What is given in its own type: a plain tensor, a numpy array, or a list; copied only where there is no other way.
+    """Return a value as a plain tensor, a numpy array or a list; it is copied only where there is no other way.
 
-    Lists stay as they are, and a table of objects is one of what they are: numbers, or images of their own.
+    Lists stay as they are, and a table of objects becomes an array or list of these: numbers, or images.
 
     Raises
     ------
     BadInput
-        It can't be read as one array, or has masked values.
+        The value can't be read as one array, or has masked values.
     """
     if isinstance(value, (list, tuple)):
         return value
     if type(value) is Tensor:
         return _plain(value, name)
     if isinstance(value, Tensor):
-        with torch._C.DisableTorchFunctionSubclass():  # what a class of the user's own makes of it is not asked
+        with torch._C.DisableTorchFunctionSubclass():  # a class of the user's own may do anything in its methods
             return _plain(value, name)
     with _reading(name):
         palette = has(value, "getpalette") and value.getpalette()
@@ -107,7 +108,7 @@ def read(value: Any, name: str) -> Tensor | np.ndarray | list[Any] | tuple[Any, 
             values = np.asarray(values)
     if palette:
         raise BadInput(
-            f"{name} has a picture with a palette, whose numbers are no pixels; convert('RGB') tells its pixels"
+            f"{name} has a picture with a palette, whose numbers are no pixels; convert('RGB') makes pixels of them"
         )
     if np.ma.is_masked(values):
         masked = int(np.ma.getmaskarray(values).sum())
@@ -122,7 +123,7 @@ def read(value: Any, name: str) -> Tensor | np.ndarray | list[Any] | tuple[Any, 
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """A foreign object's own code runs in here, which may raise anything; and lists may have no end."""
+    """Turn whatever a foreign object's own code raises into a BadInput; lists in themselves end here too."""
     try:
         yield
     except Exception as error:
@@ -144,7 +145,7 @@ def _from_list(values: Any, name: str) -> Tensor:
 
 
 def _leaves(values: Any) -> set[type]:
-    """Types of all that is no list in nested lists."""
+    """Return the types of all that is no list in nested lists."""
     kinds = set(map(type, values))
     if not any(issubclass(kind, (list, tuple)) for kind in kinds):
         return kinds
@@ -159,9 +160,9 @@ def _require_one_kind(kinds: set[type], name: str) -> None:
 
 
 def _table_values(table: Any) -> Any:
-    """Values of a table: an array, of objects where names are among them; a list of objects that are none.
+    """Return a table's values: an array, also of objects where names are among them; else a list of the objects.
 
-    What it calls missing among objects is ``None``.
+    What the table calls missing becomes ``None``.
     """
     try:
         values = table.to_numpy()
@@ -235,12 +236,12 @@ def _keep_outside(exact: np.ndarray, rounded: np.ndarray) -> None:
 
 
 def joined(parts: list[Tensor], name: str, batched: bool) -> Tensor:
-    """All parts as one tensor; of one kind, so that nothing is read as what it is not: a byte 1 as a white pixel.
+    """Return all parts as one tensor; they must be of one kind, or a byte 1 would be read as a white pixel.
 
     Raises
     ------
     BadInput
-        They are of unlike kind or shape, or do not fit into memory.
+        The parts are of unlike kind or shape, or do not fit into memory.
     """
     kinds = sorted({kind_of(part) for part in parts})
     if len(kinds) > 1:
@@ -254,11 +255,12 @@ def joined(parts: list[Tensor], name: str, batched: bool) -> Tensor:
 
 
 def _few(shapes: list[tuple[int, ...]]) -> str:
-    return ", ".join(map(str, shapes[:5])) + ", ..." * (len(shapes) > 5)
+    listed = ", ".join(map(str, shapes[:5]))
+    return f"{listed}, ..." if len(shapes) > 5 else listed
 
 
 def kind_of(part: Tensor) -> str:
-    """What messages call the numbers of a tensor."""
+    """Return what messages call the numbers of a tensor."""
     if part.dtype == torch.bool:
         return "truth values"
     return "floats" if part.is_floating_point() else "whole numbers"

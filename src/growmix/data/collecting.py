@@ -1,4 +1,7 @@
-"""From what hands out its examples in pieces (data sets, loaders, iterables of batches) to tensors in memory."""
+"""Collects what hands out its examples in pieces (data sets, loaders, iterables of batches) into tensors in memory.
+
+The adversary is a slip of the user's, an exception of their data's own, and data without an end.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,22 @@ from growmix.data.labels import as_names
 from growmix.errors import BadInput, one_line, shown
 from growmix.system.memory import available, require_room
 
-IMAGE_KEYS = ("x", "image", "images", "img", "pixel_values")
+EXAMPLE_KEYS = ("x", "image", "images", "img", "pixel_values")
+"""Keys of the examples in items that are dictionaries."""
+
 SECOND_KEYS = ("y", "label", "labels", "target", "targets")
-"""What images, and labels or targets, are called in items that are dictionaries."""
+"""Keys of the labels or targets in items that are dictionaries."""
 
 _ABSENT: Final = object()
 _PIECE = 1_024
-"""Bytes that a piece takes beside its numbers."""
+"""Bytes that a piece takes in memory beside its numbers."""
 
 _NAME = 64
-"""Bytes that a name takes, more or less."""
+"""Bytes that a name takes in memory, more or less."""
 
 
 def is_pieces(value: Any) -> bool:
-    """Whether something hands out its examples in pieces: a data set, a loader, an iterable of batches."""
+    """Return whether a value hands out its examples in pieces: a data set, a loader, an iterable of batches."""
     if isinstance(value, (Dataset, DataLoader)):
         return True
     if isinstance(value, (type, str, bytes, tuple, Mapping, set, frozenset)) or is_array(value):
@@ -101,7 +106,7 @@ def gather(data: Any, name: str, like: Domain | None = None, *, seconds: bool = 
 
 
 def _items(data: Any, name: str, piece: str, seconds: bool) -> Iterator[tuple[Any, tuple[Any, Any]]]:
-    """The pieces, one after another, each with its two parts; an exception of the data's own says at which."""
+    """Yield the pieces, each with its two parts; an exception of the data's own comes out with the place."""
     place = 0
     try:
         for item in _pieces(data, name):
@@ -158,29 +163,29 @@ def _are_two_examples(x: Tensor, second: Any, *, unsure: bool) -> bool:
 
 
 def _pair_of(item: Any, name: str, seconds: bool) -> tuple[Any, Any]:
-    """Images of a piece, and its labels or targets."""
+    """Return the examples of a piece, and its labels or targets."""
     if isinstance(item, Mapping):
-        image = [item[key] for key in IMAGE_KEYS if key in item]
+        x = [item[key] for key in EXAMPLE_KEYS if key in item]
         second = [item[key] for key in SECOND_KEYS if key in item]
-        # without labels, what else there is may be labels under a name of their own
-        if len(image) != 1 or len(second) > 1 or (seconds and not second and len(item) > 1):
+        # without labels, any other key may be the user's own name for labels
+        if len(x) != 1 or len(second) > 1 or (seconds and not second and len(item) > 1):
             raise BadInput(
                 f"{name} yields dictionaries with the keys {shown(sorted(map(str, item)))}; one of "
-                f"{', '.join(IMAGE_KEYS)} is needed, and at most one of {', '.join(SECOND_KEYS)}; without any of these "
-                "no other key is allowed"
+                f"{', '.join(EXAMPLE_KEYS)} is needed, and at most one of {', '.join(SECOND_KEYS)}; "
+                "without any of these no other key is allowed"
             )
-        return image[0], second[0] if second else _ABSENT
+        return x[0], second[0] if second else _ABSENT
     if not isinstance(item, (tuple, list)):
         return item, _ABSENT
     if len(item) not in (1, 2):
-        raise BadInput(f"{name} yields tuples of {len(item)}; allowed are images, or pairs of image and label")
+        raise BadInput(f"{name} yields tuples of {len(item)}; allowed are examples, or pairs of example and label")
     return item[0], item[1] if len(item) == 2 else _ABSENT
 
 
 def _kept(second: Any, n: int | None, where: str) -> Any:
-    """Labels or targets of a piece as they are now: one name, a list of names, or a tensor.
+    """Return labels or targets of a piece, copied: one name, a list of names, or a tensor.
 
-    ``n`` is the number of images, ``None`` for a single one.
+    ``n`` is the number of examples, ``None`` for a single one.
     """
     if second is None or isinstance(second, str):
         return second
@@ -199,7 +204,7 @@ def _bytes_of(second: Any) -> int:
 
 
 def _joined_seconds(others: list[Any], batched: bool) -> Any:
-    """All labels or targets; ``None`` if no piece has any."""
+    """Return all labels or targets together; ``None`` if no piece has any."""
     if all(second is None for second in others):
         return None
     if all(isinstance(second, Tensor) for second in others):

@@ -85,10 +85,23 @@ class Domain:
         return vector.view(-1, *[1] * (len(self.shape) - 1))
 
     def with_statistics(self, x: Tensor) -> Domain:
-        """Return the same domain with centre and scale of these examples, shape ``(n, *shape)``."""
+        """Return the same domain with centre and scale of these examples, ``float32`` of shape ``(n, *shape)``.
+
+        An entry of the first axis that is the same number in all examples has the scale 1. Domains of unit support have
+        no statistics, and are returned as they are.
+        """
         if self.support == "unit":
             return self
-        rows = x.double().transpose(0, 1).flatten(1)
-        centre, scale = rows.mean(1), rows.std(1, unbiased=False)
-        scale = torch.where(scale > 0, scale, 1.0)
-        return replace(self, centre=tuple(centre.tolist()), scale=tuple(scale.tolist()))
+        entries = x.transpose(0, 1)
+        # entry by entry: one in double precision takes little memory, and the sums are exact enough for any numbers
+        pairs = [_centre_and_scale(entry.double()) for entry in entries]
+        centre, scale = zip(*pairs, strict=True)
+        return replace(self, centre=centre, scale=scale)
+
+
+def _centre_and_scale(values: Tensor) -> tuple[float, float]:
+    """Return mean and standard deviation of numbers; (the number, 1) where they hardly differ."""
+    if bool((values == values.flatten()[0]).all()):  # rounding would leave a deviation that is not quite 0
+        return float(values.flatten()[0]), 1.0
+    scale = float(values.std(unbiased=False))
+    return float(values.mean()), scale if scale >= torch.finfo(torch.float32).tiny else 1.0

@@ -8,10 +8,12 @@ from typing import Any, cast, get_args
 import torch
 from torch import Tensor
 
-from growmix.data.arrays import MOST_CHANNELS
 from growmix.data.domain import Domain, Shape, Support
 from growmix.errors import BadInput, shown
 from growmix.system.memory import require_room
+
+MOST_CHANNELS = 4
+"""Most channels of images: with more in front and no more at the end, the channels are taken to be last."""
 
 FORMS = "images are (n, channels, height, width), vectors (n, numbers)"
 """The two forms that examples come in, as messages say them."""
@@ -23,7 +25,7 @@ def check_support(support: Any) -> Support | None:
     Raises
     ------
     BadInput
-        It is no support.
+        The value is the name of no support.
 
     Examples
     --------
@@ -104,7 +106,7 @@ def _require_form(x: Tensor, name: str) -> None:
 
 
 def _given(x: Tensor) -> str:
-    """Say what was given: vectors with their number, since rows of one image look like vectors too."""
+    """Say what was given: of vectors also how many, since the rows of one image look like vectors."""
     vectors = described(tuple(x.shape[1:]))
     return f"{len(x)} {vectors}" if x.ndim == 2 else vectors
 

@@ -1,4 +1,4 @@
-"""Labels that are names: from names to the whole numbers that all components use, and back."""
+"""Checks labels, whole numbers or names, and turns names into the numbers that all components use, and back."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Names: TypeAlias = tuple[str, ...]
 """Name of the label 0, 1, 2, ...; empty where labels are numbers."""
 
 LABELS = "labels are integers, with -1 for unlabelled, or strings, with None"
-"""What messages allow."""
+"""What messages say of the labels that are allowed."""
 
 
 def as_names(y: Any) -> list[str | None] | None:
-    """Labels as a list of names, ``None`` for an example without one; ``None`` if they are no names at all.
+    """Return labels as a list of names, ``None`` for an example without one; ``None`` if they are no names at all.
 
     Only ``None`` says that an example has no label: neither the empty string nor NaN does. (What a table calls missing
     is ``None`` when it comes here.) A list of nothing but ``None`` is of examples without one, too.
@@ -30,12 +30,12 @@ def as_names(y: Any) -> list[str | None] | None:
     Parameters
     ----------
     y
-        Sequence or array; strings in any of numpy's types, or objects.
+        Sequence or array of labels; strings in any of numpy's types, or objects.
 
     Raises
     ------
     BadInput
-        Names and something else, an empty name, or an array of names that is not one-dimensional.
+        There are names and something else, an empty name, or an array of names that is not one-dimensional.
 
     Examples
     --------
@@ -48,7 +48,7 @@ def as_names(y: Any) -> list[str | None] | None:
         if y.ndim != 1:
             if y.dtype.kind == "O" and not any(isinstance(name, str) for name in y.flat):
                 return None
-            raise BadInput(f"y has names in shape {y.shape}; one name for each image is needed")
+            raise BadInput(f"y has names in shape {y.shape}; one name for each example is needed")
         y = y.tolist()
     if not isinstance(y, (list, tuple)):
         return None
@@ -65,12 +65,12 @@ def as_names(y: Any) -> list[str | None] | None:
             raise BadInput("y has an empty name; give None for an example without a label")
         if name is not None and "\0" in name:  # numpy leaves it out where a name ends in it
             raise BadInput(f"y has the name {shown(name)}; names are without the character NUL")
-    # of a member of an enumeration its value, which is what it equals
+    # a member of an enumeration becomes its value, which it equals
     return [None if name is None else str.__str__(name) for name in y]
 
 
 def number_names(names: Sequence[str | None]) -> tuple[Tensor, Names]:
-    """Numbers of names in the order in which they first appear, -1 for ``None``; and the names.
+    """Number names in the order in which they first appear, -1 for ``None``; return the numbers and the names.
 
     Examples
     --------
@@ -83,12 +83,12 @@ def number_names(names: Sequence[str | None]) -> tuple[Tensor, Names]:
 
 
 def check_names(names: Any, argument: str = "names") -> Names:
-    """Names of the labels 0, 1, 2, ..., as a user or a checkpoint gives them.
+    """Return the names of the labels 0, 1, 2, ..., as a user or a checkpoint gives them, if they are different.
 
     Raises
     ------
     BadInput
-        They are not different strings.
+        The names are not different strings, or one is empty or has the character NUL.
 
     Examples
     --------
@@ -103,12 +103,12 @@ def check_names(names: Any, argument: str = "names") -> Names:
 
 
 def check_names_of(names: Any, labels: Sequence[int]) -> Names:
-    """Names as a checkpoint has them, of these labels: one for each, or none at all.
+    """Return the names that a checkpoint has for these labels: one for each, or none at all.
 
     Raises
     ------
     ValueError
-        They are no names, or not of these labels.
+        The names are not different strings, or not as many as the labels.
     """
     if names and list(labels) != list(range(len(names))):
         raise ValueError(f"{len(names)} names do not fit the labels {list(labels)}")
@@ -116,7 +116,7 @@ def check_names_of(names: Any, labels: Sequence[int]) -> Names:
 
 
 def names_of(numbers: Tensor, names: Names) -> np.ndarray:
-    """Names of label numbers: an array of strings, or of objects where some are -1, which becomes ``None``.
+    """Return the names of label numbers: an array of strings, or of objects where -1 becomes ``None``.
 
     Examples
     --------
@@ -130,19 +130,19 @@ def names_of(numbers: Tensor, names: Names) -> np.ndarray:
 
 
 def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
-    """Labels as ``int64`` of shape ``(n,)``, each -1 (unlabelled) or a class number; and names, if they were strings.
+    """Return labels as ``int64`` of shape ``(n,)``, -1 where unlabelled; and their names, if they were strings.
 
     Parameters
     ----------
     y
         Whole numbers, -1 for unlabelled; or strings, ``None`` for unlabelled, which all may be.
     n
-        How many there must be.
+        How many labels there must be.
 
     Raises
     ------
     BadInput
-        If there are not ``n``, if they are neither whole numbers nor strings, or one is below -1.
+        There are not ``n`` labels, they are neither whole numbers nor strings, or one is below -1.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
     with _reading_labels():
         y = read(y, "y")
     if isinstance(y, np.ndarray) and y.ndim == 1:
-        _require_length(y, n)  # before all are looked at: there may be no end of them
+        _require_length(y, n)  # before each is looked at: an array may say that it has billions
     named = as_names(y)
     if named is None:
         return check_label_numbers(y, n), ()
@@ -162,7 +162,7 @@ def check_labels(y: Any, n: int) -> tuple[Tensor, Names]:
 
 @contextmanager
 def _reading_labels() -> Iterator[None]:
-    """What can't be read as numbers can't be read as labels: these are what is allowed."""
+    """Add to a message about an array which labels are allowed."""
     try:
         yield
     except BadInput as error:
@@ -170,7 +170,7 @@ def _reading_labels() -> Iterator[None]:
 
 
 def check_label_numbers(y: Any, n: int, most: int | None = None) -> Tensor:
-    """Labels that are whole numbers; below ``most``, if that is known."""
+    """Return labels that are whole numbers from -1 on, below ``most`` where that is given."""
     with _reading_labels():
         y = read(y, "y")
         labels = as_tensor(y, "y")
@@ -193,7 +193,7 @@ def _require_length(y: Tensor | np.ndarray, n: int) -> None:
 
 
 def label_positions(labels: Tensor, classes: Sequence[int]) -> Tensor:
-    """Index of every label in ``classes``; -1 stays -1.
+    """Return the index of every label in ``classes``; -1 where it is none of them.
 
     Examples
     --------

@@ -174,7 +174,7 @@ def check_data(data: Any, like: Domain | None = None, support: Support | None = 
     Raises
     ------
     BadInput
-        As for :func:`check_task`, but for how many examples there are and how unlike they are.
+        The data are wrong for :func:`check_task`, for another reason than being too few or all alike.
     """
     x, y, target, names = _parts(data, like)
     examples, found = _checked(x, like, support, "x")
