@@ -155,6 +155,14 @@ def test_a_loader_of_batches_of_one_may_leave_out_their_axis() -> None:
         check_task(DataLoader(Items(FLOATS), batch_size=1, collate_fn=list))
 
 
+@pytest.mark.parametrize("axes", [lambda image: image[0], lambda image: image.transpose(1, 2, 0)], ids=["gray", "rgb"])
+def test_single_pictures_are_not_taken_for_rows_of_vectors(axes: Callable[[np.ndarray], np.ndarray]) -> None:
+    pictures = [Image.fromarray(axes(image)) for image in BYTES]
+    for pieces in (iter(pictures), zip(pictures, LABELS, strict=True)):
+        with pytest.raises(BadInput, match=r"data yields single pictures; give batches \(n, channels, height, width\)"):
+            check_task(pieces)
+
+
 class Torn(Exception):
     """The user's own."""
 

@@ -86,8 +86,12 @@ def gather(data: Any, name: str, like: Domain | None = None, *, seconds: bool = 
                 f"{name}: {piece} {place} is two examples, {tuple(x.shape)} and {shape_of(second, 'y')}, not "
                 "examples and labels; give batches as arrays, or an image and its target as a tuple"
             )
-        if not examples:
-            batched = not isinstance(data, Dataset) and _is_batch(x, second, name, like)
+        if not examples and not isinstance(data, Dataset):
+            if has(given, "getbands"):
+                raise BadInput(
+                    f"{name} yields single pictures; give batches (n, channels, height, width), or a Dataset"
+                )
+            batched = _is_batch(x, second, name, like)
         examples.append(x)
         held += x.nbytes + _PIECE
         if seconds and second is not _ABSENT and not (batched and second is None):
