@@ -14,7 +14,7 @@ from torch import Tensor
 
 from growmix import BadInput, GrowingMixture
 from growmix.learning.routing import ComponentScores
-from handed_over import SHAPE, noisy
+from handed_over import noisy, rows
 
 TINY: dict[str, Any] = {
     "hidden": 4,
@@ -38,9 +38,12 @@ def made(name: str) -> Any:
     """Models of every kind; no test changes them."""
     if name == "student":
         return made("numbers").distill()
-    mixture = GrowingMixture(gate="always", **TINY)
+    if name == "student of vectors":
+        return made("vectors").distill()
+    likelihood = {"likelihood": "gaussian"} if name == "vectors" else {}
+    mixture = GrowingMixture(gate="always", **TINY, **likelihood)
     for kind in (0, 1):
-        x = noisy(kind=kind)
+        x = rows(kind=kind) if name == "vectors" else noisy(kind=kind)
         if name == "pairs":
             mixture.learn((x, 1 - x))
         elif name == "images":
@@ -65,6 +68,13 @@ def hash_of(name: str, state_hash: Callable[..., str]) -> str:
     return state_hash(model_of(name), sampling=False)
 
 
+def _one(model: Any) -> np.ndarray:
+    """Return one example of the kind that a model learnt."""
+    vectors = bool(model.components) and len(model.shape) == 1
+    example: np.ndarray = rows()[0] if vectors else noisy()[0]
+    return example
+
+
 VERBS: dict[str, Verb] = {
     "predict": lambda model, x: model.predict(x),
     "predict_proba": lambda model, x: model.predict_proba(x),
@@ -73,15 +83,15 @@ VERBS: dict[str, Verb] = {
     "reconstruct": lambda model, x: model.reconstruct(x),
     "encode": lambda model, x: model.encode(x),
     "translate": lambda model, x: model.translate(x),
-    "interpolate": lambda model, x: model.interpolate(x, noisy()[0], 3),
-    "interpolate to": lambda model, x: model.interpolate(noisy()[0], x, 3),
+    "interpolate": lambda model, x: model.interpolate(x, _one(model), 3),
+    "interpolate to": lambda model, x: model.interpolate(_one(model), x, 3),
     "route": lambda model, x: model.route(x),
     "novelty": lambda model, x: model.novelty(x),
 }
 
 
 def is_answer(verb: str, model: Any, n: int, answer: Any) -> bool:
-    """Whether an answer is what the docstring of the verb says, for so many images."""
+    """Whether an answer is what the docstring of the verb says, for so many examples."""
     components, classes = len(model.components), len(model.classes_)
     if verb == "novelty":
         return len(answer) == components and all(value >= 0 for value in answer)
@@ -96,8 +106,9 @@ def is_answer(verb: str, model: Any, n: int, answer: Any) -> bool:
         return values.shape == (n, classes) and bool(np.allclose(values.sum(1), 1, atol=1e-4))
     if verb in ("score_samples", "encode"):
         return values.shape == ((n,) if verb == "score_samples" else (n, 2)) and bool(np.isfinite(values).all())
-    shown = (3 if verb.startswith("interpolate") else n, *SHAPE)
-    return values.shape == shown and bool((values >= 0).all()) and bool((values <= 1).all())
+    least, most = (0, 1) if model.domain.support == "unit" else (-np.inf, np.inf)
+    right_shape = values.shape == (3 if verb.startswith("interpolate") else n, *model.shape)
+    return right_shape and bool(np.isfinite(values).all()) and least <= values.min() <= values.max() <= most
 
 
 def applies(verb: str, name: str) -> bool:

@@ -26,6 +26,11 @@ def noisy(n: int = 12, kind: int = 0) -> np.ndarray:
     return (np.random.default_rng(kind).random((n, *SHAPE)) * 0.5 + 0.5 * (kind % 2)).astype(np.float32)
 
 
+def rows(n: int = 12, kind: int = 0) -> np.ndarray:
+    """Return vectors of 16 numbers of one of two kinds, around 0 or around 100."""
+    return (np.random.default_rng(kind).normal(size=(n, 16)) * 10 + 100 * (kind % 2)).astype(np.float32)
+
+
 class Items(Dataset[Any]):
     def __init__(self, *columns: Any) -> None:
         self.columns = columns

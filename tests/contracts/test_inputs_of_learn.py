@@ -157,7 +157,7 @@ def test_what_can_not_fit_is_refused_with_the_number(
     ):
         monkeypatch.setattr(memory, "available", lambda: 2**36)
         mixture.learn(noisy())
-    with pytest.raises(GrowmixError, match=r"1000000000000000 images of shape \(1, 4, 4\) needs about 170\.5 PiB"):
+    with pytest.raises(GrowmixError, match=r"1000000000000000 examples of shape \(1, 4, 4\) needs about 170\.5 PiB"):
         made("numbers").sample(10**15)
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setattr(memory, "available", lambda: 10)
@@ -178,8 +178,8 @@ def test_what_a_training_would_need_in_the_end_is_asked_for_before_it(monkeypatc
     monkeypatch.setattr(memory, "available", lambda: 2**30)
     with pytest.raises(GrowmixError, match=r"the density of codes of length 65536 needs about 32\.0 GiB"):
         GrowingMixture(**{**TINY, "latent": 65_536}).learn(noisy())
-    with pytest.raises(GrowmixError, match="routing_draws of 10000 codes of length 65536 needs about"):
-        routing_noise(10_000, 65_536)
+    with pytest.raises(GrowmixError, match="routing_draws of 1000000000 codes of length 2 needs about"):
+        routing_noise(10**9, made("numbers").components[0])
     teacher = copy.deepcopy(made("numbers"))
     teacher.settings = teacher.settings.replace(student_examples=2**62)
     with pytest.raises(GrowmixError, match="generated images for the student needs about"):

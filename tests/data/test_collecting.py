@@ -159,7 +159,7 @@ def test_a_loader_of_batches_of_one_may_leave_out_their_axis() -> None:
 def test_single_pictures_are_not_taken_for_rows_of_vectors(axes: Callable[[np.ndarray], np.ndarray]) -> None:
     pictures = [Image.fromarray(axes(image)) for image in BYTES]
     for pieces in (iter(pictures), zip(pictures, LABELS, strict=True)):
-        with pytest.raises(BadInput, match=r"data yields single pictures; give batches \(n, channels, height, width\)"):
+        with pytest.raises(BadInput, match=r"data yields single pictures; give arrays \(n, channels, height, width\)"):
             check_task(pieces)
 
 

@@ -30,6 +30,8 @@ def test_generated_numbers_are_brought_into_the_support() -> None:
     values = torch.tensor([[-1.0, 0.5, 2.0]])
     assert Domain((3,), "unit").project(values).tolist() == [[0.0, 0.5, 1.0]]
     assert torch.equal(Domain((3,), "real").project(values), values)
+    infinite = torch.tensor([[float("inf"), -float("inf"), 1.0]])
+    assert bool(Domain((3,), "real").project(infinite).isfinite().all())
 
 
 @given(st.sampled_from(SHAPES), st.integers(0, 100), st.floats(-100, 100), st.floats(0.01, 100))
@@ -60,6 +62,13 @@ def test_what_is_the_same_in_all_examples_is_centred_and_not_scaled(value: float
     domain = Domain((2,), "real").with_statistics(x)
     assert domain.scale[0] == 1.0
     assert float(domain.standardise(x)[:, 0].abs().max()) == 0.0
+
+
+def test_numbers_without_end_from_the_mean_count_as_far_from_it() -> None:
+    domain = Domain((2,), "real").with_statistics(torch.tensor([[0.0, 1.0], [1.0, 5.0]]))
+    scaled = domain.standardise(torch.tensor([[3e38, -3e38]]))
+    assert scaled[0].tolist() == pytest.approx([1e12, -1e12])
+    assert bool(scaled.square().sum().isfinite())
 
 
 @pytest.mark.parametrize("low", [-3e38, 0.0, 2.9e38])

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from growmix.data.domain import Domain
+from growmix.data.domain import MOST_DEVIATIONS, Domain
 
 
 @final
@@ -43,8 +43,10 @@ class Scaling(nn.Module):
         """What the density of a scaled example exceeds that of the example itself by, in nats."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Centre and scale examples ``(batch, *shape)``."""
-        return (x - self.centre) / self.scale if self._scales else x
+        """Centre and scale examples ``(batch, *shape)``; see :data:`growmix.data.domain.MOST_DEVIATIONS`."""
+        if not self._scales:
+            return x
+        return ((x - self.centre) / self.scale).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
 
     def undo(self, scaled: Tensor) -> Tensor:
         """Return the examples that scaled ones came from."""

@@ -88,9 +88,7 @@ def gather(data: Any, name: str, like: Domain | None = None, *, seconds: bool = 
             )
         if not examples and not isinstance(data, Dataset):
             if has(given, "getbands"):
-                raise BadInput(
-                    f"{name} yields single pictures; give batches (n, channels, height, width), or a Dataset"
-                )
+                raise BadInput(f"{name} yields single pictures; give arrays (n, channels, height, width)")
             batched = _is_batch(x, second, name, like)
         examples.append(x)
         held += x.nbytes + _PIECE

@@ -15,6 +15,9 @@ Shape: TypeAlias = tuple[int, ...]
 Support: TypeAlias = Literal["unit", "real"]
 """Which numbers an example holds: ``unit`` in [0, 1] (pixels, bytes), ``real`` any finite ones."""
 
+MOST_DEVIATIONS = 1e12
+"""Standard deviations from the mean that a number counts as at most, so that sums of squares stay finite."""
+
 
 @dataclass(frozen=True)
 class Domain:
@@ -71,13 +74,17 @@ class Domain:
 
     def project(self, values: Tensor) -> Tensor:
         """Bring generated numbers to the nearest ones that an example may hold."""
-        return values.clamp(0.0, 1.0) if self.support == "unit" else values
+        if self.support == "unit":
+            return values.clamp(0.0, 1.0)
+        limits = torch.finfo(values.dtype)
+        return values.clamp(limits.min, limits.max)
 
     def standardise(self, x: Tensor) -> Tensor:
         """Centre and scale examples ``(n, *shape)`` by the first task's statistics; unit numbers stay as they are."""
         if not self.centre:
             return x
-        return (x - self.along_first_axis(self.centre, x)) / self.along_first_axis(self.scale, x)
+        scaled = (x - self.along_first_axis(self.centre, x)) / self.along_first_axis(self.scale, x)
+        return scaled.clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
 
     def along_first_axis(self, numbers: tuple[float, ...], like: Tensor) -> Tensor:
         """Shape one number per entry of the first axis so that it broadcasts over examples."""
