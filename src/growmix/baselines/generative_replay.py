@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growmix.baselines.rehearsal import Rehearsal, generated_size, like
+from growmix.baselines.rehearsal import Rehearsal, generated_size
 from growmix.components.abilities import CodeDensity, Codes, SampledElbo, most_likely
 from growmix.components.component import Component, Trainer
 from growmix.components.construction import vae_kind
@@ -22,7 +22,7 @@ from growmix.components.vae import VAE
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
 from growmix.errors import BadInput
-from growmix.learning.replay import generate, to_labels
+from growmix.learning.replay import generate, like, to_labels
 from growmix.settings import Settings
 
 CANDIDATES = 32

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from growmix.components.component import Component
 from growmix.data.task import UNLABELLED, TaskData, as_float
-from growmix.learning.replay import MIN_REPLAY, as_bytes, replay
+from growmix.learning.replay import MIN_REPLAY, like, replay
 from growmix.storage.typed import check_outline, check_range, check_tensor
 
 MOST_GENERATED = 5
@@ -224,11 +224,6 @@ def together(parts: Sequence[TaskData]) -> TaskData:
         images = [as_float(x) for x in images]
     labels = [part.y for part in parts if part.y is not None]
     return TaskData(torch.cat(images), torch.cat(labels) if len(labels) == len(parts) else None)
-
-
-def like(generated: Tensor, real: Tensor) -> Tensor:
-    """Generated images as bytes where the real ones are: a quarter of the memory."""
-    return as_bytes(generated) if real.dtype == torch.uint8 else generated
 
 
 def _pack(data: TaskData | None) -> dict[str, Tensor]:

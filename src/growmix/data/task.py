@@ -85,6 +85,19 @@ class TaskData:
             return ()
         return tuple(label for label in torch.unique(self.y).tolist() if label != UNLABELLED)
 
+    def compact(self) -> TaskData:
+        """Return the same data with pixels as bytes, rounded: a quarter of the memory; real numbers stay as they are.
+
+        Examples
+        --------
+        >>> TaskData(torch.tensor([[0.5, 1.0]])).compact().x
+        tensor([[128, 255]], dtype=torch.uint8)
+        """
+        if self.support == "real":
+            return self
+        target = None if self.target is None else as_bytes(self.target)
+        return replace(self, x=as_bytes(self.x), target=target)
+
     @property
     def nbytes(self) -> int:
         """Bytes that its examples take in memory, those of targets included."""
@@ -114,6 +127,11 @@ class TaskData:
 def as_float(x: Tensor) -> Tensor:
     """Return examples as ``float32``: bytes are divided by 255, floats are left alone."""
     return x.float().div_(255.0) if x.dtype == torch.uint8 else x
+
+
+def as_bytes(x: Tensor) -> Tensor:
+    """Return numbers in [0, 1] as bytes, rounded; bytes stay as they are."""
+    return x if x.dtype == torch.uint8 else (x * 255.0).round_().to(torch.uint8)
 
 
 def check_task(data: Any, like: Domain | None = None, support: Support | None = None) -> TaskData:

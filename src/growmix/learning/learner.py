@@ -329,7 +329,8 @@ class Learner(Model, Generic[Memory]):
 
     def _check_task(self, data: Any, knowledge: Knowledge) -> TaskData:
         first = knowledge.components[0] if knowledge.components else None
-        task = _numbered(check_task(data, knowledge.domain() if first else None), knowledge)
+        like = knowledge.domain() if first else None
+        task = _numbered(check_task(data, like, self.settings.support), knowledge)
         known = knowledge.target_shape if first else task.target_shape
         if task.target_shape != known:
             raise BadInput(

@@ -166,7 +166,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         2
         """
         state = self._state
-        task = check_task(data, state.knowledge.domain())
+        task = check_task(data, state.knowledge.domain(), self.settings.support)
         if task.y is not None or task.target is not None:
             task = self._check_task(task, state.knowledge)
         generator = torch.Generator().manual_seed(self._seed(len(state.history), state))

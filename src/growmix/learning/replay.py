@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from growmix.components.abilities import Pairs
 from growmix.components.component import Component
 from growmix.components.density import no_labels
-from growmix.data.task import UNLABELLED, TaskData
+from growmix.data.task import UNLABELLED, TaskData, as_bytes
 from growmix.system.memory import require_room
 
 MIN_REPLAY = 2_000
@@ -49,7 +51,7 @@ def replay(component: Component, n: int, generator: torch.Generator) -> TaskData
     _require_room(component, n)
     if isinstance(component, Pairs):
         source, target = component.draw_pairs(n, generator)
-        return TaskData(source.cpu(), None, target.cpu())
+        return TaskData(source.cpu(), None, target.cpu(), support=component.domain.support)
     if component.classes:
         counts = torch.cat([component.class_counts, component.unlabelled_count[None]]).cpu()
         positions = torch.multinomial(counts, n, replacement=True, generator=generator)
@@ -64,7 +66,7 @@ def generate(component: Component, positions: Tensor, generator: torch.Generator
     """One generated image for each class position (-1: no class), with its global label."""
     _require_room(component, len(positions))
     drawn = component.draw(positions, generator).cpu()
-    return TaskData(drawn, to_labels(positions, component.classes))
+    return TaskData(drawn, to_labels(positions, component.classes), support=component.domain.support)
 
 
 def _require_room(component: Component, n: int) -> None:
@@ -80,18 +82,14 @@ def to_labels(positions: Tensor, classes: tuple[int, ...]) -> Tensor:
 
 
 def join(real: TaskData, generated: TaskData) -> TaskData:
-    """Both together, in the types that the real images have."""
-
-    def both(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-        if first is None or second is None:
-            return None
-        return torch.cat([first, as_bytes(second) if first.dtype == torch.uint8 != second.dtype else second])
-
-    images = both(real.x, generated.x)
-    assert images is not None
-    return TaskData(images, both(real.y, generated.y), both(real.target, generated.target))
+    """Return real and generated examples together, in the types that the real ones have."""
+    targets = None
+    if real.target is not None and generated.target is not None:
+        targets = torch.cat([real.target, like(generated.target, real.target)])
+    labels = None if real.y is None or generated.y is None else torch.cat([real.y, generated.y])
+    return replace(real, x=torch.cat([real.x, like(generated.x, real.x)]), y=labels, target=targets)
 
 
-def as_bytes(x: Tensor) -> Tensor:
-    """Images in [0, 1] as bytes, rounded: a quarter of the memory."""
-    return (x * 255.0).round_().to(torch.uint8)
+def like(generated: Tensor, real: Tensor) -> Tensor:
+    """Return generated examples as bytes where the real ones are: a quarter of the memory."""
+    return as_bytes(generated) if real.dtype == torch.uint8 else generated

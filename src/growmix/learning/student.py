@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -21,7 +21,7 @@ from growmix.errors import BadInput, NotLearnt, shown
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.learner import check_callbacks
 from growmix.learning.model import Model
-from growmix.learning.replay import as_bytes, generate, replay
+from growmix.learning.replay import generate, replay
 from growmix.learning.routing import combine, log_responsibilities
 from growmix.settings import Settings
 from growmix.storage.random_state import set_state, state_from
@@ -188,7 +188,7 @@ def lessons_for(settings: Settings, learnt: int, classes: int, components: int) 
 
 
 def _lessons(teacher: Model, generator: torch.Generator) -> TaskData:
-    """Generated images with the labels asked for: as many of every class of every component, kept as bytes."""
+    """Generated images with the labels asked for: as many of every class of every component, pixels kept as bytes."""
     kinds = [(c, k) for c in teacher.components for k in range(max(1, len(c.classes)))]
     total = lessons_for(teacher.settings, teacher.examples, len(teacher._labels), len(teacher.components))
     each = max(1, total // len(kinds))
@@ -197,23 +197,20 @@ def _lessons(teacher: Model, generator: torch.Generator) -> TaskData:
     # twice: part by part, and all as one
     require_room(2 * each * len(kinds) * values, f"{each * len(kinds)} generated images for the student")
     if isinstance(first, Pairs):
-        return _concatenated([_as_bytes(replay(c, each, generator)) for c in teacher.components])
+        return _concatenated([replay(c, each, generator).compact() for c in teacher.components])
     drawn = []
     for component, k in kinds:
         positions = torch.full((each,), k) if component.classes else no_labels(each)
-        drawn.append(_as_bytes(generate(component, positions, generator)))
+        drawn.append(generate(component, positions, generator).compact())
     return _concatenated(drawn)
 
 
-def _as_bytes(drawn: TaskData) -> TaskData:
-    target = None if drawn.target is None else as_bytes(drawn.target)
-    return TaskData(as_bytes(drawn.x), no_labels(len(drawn)) if drawn.y is None else drawn.y, target)
-
-
 def _concatenated(parts: Sequence[TaskData]) -> TaskData:
+    x = torch.cat([part.x for part in parts])
     labels = [part.y for part in parts if part.y is not None]
     targets = [part.target for part in parts if part.target is not None]
-    return TaskData(torch.cat([part.x for part in parts]), torch.cat(labels), torch.cat(targets) if targets else None)
+    y = torch.cat(labels) if labels else no_labels(len(x))
+    return replace(parts[0], x=x, y=y, target=torch.cat(targets) if targets else None)
 
 
 def _require_room(teacher: Model, device: torch.device) -> None:

@@ -14,7 +14,7 @@ from growmix.components.component import Component
 from growmix.components.pieces import in_pieces
 from growmix.data.task import UNLABELLED, TaskData
 from growmix.learning.answers import codes_of
-from growmix.learning.replay import as_bytes, generate, replay
+from growmix.learning.replay import generate, replay
 
 
 def next_generation(
@@ -42,15 +42,14 @@ def next_generation(
     """
 
     def drawn_from_all() -> TaskData:
-        return _kept(replay(component, examples, generator), like)
+        return replay(component, examples, generator).compact()
 
-    like = next(iter(trained.values()))
     if len(trained) == 1:
         return dict.fromkeys(trained, drawn_from_all())
     labels = {i: set() if data.y is None else set(data.y.tolist()) - {UNLABELLED} for i, data in trained.items()}
     known = [label for each in labels.values() for label in each]
     if all(labels.values()) and len(known) == len(set(known)):
-        return {i: _kept(_of_classes(component, sorted(labels[i]), examples, generator), like) for i in trained}
+        return {i: _of_classes(component, sorted(labels[i]), examples, generator).compact() for i in trained}
     parts = [drawn_from_all() for _ in trained]
     owner = torch.cat([_likest(component, trained, part) for part in parts])
     y = None if parts[0].y is None else torch.cat([part.y for part in parts if part.y is not None])
@@ -80,8 +79,3 @@ def _codes(component: Component, x: Tensor) -> np.ndarray[Any, Any]:
     coder = codes_of(component, "theory")
     codes: np.ndarray[Any, Any] = in_pieces(component, coder.code, in_pieces(component, coder.reconstruct, x)).numpy()
     return codes
-
-
-def _kept(drawn: TaskData, like: TaskData) -> TaskData:
-    """Keep generated pixels as bytes, a quarter of the memory, and other numbers as they are."""
-    return replace(drawn, x=as_bytes(drawn.x) if like.support == "unit" else drawn.x, support=like.support)
