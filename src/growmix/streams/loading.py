@@ -21,7 +21,6 @@ from growmix.streams.selection import Integers, Selection
 from growmix.streams.sources import DataSet, locate
 from growmix.streams.stream import MAX_CLASSES, Stream, Task
 from growmix.system.ambient import torch_as_it_comes
-from growmix.system.memory import require_room
 
 DataSets: TypeAlias = Mapping[tuple[str, str | None], DataSet]
 """Data sets by their name and the column of images that is read."""
@@ -252,7 +251,6 @@ def _images(spec: TaskSpec, parts: Sequence[Decoded], rows: Integers) -> list[to
     made = []
     try:
         for each, part in zip(spec.images, parts, strict=True):
-            require_room(len(rows) * part.x[:1].nbytes, f"{len(rows)} images of {each.text!r}")
             made.append(transforms.apply(each.transforms, torch.from_numpy(part.x[rows])))
     except BadInput as error:
         raise BadInput(f"task {spec.name!r}: {error}") from error
