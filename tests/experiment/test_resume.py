@@ -7,7 +7,6 @@ folder while it is written, at moments chosen by count, and resume the copies; t
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -37,7 +36,7 @@ from growmix.evaluation.evaluator import Evaluator
 from growmix.report.events import read_events
 from growmix.report.reporter import Reporter
 from growmix.settings import Settings
-from growmix.system import interrupts, locking
+from growmix.system import locking
 from growmix.system.interrupts import ACKNOWLEDGED, Interrupts
 from growmix.training import loop as training
 from growmix.training.budget import Budget
@@ -653,43 +652,6 @@ def test_an_interrupt_is_after_the_step_and_loses_none(growing: Path, tmp_path: 
     assert resumed(folder) == [(task, first + 1)]
 
 
-def test_outside_of_training_an_interrupt_is_at_once() -> None:
-    asked = Interrupts()
-    with pytest.raises(KeyboardInterrupt):
-        asked.receive()
-
-
-TWICE = """
-import os, signal
-signal.signal(signal.SIGINT, signal.default_int_handler)
-from growmix.system.interrupts import Interrupts
-with Interrupts().handled() as interrupts, interrupts.deferred():
-    os.kill(os.getpid(), signal.SIG{first})
-    print("once", interrupts.asked, flush=True)
-    os.kill(os.getpid(), signal.SIG{second})
-    print("twice", flush=True)
-"""
-
-
-@pytest.mark.parametrize(("first", "second"), [("INT", "INT"), ("TERM", "INT")])
-def test_the_second_interrupt_ends_the_process(first: str, second: str) -> None:
-    script = TWICE.format(first=first, second=second)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (interrupts.STATUS, "once True\n", ACKNOWLEDGED)
-
-
-def test_handlers_are_put_back_and_ignored_signals_stay_ignored() -> None:
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        ending = signal.getsignal(signal.SIGTERM)
-        with Interrupts().handled():
-            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-            assert signal.getsignal(signal.SIGTERM) != ending
-        assert signal.getsignal(signal.SIGTERM) == ending
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 # Killed in earnest ---------------------------------------------------------------------------------------------
 
 
@@ -780,36 +742,6 @@ def test_a_second_writer_is_refused_with_the_name_of_the_first(
         assert file.read_bytes() == content
     with another_writer(tmp_path / "new"), pytest.raises(BadInput, match=r"is writing; wait for its end"):
         experiment.run(config(tmp_path / "new"))
-
-
-def test_the_lock_of_a_process_that_is_gone_is_taken_over(tmp_path: Path) -> None:
-    with another_writer(tmp_path) as process:
-        pass
-    assert (tmp_path / locking.LOCK).exists(), "it was killed"
-    locking.refuse_second(tmp_path)
-    with locking.hold(tmp_path) as notice:
-        assert notice is not None and f"process {process.pid} on host" in notice and "taken over" in notice
-        assert json.loads((tmp_path / locking.LOCK).read_text())["pid"] == os.getpid()
-    assert not (tmp_path / locking.LOCK).exists()
-    with locking.hold(tmp_path) as notice:
-        assert notice is None
-
-
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"pid": 1}'])
-def test_a_lock_that_says_nothing_is_no_obstacle(tmp_path: Path, content: str) -> None:
-    (tmp_path / locking.LOCK).write_text(content)
-    with locking.hold(tmp_path) as notice:
-        assert (notice is None) == (content == "")
-
-
-def test_where_locks_can_not_be_had_a_run_goes_on_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(38, "Function not implemented")
-
-    monkeypatch.setattr(locking, "_seize", refuse)
-    locking.refuse_second(tmp_path)
-    with locking.hold(tmp_path) as notice:
-        assert notice is not None and "Function not implemented" in notice
 
 
 # The log -------------------------------------------------------------------------------------------------------

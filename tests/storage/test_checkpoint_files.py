@@ -23,7 +23,6 @@ from growmix.checkpoints import folders
 from growmix.checkpoints.folders import exists, read_document, read_folder, write_folder
 from growmix.checkpoints.migration import SCHEMA
 from growmix.storage.checkpoint_files import DOCUMENT, is_whole, remove_folder
-from growmix.storage.durable import write_whole
 
 FILES = ("state", "tensors")
 
@@ -496,24 +495,6 @@ def test_tensors_and_their_name_are_on_the_disk_before_a_state_names_them(
     done.clear()
     write_number(tmp_path / "a" / "b" / "it", 1)
     assert done[:3] == [f"{tmp_path.name} to disk", "a to disk", "b to disk"], "names of folders made on the way"
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    file = tmp_path / "it.json"
-    write_whole(file, b"one")
-    (tmp_path / "other").write_bytes(b"mine")
-    (tmp_path / ".it.json.new").symlink_to(tmp_path / "other")
-    write_whole(file, b"two")
-    assert (file.read_bytes(), (tmp_path / "other").read_bytes()) == (b"two", b"mine")
-
-    def full() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-        with pytest.raises(OSError, match="large"):
-            write_whole(file, b"three" * 10)
-
-    assert in_a_process(full) == 0
-    assert file.read_bytes() == b"two"
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["it.json", "other"]
 
 
 BESIDE = ["thesis.tex", "src/code.py", "student/notes.txt", "student/deeper/notes.txt", ".git/HEAD", ".gitattributes"]

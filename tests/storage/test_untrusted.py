@@ -15,17 +15,15 @@ import numpy as np
 import pytest
 import torch
 from lightning_fabric import Fabric
-from safetensors.torch import save_file
 from torch import nn
 
 from forging import change_document, change_tensors, document_of, put_document, put_tensors, put_text, tensors_in
 from growmix import BadCheckpoint, BadInput, GrowingMixture, Student, baselines
-from growmix.checkpoints.folders import read_document, read_folder
+from growmix.checkpoints.folders import read_folder
 from growmix.components.nets import OwnModules
 from growmix.settings import Settings
 from growmix.storage.checkpoint_files import DOCUMENT, state_of
-from growmix.storage.tensor_files import DTYPES, outlines, read_tensors
-from growmix.storage.untrusted import open_file, strict_json
+from growmix.storage.untrusted import strict_json
 from growmix.system import memory
 
 pytestmark = pytest.mark.slow
@@ -94,6 +92,10 @@ def _outline(**changes: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda document: document["components"][0].update(changes)
 
 
+def _domain(**changes: Any) -> Callable[[dict[str, Any]], Any]:
+    return lambda document: document["components"][0]["domain"].update(changes)
+
+
 LARGE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "hidden": _settings(hidden=10**9),
     "hidden-allowed": _settings(hidden=65_536),
@@ -103,16 +105,17 @@ LARGE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "conv": lambda d: (_settings(blueprint="conv", width=65_536)(d), d.update(blueprint="conv")),
     "rank": _settings(sharing="adapter", adapter_rank=10**9, hidden=60_000),
     "trunk": _settings(sharing="trunk", hidden=60_000),
-    "likelihood": lambda d: (_settings(likelihood="gaussian-pixel")(d), _outline(shape=[1, 4_000, 4_000])(d)),
-    "shape": _outline(shape=[1, 10**9, 10**9]),
-    "shape-allowed": _outline(shape=[1, 4_096, 4_096]),
-    "shape-negative": _outline(shape=[-1, -4, 4]),
-    "shape-zero": _outline(shape=[1, 0, 4]),
-    "shape-of-words": _outline(shape="144"),
-    "shape-of-floats": _outline(shape=[1.0, 4.0, 4.0]),
-    "shape-deep": _outline(shape=[[1], 4, 4]),
-    "shape-of-64-bits": _outline(shape=[1, 2**63, 1]),
-    "target": _outline(target_shape=[4_096, 4, 4], supervised=False),
+    "likelihood": lambda d: (_settings(likelihood="gaussian-pixel")(d), _domain(shape=[1, 4_000, 4_000])(d)),
+    "shape": _domain(shape=[1, 10**9, 10**9]),
+    "shape-allowed": _domain(shape=[1, 4_096, 4_096]),
+    "shape-negative": _domain(shape=[-1, -4, 4]),
+    "shape-zero": _domain(shape=[1, 0, 4]),
+    "shape-of-words": _domain(shape="144"),
+    "shape-of-floats": _domain(shape=[1.0, 4.0, 4.0]),
+    "shape-deep": _domain(shape=[[1], 4, 4]),
+    "shape-of-64-bits": _domain(shape=[1, 2**63, 1]),
+    "shape-none": _domain(shape=[]),
+    "target": _outline(target={"shape": [4_096, 4, 4]}, supervised=False),
     "classes": _outline(classes=list(range(100_000))),
     "classes-of-64-bits": _outline(classes=[2**63, 2**64]),
     "classes-of-truths": _outline(classes=[True, False]),
@@ -204,6 +207,14 @@ WRONG: dict[str, Callable[[dict[str, Any]], Any]] = {
     "classes-twice": lambda d: _outline(classes=[0] * len(d["components"][0]["classes"]))(d),
     "classes-negative": lambda d: _outline(classes=[-1 - n for n in d["components"][0]["classes"]])(d),
     "density-none": _outline(density=False),
+    "domain-none": _outline(domain=None),
+    "domain-word": _outline(domain="unit"),
+    "support": _domain(support="round"),
+    "centre-short": _domain(support="real", centre=[], scale=[1.0]),
+    "centre-long": _domain(support="real", centre=[0.0] * 9, scale=[1.0] * 9),
+    "centre-word": _domain(support="real", centre=["x"], scale=[1.0]),
+    "scale-zero": _domain(support="real", centre=[0.0], scale=[0.0]),
+    "scale-negative": _domain(support="real", centre=[0.0], scale=[-1.0]),
     "density-word": _outline(density="yes"),
     "supervised-word": _outline(supervised="no"),
     "names": lambda d: d.update(names=["one"]),
@@ -341,77 +352,11 @@ def test_tensors_of_another_size_are_refused(saved: Path, size: int) -> None:
     assert_refused(saved, TENSORS)
 
 
-# Headers of tensors ---------------------------------------------------------------------------------------------
-
-
-def entry(**changes: Any) -> dict[str, Any]:
-    return {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}
-
-
-HEADERS: dict[str, Any] = {
-    "no-object": [],
-    "a-word": "x",
-    "entry-none": {"a": None},
-    "entry-list": {"a": []},
-    "no-type": {"a": {"shape": [2], "data_offsets": [0, 8]}},
-    "type-unknown": {"a": entry(dtype="F4")},
-    "type-list": {"a": entry(dtype=[])},
-    "type-of-objects": {"a": entry(dtype="O")},
-    "shape-large": {"a": entry(shape=[10**12])},
-    "shape-overflow": {"a": entry(shape=[2**32, 2**32])},
-    "shape-overflow-empty": {"a": entry(shape=[0, 2**62, 2**62], data_offsets=[0, 0]), "b": entry()},
-    "shape-negative": {"a": entry(shape=[-1, -2])},
-    "shape-of-floats": {"a": entry(shape=[2.0])},
-    "shape-of-truths": {"a": entry(shape=[True, 2])},
-    "shape-word": {"a": entry(shape="2")},
-    "shape-deep": {"a": entry(shape=[1] * 10_000 + [2])},
-    "offsets-none": {"a": entry(data_offsets=None)},
-    "offsets-three": {"a": entry(data_offsets=[0, 4, 8])},
-    "offsets-turned": {"a": entry(data_offsets=[8, 0])},
-    "offsets-negative": {"a": entry(data_offsets=[-8, 0])},
-    "offsets-behind": {"a": entry(data_offsets=[8, 16])},
-    "offsets-past-the-end": {"a": entry(shape=[2**40], data_offsets=[0, 2**42])},
-    "gap": {"a": entry(shape=[1], data_offsets=[4, 8])},
-    "overlap": {"a": entry(), "b": entry()},
-    "too-little": {"a": entry(shape=[1], data_offsets=[0, 4])},
-    "nothing": {},
-    "meta-only": {"__metadata__": {"a": "b"}},
-}
+# Tensors --------------------------------------------------------------------------------------------------------
 
 
 def tensor_file(header: bytes, data: bytes, length: int | None = None) -> bytes:
     return struct.pack("<Q", len(header) if length is None else length) + header + data
-
-
-@pytest.mark.parametrize("header", HEADERS)
-def test_a_header_that_does_not_fit_its_file_is_refused(saved: Path, header: str) -> None:
-    put_tensors(saved, tensor_file(json.dumps(HEADERS[header]).encode(), bytes(8)))
-    assert_refused(saved, TENSORS, read_document)
-
-
-@pytest.mark.parametrize("length", [0, 1, 9, 2**24 + 1, 2**40, 2**63, 2**64 - 1])
-def test_a_header_of_absurd_length_is_refused(saved: Path, length: int) -> None:
-    put_tensors(saved, tensor_file(b"{}", b"1234", length))
-    assert_refused(saved, TENSORS, read_document)
-
-
-@pytest.mark.parametrize("header", [b"{" * 500_000, b'{"a":' * 100_000, b'{"a": 1, "a": 2}', b"\xff\xff", b"{}}"])
-def test_a_header_that_is_no_json_is_refused(saved: Path, header: bytes) -> None:
-    put_tensors(saved, tensor_file(header, b""))
-    assert_refused(saved, TENSORS, read_document)
-
-
-def test_every_type_is_read_by_its_name(tmp_path: Path) -> None:
-    tensors = {name: torch.ones(2, 3).to(dtype) for name, dtype in DTYPES.items()}
-    save_file(tensors, tmp_path / "file")
-    with open_file(tmp_path / "file") as file:
-        shapes = outlines(file)
-    assert shapes.keys() == DTYPES.keys()
-    for name, outline in shapes.items():
-        assert (outline.dtype, outline.shape, outline.device.type) == (DTYPES[name], (2, 3), "meta")
-
-
-# Tensors --------------------------------------------------------------------------------------------------------
 
 
 WEIGHT = "components.0.encoder.1.weight"
@@ -528,15 +473,6 @@ def test_a_method_keeps_nothing_else(tmp_path: Path, name: str) -> None:
     assert_refused(tmp_path / "it", TENSORS, lambda folder: baselines.load(folder, "ewc"))
 
 
-def test_truth_values_are_zeros_and_ones(tmp_path: Path) -> None:
-    header = json.dumps({"a": {"dtype": "BOOL", "shape": [3], "data_offsets": [0, 3]}}).encode()
-    (tmp_path / "file").write_bytes(tensor_file(header, bytes([0, 1, 5])))
-    with open_file(tmp_path / "file") as file:
-        assert outlines(file)["a"].dtype == torch.bool
-        with pytest.raises(BadCheckpoint, match="'a' has truth values"):
-            read_tensors(file)
-
-
 def test_a_users_own_modules_are_not_made_for_absurd_images(tmp_path: Path) -> None:
     own = OwnModules(
         lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(shape[1] * shape[2], 9)),
@@ -545,7 +481,7 @@ def test_a_users_own_modules_are_not_made_for_absurd_images(tmp_path: Path) -> N
     mixture = GrowingMixture(own, Settings(latent=1, epochs=1, device="cpu", precision="32-true"))
     mixture.learn(np.random.default_rng(0).random((40, 1, 4, 4)).astype(np.float32))
     mixture.save(tmp_path / "it")
-    change_document(tmp_path / "it", _outline(shape=[1, 10**5, 10**5]))
+    change_document(tmp_path / "it", _domain(shape=[1, 10**5, 10**5]))
     assert_refused(tmp_path / "it", DOCUMENT, lambda folder: GrowingMixture.load(folder, blueprint=own))
 
 
