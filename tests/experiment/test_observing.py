@@ -74,6 +74,9 @@ def test_an_observer_of_a_users_own_sees_every_task_across_an_interrupt(tmp_path
 RUN = """
 import sys
 from pathlib import Path
+import growmix.evaluation
+heavy = [name for name in ("matplotlib", "sklearn", "torchmetrics") if name in sys.modules]
+assert not heavy, heavy
 from growmix import experiment
 from growmix.config import RunConfig
 from growmix.settings import Settings
@@ -89,8 +92,8 @@ assert not ours, ours
 """
 
 
-def test_a_run_without_theory_imports_nothing_of_it(tmp_path: Path) -> None:
-    """Nor the figures: in a process of its own, since others import the theory in this one."""
+def test_what_nobody_asked_for_is_not_imported(tmp_path: Path) -> None:
+    """No theory and no figures by a run, no heavy package by the evaluation; in a process that imported nothing yet."""
     done = subprocess.run(
         [sys.executable, "-c", RUN, str(tmp_path / "run")],
         capture_output=True,

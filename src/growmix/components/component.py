@@ -67,6 +67,8 @@ class Component(nn.Module, ABC):
 
     class_counts: Tensor
     unlabelled_count: Tensor
+    is_density: bool = True
+    """Whether scores are logarithms of densities; otherwise they are those of probabilities, as of binary pixels."""
 
     def __init__(self, domain: Domain, *, supervised: bool) -> None:
         super().__init__()

@@ -38,6 +38,8 @@ class Likelihood(nn.Module, ABC):
     """
 
     supports: tuple[Support, ...] = ("unit", "real")
+    is_density: bool = True
+    """Whether ``log_prob`` is the logarithm of a density; otherwise it is that of a probability."""
 
     @abstractmethod
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
@@ -65,6 +67,7 @@ class Bernoulli(Likelihood):
     """
 
     supports = ("unit",)
+    is_density = False
 
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Return minus the binary cross-entropy, summed over the numbers of an example."""

@@ -88,6 +88,7 @@ class Translation(Component, Codes, SampledElbo, CodeDensity, Pairs, Shared):
         generator = generator or torch.Generator().manual_seed(0)
         check_blueprint(blueprint, source.latent, source.shape, target.shape)
         self.source = source
+        self.is_density = source.is_density  # scores are of the source alone
         self.target = target
         self.latent = source.latent
         self.target_decoder = make_network(blueprint, lambda: blueprint.decoder(source.latent, target.shape), generator)

@@ -113,6 +113,7 @@ class VAE(Component, Codes, SampledElbo, CodeDensity, SoftLabels, Shared):
         self.posterior = initialised(lambda: nn.Linear(features, 2 * options.latent), generator)
         self.decoder = make_network(blueprint, lambda: blueprint.decoder(inputs, domain.shape), generator)
         self.likelihood = likelihood
+        self.is_density = likelihood.is_density
         self.scaling = Scaling(domain)
         self.classifier_weight = nn.Parameter(_empty(0, features)) if supervised else None
         self.classifier_bias = nn.Parameter(_empty(0)) if supervised else None

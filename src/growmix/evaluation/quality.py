@@ -48,7 +48,7 @@ def likelihood_scores(learner: Learner[Any], stream: Stream, draws: int, example
         (no bits where the numbers are not in [0, 1]); ``draws``, and ``examples`` of the largest test set. Of pairs,
         only the source counts.
     """
-    meaning: Meaning = "discrete" if learner.settings.likelihood in (None, "bernoulli") else "density"
+    meaning: Meaning = "density" if learner.components[0].is_density else "discrete"
     nats, counts = [], []
     for task in stream[: len(learner.history)]:
         x = task.test.images(_some(len(task.test), examples, seed))

@@ -21,6 +21,7 @@ from growmix.experiment.folder import (
     TRANSLATION,
     RunFolder,
 )
+from growmix.experiment.observing import RunObserver
 from growmix.experiment.planning import (
     check_method,
     check_networks,
@@ -47,6 +48,7 @@ __all__ = [
     "TRADE_OFF",
     "TRANSLATION",
     "RunFolder",
+    "RunObserver",
     "check_method",
     "check_networks",
     "check_theory",

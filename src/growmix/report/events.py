@@ -62,11 +62,11 @@ class EventLog(Reporter):
             versions=dict(plan.versions),
         )
 
-    def on_resume(self, plan: RunPlan, left: ResumePoint) -> None:
+    def on_resume(self, plan: RunPlan, resumed: ResumePoint) -> None:
         """Say where the run goes on from."""
         self._tasks = plan.tasks
-        piece = plan.tasks[left.tasks] if left.tasks < len(plan.tasks) else None
-        self._write("resumed", learnt=left.tasks, task=piece, step=left.step, steps=left.steps)
+        piece = plan.tasks[resumed.tasks] if resumed.tasks < len(plan.tasks) else None
+        self._write("resumed", learnt=resumed.tasks, task=piece, step=resumed.step, steps=resumed.steps)
 
     def on_notice(self, text: str) -> None:
         """Write what whoever watches should know."""

@@ -63,7 +63,7 @@ class Pace:
         self._piece_began = self._clock()
         self._share_before = 0.0
 
-    def left(self, piece: int, share: float) -> None:
+    def resume(self, piece: int, share: float) -> None:
         """Note how far an earlier process came in this piece; how long it took is not known here."""
         self._piece, self._share = piece, share
         self._run_before = self.share
@@ -114,11 +114,11 @@ class Lines(Reporter):
         self._plan, self._pace = plan, Pace(plan, self._clock)
         self._say(describe_plan(plan))
 
-    def on_resume(self, plan: RunPlan, left: ResumePoint) -> None:
+    def on_resume(self, plan: RunPlan, resumed: ResumePoint) -> None:
         """Say what the run is, and where it goes on from."""
         self.on_run_start(plan)
-        self._pace.left(left.tasks, left.step / max(1, left.steps))
-        self._say(describe_left(plan, left))
+        self._pace.resume(resumed.tasks, resumed.step / max(1, resumed.steps))
+        self._say(describe_resume(plan, resumed))
 
     def on_notice(self, text: str) -> None:
         """Say what whoever watches should know."""
@@ -190,11 +190,11 @@ class Bar(Reporter):
         self._run = self._bars.add_task("run", total=1.0, detail="")
         self._bars.start()
 
-    def on_resume(self, plan: RunPlan, left: ResumePoint) -> None:
+    def on_resume(self, plan: RunPlan, resumed: ResumePoint) -> None:
         """Show the bars, and say where the run goes on from."""
         self.on_run_start(plan)
-        self._pace.left(left.tasks, left.step / max(1, left.steps))
-        self._say(describe_left(plan, left))
+        self._pace.resume(resumed.tasks, resumed.step / max(1, resumed.steps))
+        self._say(describe_resume(plan, resumed))
 
     def on_notice(self, text: str) -> None:
         """Leave a line with what whoever watches should know."""
@@ -255,21 +255,21 @@ def describe_plan(plan: RunPlan) -> str:
     return "\n".join([what, *plan.notes])
 
 
-def describe_left(plan: RunPlan, left: ResumePoint) -> str:
+def describe_resume(plan: RunPlan, resumed: ResumePoint) -> str:
     """Say where an interrupted run goes on from.
 
     Examples
     --------
     >>> from pathlib import Path
     >>> plan = RunPlan("two", 0, Path("out"), (), ("a", "b"), (100, 100), 200, {})
-    >>> describe_left(plan, ResumePoint(tasks=1, step=30, steps=100))
+    >>> describe_resume(plan, ResumePoint(tasks=1, step=30, steps=100))
     'goes on after task 1 of 2, from step 30 of 100'
     """
-    after = f"after task {left.tasks} of {len(plan.tasks)}" if left.tasks else "from the beginning"
-    if not left.steps:
+    after = f"after task {resumed.tasks} of {len(plan.tasks)}" if resumed.tasks else "from the beginning"
+    if not resumed.steps:
         return f"goes on {after}"
-    step = f"from step {whole(left.step)} of {whole(left.steps)}"
-    return f"goes on {after}, {step}" if left.tasks else f"goes on {step} of task 1"
+    step = f"from step {whole(resumed.step)} of {whole(resumed.steps)}"
+    return f"goes on {after}, {step}" if resumed.tasks else f"goes on {step} of task 1"
 
 
 def describe_task(plan: RunPlan, index: int) -> str:

@@ -89,7 +89,7 @@ class Reporter(Callback):
     def on_run_start(self, plan: RunPlan) -> None:
         """Called before the first task; everything that can be checked has been checked."""
 
-    def on_resume(self, plan: RunPlan, left: ResumePoint) -> None:
+    def on_resume(self, plan: RunPlan, resumed: ResumePoint) -> None:
         """Called instead of :meth:`on_run_start` where an interrupted run goes on; what it was doing is told again."""
         self.on_run_start(plan)
 
