@@ -356,7 +356,7 @@ def require_run(folder: Path) -> None:
     Raises
     ------
     BadInput
-        There is none.
+        There is no run in the folder.
     """
     if not os.path.lexists(folder / CONFIG):
         raise BadInput(f"folder {str(folder)!r} holds no run (no {CONFIG}); give what --out was")

@@ -11,7 +11,17 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from growmix.errors import BadInput, shown
-from growmix.settings import NOT_NEGATIVE, Declaration, OneOf, Settings, Whole, declarations, parameter, refuse_unknown
+from growmix.settings import (
+    NOT_NEGATIVE,
+    Declaration,
+    OneOf,
+    Settings,
+    Whole,
+    declarations,
+    parameter,
+    refuse_unknown,
+    used_with,
+)
 
 if TYPE_CHECKING:
     from growmix.learning.learner import Learner
@@ -111,17 +121,14 @@ class Method:
         Parameters
         ----------
         values
-            Settings and parameters of any method by name.
+            Values of settings by name; those that are missing have their defaults.
         """
         usual = Settings().to_dict()
         reasons = self._unfit(values)
         for name in self.unused:
             if values.get(name, usual[name]) != usual[name]:
-                reasons[name] = self._without_effect(name, values, _using(name))
-        for other in METHODS.values():
-            for each in other.parameters:
-                if other.name != self.name and values.get(each.name, each.default) != each.default:
-                    reasons[each.name] = self._without_effect(each.name, values, [other.name])
+                given = f"{name} is {shown(values[name])}, which has no effect with method {self.name!r}"
+                reasons[name] = f"{given}; it has one with method {' or '.join(_using(name))}"
         return reasons
 
     def _unfit(self, values: Mapping[str, Any]) -> dict[str, str]:
@@ -132,10 +139,6 @@ class Method:
             for name, value in self.fixed.items()
             if values.get(name, value) not in (value, usual[name])
         }
-
-    def _without_effect(self, name: str, values: Mapping[str, Any], others: list[str]) -> str:
-        given = f"{name} is {shown(values[name])}, which has no effect with method {self.name!r}"
-        return f"{given}; it has one with method {' or '.join(others)}"
 
 
 def _using(name: str) -> list[str]:
@@ -326,7 +329,16 @@ _ALL = (
         "One network; about half of every batch are real examples from a small buffer, balanced over the classes.",
         _experience_replay,
         unused=ONE_NETWORK,
-        parameters=(parameter("buffer_size", 500, Whole(1), BASELINES, "Real examples that experience replay keeps."),),
+        parameters=(
+            parameter(
+                "buffer_size",
+                500,
+                Whole(1),
+                BASELINES,
+                "Real examples that experience replay keeps.",
+                used_with("method", "er"),
+            ),
+        ),
     ),
     Method(
         "ewc",
@@ -335,7 +347,16 @@ _ALL = (
         "One network; weights are held where each past task left them, by how much its loss depends on them.",
         _elastic_weights,
         unused=ONE_NETWORK,
-        parameters=(parameter("ewc_strength", 10.0, NOT_NEGATIVE, BASELINES, "Weight of the penalty of ewc."),),
+        parameters=(
+            parameter(
+                "ewc_strength",
+                10.0,
+                NOT_NEGATIVE,
+                BASELINES,
+                "Weight of the penalty of ewc.",
+                used_with("method", "ewc"),
+            ),
+        ),
     ),
     Method(
         "si",
@@ -346,7 +367,11 @@ _ALL = (
         _synaptic_intelligence,
         fixed={"gradient_clip": 0.0},  # the path integral is of the gradient itself, not of a shortened one
         unused=ONE_NETWORK,
-        parameters=(parameter("si_strength", 10.0, NOT_NEGATIVE, BASELINES, "Weight of the penalty of si."),),
+        parameters=(
+            parameter(
+                "si_strength", 10.0, NOT_NEGATIVE, BASELINES, "Weight of the penalty of si.", used_with("method", "si")
+            ),
+        ),
     ),
 )
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
+from growmix.settings import Support as Support  # what a user may set it to
+
 Shape: TypeAlias = tuple[int, ...]
 """Axes of one example: ``(channels, height, width)`` of an image, ``(values,)`` of a vector."""
-
-Support: TypeAlias = Literal["unit", "real"]
-"""Which numbers an example holds: ``unit`` in [0, 1] (pixels, bytes), ``real`` any finite ones."""
 
 MOST_DEVIATIONS = 1e12
 """Standard deviations from the mean that a number counts as at most, so that sums of squares stay finite."""

@@ -184,9 +184,9 @@ def _known(group: str, rule: Rule | None, help: str, **more: Any) -> dict[str, A
     return {"group": group, "rule": rule, "help": help, **more}
 
 
-def parameter(name: str, default: int | float, rule: Rule, group: str, help: str) -> Declaration:
+def parameter(name: str, default: int | float, rule: Rule, group: str, help: str, use: Use) -> Declaration:
     """Declare a parameter that stands alone, such as that of a baseline."""
-    return Declaration(name, type(default), False, default, rule, group, help)
+    return Declaration(name, type(default), False, default, rule, group, help, use)
 
 
 def declarations(record: Any) -> Mapping[str, Declaration]:

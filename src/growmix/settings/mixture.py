@@ -36,6 +36,7 @@ SamplingName: TypeAlias = Literal["ex-post", "prior"]
 ScheduleName: TypeAlias = Literal["one-cycle", "constant"]
 SharingName: TypeAlias = Literal["none", "trunk", "adapter", "rank-one"]
 Support: TypeAlias = Literal["unit", "real"]
+"""Which numbers an example holds: ``unit`` in [0, 1] (pixels, bytes), ``real`` any finite ones."""
 
 RUN = "Run"
 COMPONENT = "Component"
