@@ -40,8 +40,7 @@ def made(name: str) -> Any:
         return made("numbers").distill()
     if name == "student of vectors":
         return made("vectors").distill()
-    likelihood = {"likelihood": "gaussian"} if name == "vectors" else {}
-    mixture = GrowingMixture(gate="always", **TINY, **likelihood)
+    mixture = GrowingMixture(gate="always", **TINY)
     for kind in (0, 1):
         x = rows(kind=kind) if name == "vectors" else noisy(kind=kind)
         if name == "pairs":

@@ -131,11 +131,24 @@ def test_tasks_that_are_not_of_vectors_are_refused(state_hash: StateHash) -> Non
 
 
 def test_a_first_task_of_vectors_fixes_the_domain() -> None:
-    mixture = GrowingMixture(**TINY, likelihood="gaussian")
+    mixture = GrowingMixture(**TINY)
     mixture.learn(rows())
     assert (mixture.shape, mixture.domain.support) == ((16,), "real")
     with pytest.raises(BadInput, match=r"images of .*, but vectors of 16 numbers were learnt; reshape them"):
         mixture.learn(noisy())
+
+
+def test_the_setting_support_replaces_what_the_number_of_axes_says() -> None:
+    shares = GrowingMixture(**TINY, support="unit")
+    with pytest.raises(BadInput, match=r"x has numbers from .*floats must be in \[0, 1\]"):
+        shares.learn(rows())
+    shares.learn(rows().clip(0, 1))
+    assert shares.domain.support == "unit"
+    assert 0 <= shares.sample(20)[0].min() <= shares.sample(20)[0].max() <= 1
+    spectra = GrowingMixture(**TINY, support="real")
+    spectra.learn(noisy() * 40 - 20)
+    assert (spectra.domain.support, spectra.domain.is_image) == ("real", False)
+    assert np.isfinite(spectra.score_samples(noisy() * 40 - 20)).all()
 
 
 def test_streams_have_one_shape_and_one_support() -> None:
