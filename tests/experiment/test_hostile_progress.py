@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from forging import Document, Tensors, change_document, change_tensors
 from growmix import BadCheckpoint, BadInput, GrowingMixture, experiment
 from growmix.baselines import make_learner
 from growmix.checkpoints.snapshots import Snapshots
 from growmix.cli.app import DONE, execute
+from growmix.components.nets import OwnModules
 from growmix.config import RunConfig
 from growmix.report.events import read_events
 from growmix.report.reporter import Reporter
@@ -50,6 +51,10 @@ def contradicting(state: Tensor) -> Tensor:
     state[8:12] = torch.tensor([624], dtype=torch.int32).view(torch.uint8)
     state[16:24] = torch.tensor([624]).view(torch.uint8)
     return state
+
+
+RANDOM = "random.cpu"
+"""The state of torch's own generator in a snapshot, where networks draw from it."""
 
 
 # A training under way -------------------------------------------------------------------------------------------
@@ -128,7 +133,7 @@ UNFIT_TENSORS: dict[str, Callable[[Tensors], Any]] = {
     "order-numbers": each("order", Tensor.float),
     "order-contradicting": each("order", contradicting),
     "noise-contradicting": each("noise", contradicting),
-    "random-contradicting": each("random.cpu", contradicting),
+    "random-of-nobody": put(random__cpu=torch.get_rng_state()),  # growmix's own networks draw from generators of theirs
     "no-noise": lambda kept: kept.pop("loop.noise"),
     "best": put(best__weight=torch.zeros(3)),
     "follower": put(follower__decrease=torch.zeros(3)),
@@ -161,6 +166,18 @@ def test_a_state_that_does_not_fit_its_training_is_not_gone_on_from(begun: Path,
 @pytest.mark.parametrize("change", UNFIT_TENSORS)
 def test_tensors_that_do_not_fit_a_training_are_not_gone_on_from(begun: Path, tmp_path: Path, change: str) -> None:
     assert_begins_anew(begun, tmp_path / "it", "mixture", lambda it: change_tensors(it, UNFIT_TENSORS[change]))
+
+
+def test_a_state_that_contradicts_itself_of_what_a_users_modules_draw_from_is_not_gone_on_from(tmp_path: Path) -> None:
+    own = OwnModules(
+        lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Dropout(0.5)),
+        lambda inputs, shape: nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, shape)),
+    )
+    with pytest.raises(KeyboardInterrupt):
+        GrowingMixture(own, TINY).learn(X, callbacks=[Snapshots(tmp_path / "it", steps=1), Stop()])
+    with pytest.raises(BadCheckpoint, match="no state of a generator"):
+        change_tensors(tmp_path / "it" / "0", lambda kept: kept.update({RANDOM: contradicting(kept[RANDOM])}))
+        GrowingMixture(own, TINY).learn(X, callbacks=[Snapshots(tmp_path / "it")])
 
 
 def _scaler(**changes: Any) -> Callable[[Document], Any]:
