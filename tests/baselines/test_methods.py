@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from growmix import BadInput, GrowingMixture, Settings
 from growmix.baselines import METHODS, MIXTURES, make_learner
+from growmix.baselines.elastic_weights import ElasticWeights
 from growmix.baselines.generative_replay import SolvedKind, SolvedVAE
 from growmix.baselines.one_network import OneNetwork
-from growmix.baselines.penalties import ElasticWeights
 from growmix.baselines.rehearsal import Generated
 from growmix.components.nets import MLP
 from growmix.components.objectives import TaskObjective
@@ -199,7 +199,7 @@ def solved() -> SolvedVAE:
     return component
 
 
-def test_generator_and_solver_share_no_gradient() -> None:
+def test_autoencoder_and_solver_share_no_gradient() -> None:
     component = solved()
     x, positions = torch.rand(6, 1, 8, 8), torch.tensor([0, 1] * 3)
     elbo, logits = component.elbo(x, positions, torch.randn(6, 2))
@@ -207,7 +207,7 @@ def test_generator_and_solver_share_no_gradient() -> None:
     assert all(weight.grad is None for name, weight in component.named_parameters() if name.startswith("solver"))
     component.zero_grad(set_to_none=True)
     nn.functional.cross_entropy(logits, positions).backward()
-    assert all((weight.grad is None) == name.startswith("generator") for name, weight in component.named_parameters())
+    assert all((weight.grad is None) == name.startswith("autoencoder") for name, weight in component.named_parameters())
 
 
 def test_the_generator_knows_no_labels() -> None:
@@ -217,15 +217,15 @@ def test_the_generator_knows_no_labels() -> None:
     assert torch.equal(one, other)
     codes = torch.randn(4, 2)
     assert torch.equal(component.decode(codes, torch.zeros(4).long()), component.decode(codes, torch.ones(4).long()))
-    assert component.generator.classes == ()
+    assert component.autoencoder.classes == ()
 
 
-def test_unlabelled_examples_teach_the_generator_and_not_the_solver() -> None:
+def test_unlabelled_examples_teach_the_autoencoder_and_not_the_solver() -> None:
     component = solved()
     objective = TaskObjective(component, 1.0, unlabelled=True)
     objective(torch.rand(6, 1, 8, 8), torch.full((6,), -1), torch.randn(6, 2)).backward()
     gradients = {name: weight.grad for name, weight in component.named_parameters()}
-    assert float(gradients["generator.posterior.weight"].abs().max()) > 0  # type: ignore[union-attr]
+    assert float(gradients["autoencoder.posterior.weight"].abs().max()) > 0  # type: ignore[union-attr]
     solver = [gradient for name, gradient in gradients.items() if name.startswith("solver")]
     assert all(gradient is None or not bool(gradient.any()) for gradient in solver)
 
@@ -238,10 +238,10 @@ def test_images_of_a_class_are_those_that_the_solver_puts_there() -> None:
         assert float((learner.predict(drawn) == label).mean()) > 0.9
 
 
-def test_the_solver_is_of_the_generators_size() -> None:
+def test_the_solver_is_of_the_autoencoders_size() -> None:
     component = solved()
     assert [tuple(w.shape) for w in component.solver.parameters()] == [
-        tuple(w.shape) for w in component.generator.encoder.parameters()
+        tuple(w.shape) for w in component.autoencoder.encoder.parameters()
     ]
 
 

@@ -15,14 +15,9 @@ from torch.distributions import Normal, kl_divergence
 
 from growmix import streams
 from growmix.baselines import load, make_learner
-from growmix.baselines.penalties import (
-    DAMPING,
-    Consistency,
-    ElasticWeights,
-    SynapticIntelligence,
-    fisher_information,
-    gaussian_kl,
-)
+from growmix.baselines.consistency import Consistency, gaussian_kl
+from growmix.baselines.elastic_weights import ElasticWeights, fisher_information
+from growmix.baselines.synaptic_intelligence import DAMPING, SynapticIntelligence
 from growmix.components.construction import vae_kind
 from growmix.components.nets import MLP
 from growmix.components.vae import VAE

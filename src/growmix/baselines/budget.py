@@ -1,4 +1,4 @@
-"""The same budget for every method: as many steps of as many examples as a new component of the mixture takes."""
+"""Give every method the same budget: as many steps of as many examples as a new component of the mixture takes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from growmix.training.budget import Budget
 
 
 def equal_budget(settings: Settings, examples: int) -> Budget:
-    """What a new component of the mixture would train for on a task of so many examples.
+    """Return the budget of a new component of the mixture on a task of so many examples.
 
     The mixture holds a part of the task out; a method that does not still takes no step more for it.
 
@@ -40,12 +40,12 @@ def check_settings(method: str, settings: Settings) -> None:
 
 
 def check_images_alone(method: str, task: TaskData) -> None:
-    """Refuse pairs.
+    """Refuse a task of pairs.
 
     Raises
     ------
     BadInput
-        The task has targets.
+        The task has targets beside its examples.
     """
     if task.target is not None:
         raise BadInput(f"data has pairs of images, which the method {method!r} can't learn; 'mixture' can")

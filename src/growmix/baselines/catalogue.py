@@ -199,8 +199,8 @@ def _joint(settings: Settings) -> Learner[Any]:
 
 
 def _lifelong_generative_modelling(settings: Settings) -> Learner[Any]:
+    from growmix.baselines.consistency import Consistency
     from growmix.baselines.one_network import OneNetwork
-    from growmix.baselines.penalties import Consistency
     from growmix.baselines.rehearsal import Generated
 
     return OneNetwork("lgm", settings, rehearsal=Generated(), penalty=Consistency())
@@ -221,15 +221,15 @@ def _experience_replay(settings: Settings, *, buffer_size: int) -> Learner[Any]:
 
 
 def _elastic_weights(settings: Settings, *, ewc_strength: float) -> Learner[Any]:
+    from growmix.baselines.elastic_weights import ElasticWeights
     from growmix.baselines.one_network import OneNetwork
-    from growmix.baselines.penalties import ElasticWeights
 
     return OneNetwork("ewc", settings, penalty=ElasticWeights(ewc_strength), parameters={"ewc_strength": ewc_strength})
 
 
 def _synaptic_intelligence(settings: Settings, *, si_strength: float) -> Learner[Any]:
     from growmix.baselines.one_network import OneNetwork
-    from growmix.baselines.penalties import SynapticIntelligence
+    from growmix.baselines.synaptic_intelligence import SynapticIntelligence
 
     if settings.precision == "16-mixed":
         raise BadInput("precision is '16-mixed'; the method 'si' needs finite gradients at every step: use 32-true")

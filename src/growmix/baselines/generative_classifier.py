@@ -1,4 +1,4 @@
-"""A generative classifier: one network per class, and Bayes' rule."""
+"""A generative classifier, which has one network per class and uses Bayes' rule."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ class GenerativeClassifier(Learner[None]):
     Parameters
     ----------
     settings
-        All parameters.
+        Settings of all networks.
     blueprint
-        Networks, if not those that the settings name.
+        Networks in place of those that the settings name.
 
     Raises
     ------
     BadInput
-        The settings have a patience.
+        The settings ask for what this method does not have, such as patience.
 
     References
     ----------
@@ -82,7 +82,7 @@ class GenerativeClassifier(Learner[None]):
         return Learnt(decision, components, examples, None, _summed(logs))
 
     def _places(self, labels: Sequence[int]) -> dict[int, int]:
-        """Index of each class's component, new ones behind those that there are."""
+        """Return the index of each class's component; new ones come after those that there are."""
         known = [component.classes[0] for component in self.components]
         everything = [*known, *(label for label in labels if label not in known)]
         return {label: everything.index(label) for label in labels}
@@ -90,7 +90,7 @@ class GenerativeClassifier(Learner[None]):
     def _train(
         self, index: int, data: TaskData, budget: Budget, generator: torch.Generator, callbacks: Sequence[Callback]
     ) -> tuple[Component, TrainingLog]:
-        """The network of one class after its part of a task."""
+        """Train the network of one class on its part of a task."""
         teacher = self.components[index] if index < len(self.components) else None
         component = self._successor(teacher, data, data.classes(), generator)
         learnt, replayed = 0, None
@@ -125,7 +125,7 @@ class GenerativeClassifier(Learner[None]):
 
 
 def shares(steps: int, examples: Sequence[int]) -> list[int]:
-    """Steps shared out in proportion to examples, all of them; at least one each.
+    """Share all steps out in proportion to examples, at least one each.
 
     Examples
     --------
@@ -140,12 +140,12 @@ def shares(steps: int, examples: Sequence[int]) -> list[int]:
 
 
 def _split_by_class(task: TaskData) -> dict[int, TaskData]:
-    """A task's examples by class.
+    """Split the examples of a task by class.
 
     Raises
     ------
     BadInput
-        One of them has no label.
+        One of the examples has no label.
     """
     unlabelled = len(task) if task.y is None else int((task.y == UNLABELLED).sum())
     if task.y is None or unlabelled:
@@ -157,7 +157,7 @@ def _split_by_class(task: TaskData) -> dict[int, TaskData]:
 
 
 def _summed(logs: Sequence[TrainingLog]) -> TrainingLog:
-    """One log of several trainings, one after the other."""
+    """Make one log of several trainings, one after the other."""
     return TrainingLog(
         epochs=sum(log.epochs for log in logs),
         steps=sum(log.steps for log in logs),

@@ -1,4 +1,4 @@
-"""Deep generative replay: a generator that knows no labels, and a solver that labels what it generates."""
+"""Deep generative replay: an autoencoder that knows no labels, and a solver that labels what it generates."""
 
 from __future__ import annotations
 
@@ -26,9 +26,7 @@ from growmix.learning.replay import generate, like, to_labels
 from growmix.settings import Settings
 
 CANDIDATES = 32
-"""Images drawn from the prior for one of a class: with ten classes 3 % have none that the solver puts there."""
-
-_ROWS = 1_024
+"""Examples drawn from the prior for one of a class; with ten classes, 3 % of such draws have none of the class."""
 
 
 @final
@@ -54,7 +52,7 @@ class SolvedVAE(Component, Codes, SampledElbo, CodeDensity):
     def __init__(self, autoencoder: VAE, solver: nn.Module, features: int) -> None:
         super().__init__(autoencoder.domain, supervised=True)
         self.latent = autoencoder.latent
-        self.generator = autoencoder
+        self.autoencoder = autoencoder
         self.solver = solver
         self.solver_weight = nn.Parameter(torch.empty(0, features, dtype=torch.float32))
         self.solver_bias = nn.Parameter(torch.empty(0, dtype=torch.float32))
@@ -62,7 +60,7 @@ class SolvedVAE(Component, Codes, SampledElbo, CodeDensity):
     def fit(self, data: TaskData, weight: Tensor, trainer: Trainer) -> None:
         """Train autoencoder and solver together, then fit the density of the codes."""
         positions = self.positions_of(data)
-        unlabelled, options = bool((positions < 0).any()), self.generator.options
+        unlabelled, options = bool((positions < 0).any()), self.autoencoder.options
         objective = TaskObjective(self, options.classification_weight, unlabelled=unlabelled)
         trainer.minimise(objective, [data.x, positions], noise=self.latent)
         if not options.from_prior:
@@ -78,35 +76,35 @@ class SolvedVAE(Component, Codes, SampledElbo, CodeDensity):
 
     def elbo(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return the autoencoder's ELBO, whatever the class, and the solver's logits."""
-        return self.generator.elbo(x, torch.full_like(positions, -1), noise)[0], self.logits(x)
+        return self.autoencoder.elbo(x, torch.full_like(positions, -1), noise)[0], self.logits(x)
 
     def marginal_elbo(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the same: the autoencoder knows no class to sum out."""
-        return self.generator.marginal_elbo(x, noise)[0], self.logits(x)
+        """Return the autoencoder's ELBO and the solver's logits; there is no class to sum out."""
+        return self.autoencoder.marginal_elbo(x, noise)[0], self.logits(x)
 
     def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the autoencoder's score and the solver's class log-probabilities."""
-        return self.generator.score(x)[0], self.logits(x).log_softmax(1)
+        return self.autoencoder.score(x)[0], self.logits(x).log_softmax(1)
 
     def score_draws(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Return the autoencoder's score by draws, and the solver's class log-probabilities."""
-        return self.generator.score_draws(x, noise)[0], self.logits(x).log_softmax(1)
+        return self.autoencoder.score_draws(x, noise)[0], self.logits(x).log_softmax(1)
 
     def importance_weighted_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
         """Return the autoencoder's importance-weighted bound."""
-        return self.generator.importance_weighted_elbo(x, noise)
+        return self.autoencoder.importance_weighted_elbo(x, noise)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the autoencoder's posterior means and the solver's logits."""
-        return self.generator.encode(x)[0], self.logits(x)
+        return self.autoencoder.encode(x)[0], self.logits(x)
 
     def rate(self, x: Tensor) -> Tensor:
         """Return the nats that the autoencoder's code costs."""
-        return self.generator.rate(x)
+        return self.autoencoder.rate(x)
 
     def decode(self, codes: Tensor, positions: Tensor) -> Tensor:
         """Return the autoencoder's examples; the class changes nothing."""
-        return self.generator.decode(codes, torch.full_like(positions, -1))
+        return self.autoencoder.decode(codes, torch.full_like(positions, -1))
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Add a row to the solver's last layer for each new label."""
@@ -129,13 +127,13 @@ class SolvedVAE(Component, Codes, SampledElbo, CodeDensity):
             chunks = self.draw_codes(positions, self.latent, generator).split(ROWS)
             drawn = [self.decode(codes.to(self.device), no_labels(len(codes)).to(self.device)) for codes in chunks]
             return self.domain.project(torch.cat(drawn))
-        images = self.generator.draw(no_labels(len(positions)), generator)
+        images = self.autoencoder.draw(no_labels(len(positions)), generator)
         for row in (positions >= 0).nonzero()[:, 0].tolist():
             images[row] = self._of_class(int(positions[row]), generator)
         return images
 
     def _of_class(self, position: int, generator: torch.Generator) -> Tensor:
-        drawn = self.generator.draw(no_labels(CANDIDATES), generator)
+        drawn = self.autoencoder.draw(no_labels(CANDIDATES), generator)
         logits = self.logits(drawn)
         found = (logits.argmax(1) == position).nonzero()[:, 0]
         return drawn[found[0] if len(found) else logits.log_softmax(1)[:, position].argmax()]
@@ -186,28 +184,28 @@ class SolvedKind(ComponentKind):
 
 @final
 class SolverLabelled(Rehearsal):
-    """Images from the prior of the generator as it was, with the labels that the solver as it was gives them."""
+    """Rehearse examples from the prior of the autoencoder as it was, labelled by the solver as it was."""
 
     def recall(self, task: TaskData, teacher: Component, learnt: int, generator: torch.Generator) -> TaskData:
-        """As many as were learnt, so that all tasks weigh alike; at most five for each real one."""
+        """Generate as many examples as were learnt, so that all tasks weigh alike; at most five for each real one."""
         drawn = generate(teacher, no_labels(generated_size(len(task), learnt)), generator).x
         return TaskData(like(drawn, task.x), solver_labels(teacher, drawn))
 
     def after(self, task: TaskData, generator: torch.Generator) -> SolverLabelled:
-        """Itself: the networks are the memory."""
+        """Return itself, since the networks are the memory."""
         return self
 
     def pack(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """Return no tensor: a checkpoint needs none."""
         return {}
 
     def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> SolverLabelled:
-        """Itself."""
+        """Return itself, since nothing is kept."""
         return self
 
 
 @torch.no_grad()
 def solver_labels(teacher: Component, x: Tensor) -> Tensor:
-    """The label that a network gives each image, -1 from one without classes."""
+    """Return the label that a network gives each example, -1 where the network knows no classes."""
     chosen = in_pieces(teacher, lambda piece: most_likely(teacher(piece)[1]), x)
     return to_labels(chosen, teacher.classes)

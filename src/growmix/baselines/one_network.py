@@ -25,7 +25,7 @@ from growmix.training.callbacks import Callback
 from growmix.training.trainer import GradientTrainer
 
 SINGLE_EXAMPLES = 500
-"""Examples of a task whose losses a penalty may look at one by one; each costs a pass forth and back."""
+"""Most examples of a task whose losses a penalty sees one by one; each costs a forward and a backward pass."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,9 @@ class RestrainedTrainer:
     Parameters
     ----------
     inner
-        Takes the gradient steps.
+        Trainer that takes the gradient steps.
     restraint
-        Gives the penalty of a batch.
+        Restraint that gives the penalty of a batch.
     replayed
         Whether each example is replayed, shape ``(n,)``.
     """
@@ -71,24 +71,24 @@ class OneNetwork(Learner[Past]):
     Parameters
     ----------
     method
-        Name, for checkpoints and reports.
+        Name of the method, for checkpoints and reports.
     settings
-        All parameters.
+        Settings of the network and its training.
     rehearsal
-        What it trains on beside a new task.
+        What the network trains on beside a new task.
     penalty
-        What is added to its loss.
+        What is added to the loss of a task.
     kind
-        Returns what makes the component; by default what the settings name.
+        Function that returns the kind of the component; by default the kind that the settings name.
     blueprint
-        Networks, if not those that the settings name.
+        Networks in place of those that the settings name.
     parameters
         The numbers that the rehearsal and the penalty were made with, by name; a checkpoint keeps them.
 
     Raises
     ------
     BadInput
-        The settings have a patience.
+        The settings ask for what this method does not have, such as patience.
 
     Examples
     --------
@@ -144,7 +144,7 @@ class OneNetwork(Learner[Past]):
     def _lessons(
         self, teacher: Component | None, task: TaskData, generator: torch.Generator
     ) -> tuple[TaskData, Tensor]:
-        """All that is trained on, the task's examples first, and how many examples each stands for."""
+        """Return all that is trained on, the task's examples first, and how many examples each stands for."""
         recalled = None if teacher is None else self._memory.rehearsal.recall(task, teacher, self.examples, generator)
         if recalled is None:
             return task, torch.ones(len(task))

@@ -16,112 +16,112 @@ from growmix.learning.replay import MIN_REPLAY, like, replay
 from growmix.storage.typed import check_outline, check_range, check_tensor
 
 MOST_GENERATED = 5
-"""Generated examples for each real one, at most: beyond it a long stream would cost ever more memory."""
+"""Most generated examples for each real one; beyond it a long stream would cost ever more memory."""
 
 
 class Rehearsal(ABC):
-    """Interface: what is kept of past data. It never changes: :meth:`after` gives the one that takes its place."""
+    """Interface of what is kept of past data; it never changes, and :meth:`after` returns its successor."""
 
     @abstractmethod
     def recall(self, task: TaskData, teacher: Component, learnt: int, generator: torch.Generator) -> TaskData | None:
-        """Old examples to train on beside a new task.
+        """Return old examples to train on beside a new task; ``None`` where there are none.
 
         Parameters
         ----------
         task
-            The new one.
+            Examples of the new task.
         teacher
-            The network as it was after the last task.
+            Network as it was after the last task.
         learnt
-            Number of real examples that it learnt.
+            Number of real examples that the network has learnt.
         generator
-            CPU random stream.
+            Generator on the CPU.
         """
 
     @abstractmethod
     def after(self, task: TaskData, generator: torch.Generator) -> Rehearsal:
-        """What is kept once the task was learnt."""
+        """Return what is kept once a task was learnt."""
 
     @abstractmethod
     def pack(self) -> dict[str, Tensor]:
-        """All that a checkpoint must hold, by name."""
+        """Return all that a checkpoint must hold, by name."""
 
     @abstractmethod
     def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Rehearsal:
-        """The same with what :meth:`pack` gave.
+        """Return the rehearsal whose :meth:`pack` gave these tensors.
 
         Parameters
         ----------
         tensors
-            That were read.
+            Tensors that were read, by name.
         component
-            What was trained last; ``None`` before the first task.
+            Network that was trained last; ``None`` before the first task.
 
         Raises
         ------
         ValueError
-            The tensors are not of examples that it can have learnt.
+            The tensors are no examples that the network can have learnt.
         """
 
 
 @final
 class Nothing(Rehearsal):
-    """The new task alone."""
+    """Rehearse nothing, and train on the new task alone."""
 
     def recall(self, task: TaskData, teacher: Component, learnt: int, generator: torch.Generator) -> None:
-        """Nothing."""
+        """Recall nothing: there are no old examples."""
 
     def after(self, task: TaskData, generator: torch.Generator) -> Nothing:
-        """Itself."""
+        """Return itself, since nothing is kept."""
         return self
 
     def pack(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """Return no tensor: a checkpoint needs none."""
         return {}
 
     def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Nothing:
-        """Itself."""
+        """Return itself, since nothing is kept."""
         return self
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Everything(Rehearsal):
-    """All real examples of all tasks."""
+    """Rehearse all real examples of all tasks."""
 
     data: TaskData | None = None
 
     def recall(self, task: TaskData, teacher: Component, learnt: int, generator: torch.Generator) -> TaskData | None:
-        """All of them."""
+        """Return all examples that were kept."""
         return self.data
 
     def after(self, task: TaskData, generator: torch.Generator) -> Everything:
-        """The task's added."""
+        """Return a rehearsal that has the examples of the task too."""
         # copied even alone: tensors come in as they are, and the caller's may change
         return Everything(together([task] if self.data is None else [self.data, task]))
 
     def pack(self) -> dict[str, Tensor]:
-        """Images and labels."""
+        """Return the examples and their labels."""
         return _pack(self.data)
 
     def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Everything:
-        """With these images and labels."""
+        """Return a rehearsal with these examples and labels."""
         return Everything(_unpack(tensors, component))
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Buffer(Rehearsal):
-    """A few real examples, as many of every class as there is room for.
+    """Rehearse a few real examples, as many of every class as there is room for.
 
     Parameters
     ----------
     capacity
-        Examples at most.
+        Most examples that are kept.
     data
-        Those that are kept.
+        Examples that are kept.
     keys
-        A random number in [0, 1) for each, drawn when it was met, shape ``(n,)``. The smallest of a class are kept,
+        Random number in [0, 1) of each example, drawn when it came, shape ``(n,)``. The smallest of a class are kept,
         so that every example of a class has the same chance, whenever it came.
 
     References
@@ -140,7 +140,7 @@ class Buffer(Rehearsal):
     keys: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
 
     def recall(self, task: TaskData, teacher: Component, learnt: int, generator: torch.Generator) -> TaskData | None:
-        """As many examples as the task has: all that are kept, over and over."""
+        """Return as many examples as the task has, by repeating those that are kept."""
         if self.data is None:
             return None
         rounds = -(-len(task) // len(self.data))
@@ -148,7 +148,7 @@ class Buffer(Rehearsal):
         return self.data[order[: len(task)]]
 
     def after(self, task: TaskData, generator: torch.Generator) -> Buffer:
-        """The task's examples compete for their places."""
+        """Let the examples of the task compete for a place with those that are kept."""
         data = task if self.data is None else together([self.data, task])
         keys = torch.cat([self.keys, torch.rand(len(task), generator=generator, dtype=torch.float64)])
         labels = torch.zeros(len(data), dtype=torch.int64) if data.y is None else data.y
@@ -156,11 +156,11 @@ class Buffer(Rehearsal):
         return Buffer(self.capacity, data[kept], keys[kept])
 
     def pack(self) -> dict[str, Tensor]:
-        """Images, labels and keys."""
+        """Return the examples, their labels and their keys."""
         return _pack(self.data) | {"keys": self.keys}
 
     def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Buffer:
-        """With these examples."""
+        """Return a buffer with these examples."""
         data = _unpack({name: tensor for name, tensor in tensors.items() if name != "keys"}, component)
         check_tensor(tensors, "keys", (0 if data is None else len(data),), torch.float64)
         check_range("examples", len(tensors["keys"]), 0, self.capacity)
@@ -169,28 +169,28 @@ class Buffer(Rehearsal):
 
 @final
 class Generated(Rehearsal):
-    """Images generated by the network as it was, from the prior, in the proportions that it learnt."""
+    """Rehearse examples that the network as it was generates from the prior, in the proportions that it learnt."""
 
     def recall(self, task: TaskData, teacher: Component, learnt: int, generator: torch.Generator) -> TaskData:
-        """As many as were learnt, so that all tasks weigh alike; at most five for each real one."""
+        """Generate as many examples as were learnt, so that all tasks weigh alike; at most five for each real one."""
         drawn = replay(teacher, generated_size(len(task), learnt), generator)
         return TaskData(like(drawn.x, task.x), drawn.y)
 
     def after(self, task: TaskData, generator: torch.Generator) -> Generated:
-        """Itself: the network is the memory."""
+        """Return itself, since the network is the memory."""
         return self
 
     def pack(self) -> dict[str, Tensor]:
-        """Nothing."""
+        """Return no tensor: a checkpoint needs none."""
         return {}
 
     def unpack(self, tensors: Mapping[str, Tensor], component: Component | None) -> Generated:
-        """Itself."""
+        """Return itself, since nothing is kept."""
         return self
 
 
 def generated_size(new: int, learnt: int) -> int:
-    """How many images to generate beside ``new`` real ones where ``learnt`` were learnt before.
+    """Return how many examples to generate beside ``new`` real ones where ``learnt`` were learnt before.
 
     Examples
     --------
@@ -201,7 +201,7 @@ def generated_size(new: int, learnt: int) -> int:
 
 
 def balanced(labels: Tensor, keys: Tensor) -> Tensor:
-    """Rows in an order of which every beginning has as many of each class as it can, smallest keys first.
+    """Order rows so that every beginning has as many of each class as it can, smallest keys first.
 
     Examples
     --------
@@ -218,7 +218,7 @@ def balanced(labels: Tensor, keys: Tensor) -> Tensor:
 
 
 def together(parts: Sequence[TaskData]) -> TaskData:
-    """All examples of several tasks; bytes beside floats become floats, so that no pixel is rounded."""
+    """Put the examples of several tasks together; bytes beside floats become floats, so that no number is rounded."""
     images = [part.x for part in parts]
     if len({x.dtype for x in images}) > 1:
         images = [as_float(x) for x in images]

@@ -52,6 +52,14 @@ class Codes(ABC):
         return self.decode(codes, most_likely(logits))
 
 
+class GaussianCode(ABC):
+    """Ability of a component whose code of an example has a posterior that is a diagonal Gaussian."""
+
+    @abstractmethod
+    def infer(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return mean and log-variance of the code, both ``(batch, latent)``, and logits ``(batch, classes)``."""
+
+
 class SampledElbo(ABC):
     """Ability of a component whose ELBO can be estimated by draws of the code; needs :class:`Codes`."""
 

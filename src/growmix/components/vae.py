@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growmix.components.abilities import CodeDensity, Codes, SampledElbo, Shared, SoftLabels, most_likely
+from growmix.components.abilities import (
+    CodeDensity,
+    Codes,
+    GaussianCode,
+    SampledElbo,
+    Shared,
+    SoftLabels,
+    most_likely,
+)
 from growmix.components.component import Component, Trainer
 from growmix.components.density import fit_density, no_labels
 from growmix.components.likelihoods import Likelihood
@@ -52,7 +60,7 @@ class VAEOptions:
 
 
 @final
-class VAE(Component, Codes, SampledElbo, CodeDensity, SoftLabels, Shared):
+class VAE(Component, Codes, GaussianCode, SampledElbo, CodeDensity, SoftLabels, Shared):
     """Variational autoencoder; a supervised one has a classifier, and its decoder also gets the class.
 
     Parameters
