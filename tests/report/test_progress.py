@@ -7,6 +7,7 @@ from rich.console import Console
 from growmix.learning.gating import Decision
 from growmix.report.progress import Bar, Lines, progress_reporter
 from growmix.report.reporter import Reporter, RunPlan, TaskResult
+from growmix.report.table import closing_table
 from growmix.training.callbacks import Progress
 
 AVERAGE = ("task_aware", "task_agnostic", "selection", "grouped", "forgetting", "backward_transfer", "forward_transfer")
@@ -14,9 +15,13 @@ AVERAGE = ("task_aware", "task_agnostic", "selection", "grouped", "forgetting", 
 PLAN = RunPlan("two", 0, Path("out"), ("b: 8x8 brought to 28x28",), ("a", "b"), (100, 100), 200, {})
 
 
-def told(reporter: Reporter) -> None:
+HOSTILE = "\x1b]0;mine\x07[red]x[/red]\ud800\u202e"
+SEEN = "?]0;mine?[red]x[/red]??"
+
+
+def told(reporter: Reporter, plan: RunPlan = PLAN) -> None:
     """Tell a reporter of a short run."""
-    reporter.on_run_start(PLAN)
+    reporter.on_run_start(plan)
     for index in range(2):
         reporter.on_task_start(index, 50)
         for epoch in (1, 2):
@@ -62,3 +67,30 @@ def test_bars_show_the_same_on_a_terminal() -> None:
 def test_bars_are_for_terminals_alone() -> None:
     assert isinstance(progress_reporter(Console(force_terminal=True)), Bar)
     assert isinstance(progress_reporter(Console(force_terminal=False)), Lines)
+
+
+def test_names_and_paths_of_a_stranger_command_no_terminal() -> None:
+    plan = RunPlan(HOSTILE, 0, Path(HOSTILE), (HOSTILE,), (HOSTILE, "b"), (100, 100), 200, {})
+    for make in (Lines, Bar):
+        console = Console(width=300, force_terminal=make is Bar, force_interactive=make is Bar, color_system=None)
+        with console.capture() as capture:
+            told(make(console), plan)
+        text = capture.get()
+        assert f"{SEEN}, seed 0: 2 tasks, written to {SEEN}\n{SEEN}\n" in text.replace("\r", "").replace("\x1b[2K", "")
+        assert f"task 1 of 2 ({SEEN}): grow" in text
+        assert "\x1b]" not in text and "\x07" not in text and "\ud800" not in text
+
+
+def test_the_closing_table_shows_foreign_names_as_they_are() -> None:
+    average = dict.fromkeys(AVERAGE, 0.5)
+    row = {"task": HOSTILE, "component": 0, "action": "grow", "novelty": [], "threshold": 0.2}
+    metrics = {
+        "stream": HOSTILE, "method": "mixture", "seed": 0, "tasks": [HOSTILE], "components": 1, "decisions": [row],
+        "accuracy": {name: [[0.5]] for name in ("task_aware", "task_agnostic", "selection")}, "average": average,
+        "reconstruction": {"mse": [1.0]}, "student": None, "parameters": {"mixture": 1},
+    }  # fmt: skip
+    console = Console(width=300, markup=False, emoji=False)
+    with console.capture() as capture:
+        console.print(closing_table(metrics))
+    assert capture.get().count(SEEN) == 2
+    assert all(character.isprintable() or character == "\n" for character in capture.get())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import types
 import typing
@@ -12,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import numpy as np
 
-from growmix.errors import BadInput, shortened, shown
+from growmix.errors import BadInput, nearest, shortened, shown
 from growmix.settings.rules import OneOf, Rule, Text, Truth
 
 T = TypeVar("T")
@@ -278,8 +277,8 @@ def refuse_unknown(names: Iterable[Any], known: Iterable[str], what: str) -> Non
     for name in names:
         if name not in known:
             quoted = shortened(name) if isinstance(name, str) else shown(name)
-            near = difflib.get_close_matches(quoted, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(known) or 'none'}"
+            near = nearest(quoted, known)
+            hint = f"did you mean {near}?" if near else f"allowed are {', '.join(known) or 'none'}"
             raise BadInput(f"{quoted} is no {what}; {hint}")
 
 

@@ -5,7 +5,6 @@ The adversary is a typing mistake, in Python, in a file or on the command line.
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from abc import ABC, abstractmethod
@@ -15,7 +14,7 @@ from typing import Any, final
 
 import numpy as np
 
-from growmix.errors import BadInput, shown
+from growmix.errors import BadInput, nearest, shown
 from growmix.settings.limits import COUNTABLE
 
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -217,8 +216,8 @@ class OneOf(Rule):
 
     def hint(self, value: Any) -> str:
         """Return the name that is nearest to a refused one."""
-        near = difflib.get_close_matches(value, self.names, n=1) if isinstance(value, str) else []
-        return f"; did you mean {near[0]}?" if near else ""
+        near = nearest(value, self.names)
+        return f"; did you mean {near}?" if near else ""
 
 
 @final

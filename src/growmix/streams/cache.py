@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.streams.decoding import Decoded
 from growmix.system.memory import require_room
 from growmix.system.paths import check_path
@@ -93,8 +93,8 @@ class DecodedCache:
         except OSError as error:
             self._writable = False
             warnings.warn(
-                f"decoded images can't be kept in {self.folder} ({error.strerror or error}), so every start "
-                "decodes them again; choose another folder with cache_dir or GROWMIX_CACHE",
+                f"decoded images can't be kept in {shown(str(self.folder))} ({error.strerror or error}), so every "
+                "start decodes them again; choose another folder with cache_dir or GROWMIX_CACHE",
                 RuntimeWarning,
                 stacklevel=2,
             )
