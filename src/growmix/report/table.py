@@ -92,7 +92,8 @@ def _density(metrics: Mapping[str, Any]) -> Iterator[str]:
     if likelihood:
         nats, bits = (_mean(likelihood[name]) for name in ("nats", "bits_per_dim"))
         how = f"{likelihood['draws']} draws, {likelihood['examples']} examples a task"
-        yield f"Test log-likelihood: {number(nats, 2)} nats, {number(bits, 4)} bits per dimension ({how})"
+        per_dimension = "" if bits is None else f", {number(bits, 4)} bits per dimension"
+        yield f"Test log-likelihood: {number(nats, 2)} nats{per_dimension} ({how})"
     if frechet:
         yield f"Frechet distance of samples, in features of this run's own classifier: {number(frechet['all'], 2)}"
     if translation:
