@@ -12,6 +12,9 @@ RESULTS := runs/split-digits
 WORKERS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
+# A room whose docstrings can't all be read alone yet is left out.
+PLAIN := $(filter-out src/growmix/learning,$(wildcard src/growmix/*)) tools benchmarks
+
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: help run test quick lint clean
@@ -25,15 +28,16 @@ run: $(VENV)/.installed
 	@echo "Results: $(RESULTS) (metrics.json, events.jsonl, config.yaml, checkpoint/)"
 
 test: lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) src tests tools
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal src tests tools
 
 quick: lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow" src tests tools
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow" src tests tools
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/plain_words.py $(PLAIN)
 
 # The stamps are newer than what they depend on exactly when nothing is left to install.
 $(VENV)/.created:

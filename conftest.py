@@ -1,9 +1,11 @@
-"""What the examples in docstrings may use without an import: ``np``, ``torch`` and a mixture that has learnt."""
+"""What tests and examples in docstrings share: what these may use without an import, and what all of them cost."""
 
 from __future__ import annotations
 
 import copy
 import functools
+import os
+import time
 from typing import Any
 
 import numpy as np
@@ -26,3 +28,15 @@ def _learnt() -> Any:
 @pytest.fixture(autouse=True)
 def _examples(doctest_namespace: dict[str, Any]) -> None:
     doctest_namespace |= {"np": np, "torch": torch, "learnt_example": lambda: copy.deepcopy(_learnt())}
+
+
+_BEGAN = time.monotonic()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say what all tests took together: the time that a person waits, and that of all processes on their cores."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    spent = os.times()
+    cpu = spent.user + spent.system + spent.children_user + spent.children_system
+    print(f"{(time.monotonic() - _BEGAN) / 60:.1f} minutes, {cpu / 60:.1f} CPU minutes")

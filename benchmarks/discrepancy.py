@@ -50,7 +50,7 @@ def measure(dimensions: int, shift: float, finite: Finite, seeds: int) -> dict[s
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measure, print and write what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--out", type=Path, default=Path("discrepancy.json"))

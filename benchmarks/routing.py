@@ -58,7 +58,7 @@ def compare(routers: dict[str, list[Router]], images: int, rounds: int) -> dict[
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 1])
     parser.add_argument("--rounds", type=int, default=3)

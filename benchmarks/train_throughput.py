@@ -99,7 +99,7 @@ LOOPS: dict[str, Callable[[str, torch.Tensor, torch.Tensor, Budget], float]] = {
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path)

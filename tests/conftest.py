@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import signal
+import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from types import SimpleNamespace
+from typing import IO, Any, NoReturn, Protocol
 
 import pytest
 import torch
@@ -20,6 +23,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Two workers with two threads each slow one another down several times.
 torch.set_num_threads(1)
+
+# What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A first call may compile or load something; a wall-clock limit per example says nothing about growmix. Cases are the
 # same each time, or what lands would depend on luck; `pytest --hypothesis-profile=search` looks for ten times as many.
@@ -52,6 +58,20 @@ def quick_features() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_theory() -> Iterator[None]:
+    """Have the theory of a run search for a moment, where what it finds is not what is tested."""
+    from growmix.theory import account
+    from growmix.theory.ledger import SEARCH, RiskLedger
+
+    quick = dataclasses.replace(SEARCH, steps=5, batch=32, restarts=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(account, "SEARCH", quick)
+        for function in (RiskLedger.__init__, RiskLedger.unpack.__func__):  # type: ignore[attr-defined]
+            patch.setitem(function.__kwdefaults__, "search", quick)
+        yield
+
+
 class Waitable(Protocol):
     """What is known of another process: whether it has ended, and what it said."""
 
@@ -80,9 +100,11 @@ class ForkedProgram:
     An interpreter that imports torch takes seconds of CPU to start: where its start is not what is tested, this does.
     """
 
-    def __init__(self, words: Sequence[str], folder: Path) -> None:
+    stdin = None
+
+    def __init__(self, words: Sequence[str], output: IO[Any], errors: IO[Any]) -> None:
         self.returncode: int | None = None
-        self._said = [folder / name for name in ("stdout", "stderr")]
+        self._said = (output, errors)
         self.pid = os.fork()
         if self.pid == 0:
             self._be_the_program(words)
@@ -91,9 +113,8 @@ class ForkedProgram:
         status = 70
         try:
             for number, file in enumerate(self._said, start=1):
-                os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+                os.dup2(file.fileno(), number)
             sys.stdin, sys.stdout, sys.stderr = open(os.devnull), open(1, "w"), open(2, "w")  # noqa: SIM115
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             sys.argv = ["growmix", *words]
             from growmix.cli.app import main
 
@@ -133,20 +154,66 @@ class ForkedProgram:
     def communicate(self) -> tuple[str, str]:
         """Wait for its end; what it wrote to stdout and stderr."""
         self.wait()
-        output, errors = (file.read_text() for file in self._said)
+        output, errors = (Path(file.name).read_text() for file in self._said)
         return output, errors
 
 
 @pytest.fixture
 def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., ForkedProgram]]:
     """Start ``growmix WORDS`` as a process of its own, in a copy of this one."""
-    started: list[ForkedProgram] = []
+    with ExitStack() as started:
 
-    def start(*words: str) -> ForkedProgram:
-        started.append(ForkedProgram(words, tmp_path_factory.mktemp("forked")))
-        return started[-1]
+        def start(*words: str, output: IO[Any] | None = None) -> ForkedProgram:
+            folder = tmp_path_factory.mktemp("forked")
+            said, errors = (started.enter_context((folder / name).open("w")) for name in ("stdout", "stderr"))
+            program = ForkedProgram(words, output or said, errors)
+            started.callback(program.wait)
+            started.callback(program.kill)
+            return program
 
-    yield start
-    for program in started:
-        program.kill()
-        program.wait()
+        yield start
+
+
+@pytest.fixture
+def forked_runs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the runs of a study start in copies of this process."""
+    from growmix.studies import processes
+
+    with open(os.devnull, "w") as nowhere:
+
+        def start(command: Sequence[str], *, stderr: IO[bytes], **_: Any) -> ForkedProgram:
+            return ForkedProgram(command[len(processes.PROGRAM) :], nowhere, stderr)
+
+        stand_in = SimpleNamespace(Popen=start, PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL)
+        monkeypatch.setattr(processes, "subprocess", stand_in)
+        yield
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from growmix.system.locking import hold
+with hold(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def another_writer() -> Callable[[Path], AbstractContextManager[subprocess.Popen[str]]]:
+    """Within it, another process writes to a folder; it is killed at the end."""
+    return _writing

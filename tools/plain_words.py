@@ -58,7 +58,7 @@ _PRONOUN = re.compile(
     re.I,
 )
 _SUBJECTLESS = re.compile(r"(is|are|has|have|was|were|knows|told|wanted|does|gets)\s", re.I)
-_QUESTION = re.compile(r"(what|how|where|which|whether|who|whose|why|when)\s", re.I)
+_QUESTION = re.compile(r"(what|how|where|which|who|whose|why|when)\s|whether \S+ \S+$", re.I)
 _WORD = re.compile(r"\S*\w\S*")
 _SUMMARY_FRAGMENT = re.compile(
     rf"of\s|(it|they|one|there) {_AUXILIARY}( not| none)?\.|(its|their)\b|the same( (with|for|from|of|as)\b|[.,:;])",

@@ -6,5 +6,5 @@ import pytest
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _quick_features(quick_features: None) -> None:
-    """No test here asks how good the features of the Frechet distance are."""
+def _quick(quick_features: None, quick_theory: None) -> None:
+    """No test here asks how good the features of the Frechet distance are, or what the theory finds."""

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -504,6 +504,7 @@ def test_a_data_set_with_a_name_too_long_for_a_file_is_not_found(capsys: pytest.
 # Studies ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("forked_runs")
 def test_compare_puts_methods_beside_each_other_and_goes_on_where_it_was(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -528,6 +529,7 @@ def test_compare_puts_methods_beside_each_other_and_goes_on_where_it_was(
     assert "another configuration" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("forked_runs")
 def test_reproduce_puts_ours_beside_the_published(tmp_path: Path) -> None:
     tiny = ["--replace", "mnist=digits", "--hidden", "16", "--max-steps", "5", "--jobs", "2", "--out", "r"]
     assert execute(["reproduce", "split-mnist", *tiny]) == DONE
@@ -559,24 +561,13 @@ def test_mistakes_leave_the_process_with_status_2_and_no_traceback(tmp_path: Pat
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_was_learnt(
-    tmp_path: Path, ending: signal.Signals, wait_for: Callable[..., None]
+    tmp_path: Path, ending: signal.Signals, forked: Callable[..., Any], wait_for: Callable[..., None]
 ) -> None:
-    options = ["--hidden", "32", "--epochs", "400", "--out", "run"]
-    process = subprocess.Popen(
-        [*GROWMIX, "run", "split-digits", *options],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
+    process = forked("run", "split-digits", "--hidden", "32", "--epochs", "150", "--out", "run")
     events = tmp_path / "run" / "events.jsonl"
-    try:
-        wait_for(lambda: events.exists() and '"task_finished"' in events.read_text(), process)
-        process.send_signal(ending)
-        _, errors = process.communicate()
-    finally:
-        process.kill()
+    wait_for(lambda: events.exists() and '"task_finished"' in events.read_text(), process)
+    process.send_signal(ending)
+    _, errors = process.communicate()
     assert process.returncode == INTERRUPTED
     said = errors.removeprefix(ACKNOWLEDGED)  # where it had to wait
     assert said == "growmix: interrupted; growmix resume run goes on from there\n"

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -434,13 +432,13 @@ def test_every_reporter_is_told_of_the_end_whatever_another_raises(run: Path) ->
     assert RunFolder(run).is_finished()
 
 
-def test_a_run_goes_on_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
+def test_a_run_goes_on_when_nobody_reads_what_it_says(tmp_path: Path, forked: Callable[..., Any]) -> None:
     RunConfig.of(SHORT).write(tmp_path / "short.yaml")
-    words = ["run", "--config", str(tmp_path / "short.yaml"), "--out", str(tmp_path / "run")]
-    process = subprocess.Popen([sys.executable, "-m", "growmix", *words], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.stdout.close()
+    ours, theirs = os.pipe()
+    with open(theirs, "w") as output:
+        process = forked("run", "--config", str(tmp_path / "short.yaml"), "--out", str(tmp_path / "run"), output=output)
+    with open(ours) as heard:
+        assert heard.readline()
     assert process.wait() == 0
     assert RunFolder(tmp_path / "run").is_finished()
 

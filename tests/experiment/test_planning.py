@@ -17,6 +17,7 @@ from PIL import Image
 from growmix import experiment, streams
 from growmix.config import RunConfig
 from growmix.errors import BadInput, DataUnavailable
+from growmix.experiment import planning
 from growmix.settings import Settings
 from growmix.streams import sources
 
@@ -122,3 +123,16 @@ def test_a_test_label_that_is_never_learnt_is_refused_before_training(
         settings=BARE.replace(supervised=False), student=False, likelihood_draws=0, frechet_examples=0
     )
     assert experiment.load_stream(alone).class_names[5] == "odd/5"  # nobody asks for labels there
+
+
+def test_a_plan_tells_how_much_work_a_run_is() -> None:
+    config = RunConfig(stream="split-digits", settings=TINY, train_examples=100)
+    stream = planning.load_stream(config)
+    told = planning.plan(config, stream)
+    assert told.tasks == tuple(task.name for task in stream)
+    assert len(told.visits) == 5 and min(told.visits) > 0
+    assert told.student_visits > 0
+    for changes in ({"student": False}, {"method": "er"}):  # only a mixture teaches a student
+        without = config.changed(settings=BARE, **changes)
+        assert planning.plan(without, stream).student_visits == 0
+    assert set(told.versions) == {"growmix", "python", "torch", "numpy", "scikit-learn"}

@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,27 +20,22 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from forging import tensors_in
 from growmix import GrowingMixture, experiment, streams
 from growmix.baselines import METHODS
 from growmix.checkpoints.snapshots import Snapshots
 from growmix.cli.app import DONE, INTERRUPTED, WRONG_INPUT, execute
-from growmix.components.nets import OwnModules
 from growmix.config import RunConfig
 from growmix.errors import BadCheckpoint, BadInput
-from growmix.evaluation.evaluator import Evaluator
 from growmix.report.events import read_events
 from growmix.report.reporter import Reporter
 from growmix.settings import Settings
 from growmix.system import locking
 from growmix.system.interrupts import ACKNOWLEDGED, Interrupts
 from growmix.training import loop as training
-from growmix.training.budget import Budget
 from growmix.training.callbacks import Progress
-from growmix.training.fabric import make_fabric
-from growmix.training.loop import fit
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +89,13 @@ def resumed(folder: Path) -> list[Any]:
     """Where the log says that the run went on from."""
     events = read_events(folder / experiment.EVENTS)
     return [(e["learnt"], e["step"]) for e in events if e["event"] == "resumed"]
+
+
+class Unkept(Reporter):
+    """Ends a resumed run as soon as it knows where it goes on, as a kill would."""
+
+    def on_resume(self, plan: Any, left: Any) -> None:
+        raise KeyboardInterrupt
 
 
 # Copies at chosen moments --------------------------------------------------------------------------------------
@@ -255,45 +255,6 @@ def test_other_mixtures_resume_too(tmp_path: Path, changes: dict[str, Any]) -> N
     if "threshold" in changes:
         assert metrics["components"] == 1
         assert None not in [row[0] for row in metrics["accuracy"]["task_agnostic"]], "old rows are remembered"
-
-
-def test_with_patience_the_best_epoch_is_part_of_the_state(tmp_path: Path) -> None:
-    """Killed after its best epoch, a training must still come back to it."""
-    x = torch.rand(40, 1, 1, 1, generator=torch.Generator().manual_seed(0))
-    budget = Budget(8, 10, 0.5, 0.0, 0.0, patience=3)
-    elbos = [0.0, 5.0, 4.0, 3.0, 2.0, 9.0]
-
-    class Mean(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = nn.Parameter(torch.zeros(1))
-
-        def forward(self, x: Tensor, noise: Tensor) -> Tensor:
-            return ((self.weight - x.flatten() + noise[:, 0]) ** 2).mean()
-
-    def trained(asked: Iterator[float], steps: int | None = None) -> tuple[float, int]:
-        class Stop(Reporter):
-            def on_epoch_end(self, progress: Progress) -> None:
-                if progress.epoch == steps:
-                    raise KeyboardInterrupt
-
-        objective = Mean()
-        stream = torch.Generator().manual_seed(0)
-        keeping = [Snapshots(tmp_path, steps=1), Stop()] if steps else []
-        if steps == 0:
-            keeping = [Snapshots(tmp_path, steps=1)]
-        fabric = make_fabric(TINY)
-        log = fit(
-            objective, [x], 1, budget, fabric, stream, component=0, callbacks=keeping, held_out=lambda: next(asked)
-        )
-        return float(objective.weight.detach()), log.epochs
-
-    whole = trained(iter(elbos))
-    assert whole[1] == 5, "gave up three epochs after the second"
-    with pytest.raises(KeyboardInterrupt):
-        trained(iter(elbos), steps=4)
-    # the last snapshot is of before the end of the fourth epoch
-    assert trained(iter(elbos[3:]), steps=0) == whole
 
 
 @pytest.mark.usefixtures("three_tasks")
@@ -484,20 +445,6 @@ def test_other_examples_of_the_same_kind_are_refused(copied: Path, monkeypatch: 
         experiment.resume(copied)
 
 
-@pytest.mark.parametrize(
-    ("changes", "bright"), [({"epochs": 3}, 0.3), ({"seed": 1}, 0.3), ({"variance": 0.1}, 0.3), ({}, 0.4)]
-)
-def test_a_snapshot_of_another_training_is_refused(tmp_path: Path, changes: dict[str, Any], bright: float) -> None:
-    """Other settings, another seed, or other data of the same shape."""
-    x = np.random.default_rng(0).random((40, 1, 8, 8))
-    settings = TINY.replace(likelihood="gaussian")
-    GrowingMixture(None, settings).learn(x * 0.3, callbacks=[Snapshots(tmp_path, steps=2)])
-    mixture = GrowingMixture(None, settings.replace(**changes))
-    with pytest.raises(BadCheckpoint, match="another training"):
-        mixture.learn(x * bright, callbacks=[Snapshots(tmp_path, steps=2)])
-    assert mixture.decisions == ()
-
-
 def test_what_a_kill_left_of_an_evaluation_survives_a_second_kill(growing: Path, copied: Path) -> None:
     """Tensors that no state names yet, and a state that has no name yet."""
     evaluation = copied / experiment.PROGRESS / "evaluation"
@@ -519,13 +466,6 @@ def test_without_what_was_measured_a_run_can_not_go_on(copied: Path) -> None:
     shutil.rmtree(copied / experiment.PROGRESS)
     with pytest.raises(BadCheckpoint, match="evaluation"):
         experiment.resume(copied)
-
-
-class Unkept(Reporter):
-    """Ends a resumed run as soon as it knows where it goes on, as a kill would."""
-
-    def on_resume(self, plan: Any, left: Any) -> None:
-        raise KeyboardInterrupt
 
 
 # In Python -----------------------------------------------------------------------------------------------------
@@ -554,66 +494,6 @@ def test_a_loaded_mixture_learns_on_as_one_that_was_never_saved(tmp_path: Path) 
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
         assert np.array_equal(one.sample(5)[0], other.sample(5)[0])
         assert one.decisions == other.decisions
-
-
-def test_what_a_users_modules_draw_is_part_of_the_state(tmp_path: Path) -> None:
-    own = OwnModules(
-        lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Dropout(0.5)),
-        lambda inputs, shape: nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, shape)),
-    )
-    x = np.random.default_rng(0).random((90, 1, 8, 8)) * 0.3
-
-    class Stop(Reporter):
-        def on_epoch_end(self, progress: Progress) -> None:
-            if progress.epoch == 3:
-                raise KeyboardInterrupt
-
-    whole = GrowingMixture(own, TINY)
-    whole.learn(x)
-    mixture = GrowingMixture(own, TINY)
-    with pytest.raises(KeyboardInterrupt):
-        mixture.learn(x, callbacks=[Snapshots(tmp_path, steps=2), Stop()])
-    assert mixture.decisions == ()
-    mixture = GrowingMixture(own, TINY)
-    mixture.learn(x, callbacks=[Snapshots(tmp_path, steps=2)])
-    ours, theirs = mixture.components[0].state_dict(), whole.components[0].state_dict()
-    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
-    assert mixture.training_logs[0].losses == whole.training_logs[0].losses
-
-
-def test_snapshots_come_by_the_clock_too(tmp_path: Path) -> None:
-    now = iter(range(0, 10_000, 10))
-    snapshots = Snapshots(tmp_path, seconds=25, clock=lambda: float(next(now)))
-    written: list[int] = []
-    write = snapshots._write
-    snapshots._write = lambda state: (written.append(state.document["done"]), write(state))[1]  # type: ignore[method-assign, func-returns-value]
-    GrowingMixture(None, TINY).learn(np.random.default_rng(0).random((40, 1, 8, 8)) * 0.3, callbacks=[snapshots])
-    assert written == [3, 4]  # the clock is asked once a step; the end is always kept
-
-
-def test_what_is_kept_of_measurements_grows_with_the_tasks_not_with_their_square(tmp_path: Path) -> None:
-    stream = streams.load("split-digits", train_examples=60, test_examples=30)
-    mixture, evaluator, sizes = GrowingMixture(None, TINY), Evaluator(stream), []
-    for task in stream:
-        mixture.learn(task.train)
-        evaluator.after_task(mixture)
-        sizes.append(sum(tensor.nbytes for tensor in evaluator.pack()[1].values()))
-    steps = np.diff(sizes)
-    assert len(mixture.components) == 5
-    assert steps.max() < 1.2 * steps.min()
-
-
-def test_what_was_measured_comes_back_as_it_was(growing: Path) -> None:
-    stream = streams.load("split-digits", train_examples=60, test_examples=30)
-    mixture, evaluator = GrowingMixture(None, TINY.replace(gate="threshold", threshold=1.0)), Evaluator(stream)
-    for task in stream[:3]:
-        mixture.learn(task.train)
-        evaluator.after_task(mixture)
-    document, tensors = evaluator.pack()
-    again = Evaluator.unpack(stream, mixture, json.loads(json.dumps(document)), tensors)
-    assert again.scores() == evaluator.scores()
-    with pytest.raises(ValueError, match="followed is 4"):
-        Evaluator.unpack(stream, mixture, {**document, "followed": 4}, tensors)
 
 
 # Interrupts ----------------------------------------------------------------------------------------------------
@@ -702,34 +582,11 @@ def test_ctrl_c_leaves_130_and_says_how_to_go_on(
     assert_same_end(folder, as_in=growing / "run")
 
 
-# One writer ----------------------------------------------------------------------------------------------------
-
-HOLD = """
-import sys
-from pathlib import Path
-from growmix.system.locking import hold
-with hold(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextmanager
-def another_writer(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        assert process.stdout.readline() == "held\n"
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def test_a_second_writer_is_refused_with_the_name_of_the_first(
-    copied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    copied: Path,
+    tmp_path: Path,
+    another_writer: Callable[[Path], AbstractContextManager[Any]],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = {each: each.read_bytes() for each in copied.rglob("*") if each.is_file() and each.name != locking.LOCK}
     (tmp_path / "new").mkdir()
@@ -755,24 +612,6 @@ def test_a_torn_last_line_stays_and_does_not_tear_the_next(growing: Path, copied
     experiment.resume(copied)
     assert events.read_bytes().startswith(before + b"\n"), "nothing that was written is ever changed"
     assert_same_end(copied, as_in=growing / "run")
-
-
-def test_of_what_was_told_twice_beginnings_stay_and_ends_are_the_last(tmp_path: Path) -> None:
-    lines = [
-        {"event": "task_started", "index": 0, "time": 1},
-        {"event": "training_started", "component": 0, "time": 2},
-        {"event": "epoch", "epoch": 1, "time": 3},
-        {"event": "epoch", "epoch": 2, "time": 4},
-        {"event": "resumed", "time": 5},
-        {"event": "task_started", "index": 0, "time": 6},
-        {"event": "training_started", "component": 0, "time": 7},
-        {"event": "epoch", "epoch": 2, "time": 8},
-        {"event": "task_started", "index": 1, "time": 9},
-        {"event": "training_started", "component": 0, "time": 10},
-        {"event": "epoch", "epoch": 1, "time": 11},
-    ]
-    (tmp_path / "log").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert [event["time"] for event in read_events(tmp_path / "log")] == [1, 2, 3, 8, 5, 9, 10, 11]
 
 
 def test_a_log_that_ends_inside_a_line_is_no_finished_run(growing: Path, tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def growmix(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(words, status, out.getvalue(), errors.getvalue())
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick(quick_features: None, quick_theory: None) -> None:
+    """What is said of the theory is tested here, and elsewhere whether it is true."""
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("theory") / "run"
@@ -60,6 +65,7 @@ def test_a_run_with_theory_writes_its_account_and_figures(run: Path) -> None:
     assert not (run / files.TRADE_OFF).exists()  # nothing was swept
 
 
+@pytest.mark.usefixtures("forked_runs")
 def test_the_theory_of_a_run_is_told_in_words_and_a_sweep_adds_to_it(run: Path) -> None:
     told = growmix("theory", run)
     assert told.returncode == 0, told.stderr

@@ -18,7 +18,7 @@ def make_blueprint(settings: Settings) -> Blueprint:
     Raises
     ------
     BadInput
-        They name an import path that was not allowed, see :mod:`growmix.components.importing`.
+        The settings name an import path that was not allowed, see :mod:`growmix.components.importing`.
 
     Examples
     --------

@@ -61,7 +61,7 @@ def imported(path: str) -> Blueprint:
     Raises
     ------
     BadInput
-        It was not.
+        The import path was not allowed.
     """
     if path not in _allowed:
         raise BadInput(

@@ -34,7 +34,7 @@ class Likelihood(nn.Module, ABC):
     Attributes
     ----------
     supports
-        For which numbers the likelihood is a density.
+        Which numbers the likelihood is a density of.
     """
 
     supports: tuple[Support, ...] = ("unit", "real")

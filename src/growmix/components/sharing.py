@@ -57,16 +57,16 @@ class Foundation(nn.Module):
     networks
         Trained networks, by the names that components have for them; they are copied.
     kind
-        What is shared.
+        What the components share: ``trunk``, ``adapter`` or ``rank-one``.
     rank
-        Of the updates of ``adapter``.
+        Rank of the updates of ``adapter``; ``None`` leaves it open.
     pixels
         Sizes of the images that the networks may write.
 
     Attributes
     ----------
     rank : int
-        Of the updates of ``adapter``, also where it was left open.
+        Rank of the updates of ``adapter``, also where it was left open.
 
     References
     ----------
@@ -102,12 +102,12 @@ class Foundation(nn.Module):
         Parameters
         ----------
         component
-            Has networks of its own, and is not changed.
+            A trained component with networks of its own; it is not changed.
         kind
-            What is shared.
+            What the components share: ``trunk``, ``adapter`` or ``rank-one``.
         rank
-            Of the updates of ``adapter``, three times as much where a fully connected layer writes pixels; ``None``:
-            the largest whose cost is at most 5 % of the networks, or 1 where even that costs more.
+            Rank of the updates of ``adapter``, three times as much where a fully connected layer writes pixels;
+            ``None``: the largest whose cost is at most 5 % of the networks, or 1 where even that costs more.
 
         Raises
         ------
@@ -131,15 +131,15 @@ class Foundation(nn.Module):
     def carry(self, component: Component, generator: torch.Generator) -> None:
         """Make a component with networks of its own stand on the foundation, in place.
 
+        A trained component that the foundation is of keeps its function bit for bit; a new one starts from what the
+        foundation computes, or for ``trunk`` from its own fresh upper half.
+
         Parameters
         ----------
         component
             The component whose networks are exchanged.
         generator
             Generator on the CPU that the first weights of updates are drawn from.
-
-        A trained component that the foundation is of keeps its function bit for bit; a new one starts from what the
-        foundation computes, or for ``trunk`` from its own fresh upper half.
         """
         for name, part in zip(self._names, self.parts, strict=True):
             network = component.get_submodule(name)
@@ -242,7 +242,7 @@ class RankOne(nn.Module):
         self.bias = _own_bias(frozen)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scaled frozen layer."""
+        """Compute the frozen layer with scaled inputs and outputs."""
         layer = self._frozen.module
         y: Tensor = layer(x * _along_channels(self.scale_in, layer, x))
         y = y * _along_channels(self.scale_out, layer, y)
@@ -355,7 +355,7 @@ def _adapted(part: nn.Module, network: nn.Module, adapt: Callable[[nn.Module], n
     Parameters
     ----------
     part
-        Of a foundation.
+        The frozen network of a foundation.
     network
         The component's, which says what of its own is trained.
     adapt

@@ -174,7 +174,7 @@ class Translation(Component, Codes, SampledElbo, CodeDensity, Pairs, Shared):
         return self.source.decode(codes, positions)
 
     def draw(self, positions: Tensor, generator: torch.Generator) -> Tensor:
-        """Generate source images."""
+        """Generate the source images of pairs."""
         return self.draw_pairs(len(positions), generator)[0]
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
