@@ -58,6 +58,10 @@ def test_every_setting_and_every_parameter_of_a_method_is_a_key() -> None:
     ("values", "said"),
     [
         ({"alpha": 2.0}, "alpha is 2.0, which has no effect with gate 'threshold'; it has one with gate dirichlet"),
+        (
+            {"variance": 0.1},
+            "variance is 0.1, which has no effect with likelihood 'bernoulli'; it has one with likelihood",
+        ),
         ({"student": False, "student_epochs": 3}, "student_epochs is 3, which has no effect with student False"),
         ({"likelihood_draws": 0, "likelihood_examples": 9}, "it has one with likelihood_draws above 0"),
         ({"buffer_size": 9}, "buffer_size is 9, which has no effect with method 'mixture'; it has one with method er"),
@@ -82,6 +86,7 @@ def test_a_key_that_has_its_default_is_never_refused() -> None:
 
 def test_a_method_uses_what_it_is_made_of() -> None:
     assert RunConfig.of({"stream": "x", "method": "limix", "alpha": 2.0}).settings.alpha == 2.0
+    assert RunConfig.of({"stream": "x", "support": "real", "variance": 0.1}).settings.variance == 0.1
 
 
 def test_parameters_of_a_method_are_keys_of_its_configuration_alone() -> None:
