@@ -85,7 +85,7 @@ def state(model: Any) -> Any:
         digest.update(repr((component.classes, component.training, component.shape, component.latent)).encode())
         for name, t in (*component.named_parameters(), *component.named_buffers()):
             digest.update(f"{name} {t.requires_grad} {t.dtype}".encode() + t.detach().numpy().tobytes())
-        for field in fields(LatentDensity):
+        for field in fields(LatentDensity) if component.density is not None else ():  # drawn from the prior
             digest.update(getattr(component.density, field.name).numpy().tobytes())
     return digest.hexdigest(), model.settings, getattr(model, "decisions", None), getattr(model, "records", None)
 
