@@ -1,57 +1,62 @@
-"""A whole run on vectors of any numbers: learnt, interrupted, resumed, measured again and explained."""
+"""A run on vectors: it measures, follows its theory, teaches, and goes on after it was killed, like one on images."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
-from rich.console import Console
-from sklearn.datasets import load_wine
 
 from growmix import experiment, streams
 from growmix.config import RunConfig
-from growmix.report.reporter import Reporter
-from growmix.report.table import closing_table
-
-pytestmark = pytest.mark.slow
+from growmix.streams import Stream, from_arrays
+from growmix.training import loop
 
 
-class StopInTheThirdTask(Reporter):
-    def on_task_start(self, index: int, examples: int) -> None:
-        if index == 2:
-            raise KeyboardInterrupt
+class Killed(BaseException):
+    """Ends a run where a test wants it to end."""
 
 
-def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metrics.items() if name not in ("seconds", "examples_per_second")}
+def stream() -> Stream:
+    rng = np.random.default_rng(0)
+    parts = []
+    for first in (0, 2):
+        y = np.arange(120) % 2 + first
+        x = rng.standard_normal((240, 6)) + 4.0 * np.concatenate([y, y])[:, None] * (np.arange(6) % 2) - 100.0
+        parts.append((x[:120], y, x[120:], y))
+    return from_arrays(parts)
 
 
-def test_a_run_on_vectors_has_all_figures_but_those_of_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    x, y = load_wine(return_X_y=True)
-    parts = [(x[rows], y[rows], x[rows], y[rows]) for rows in (y == 0, y == 1)]
-    parts.append((x[:60] * 3.0, y[:60], x[:60] * 3.0, y[:60]))
-    stream = streams.from_arrays(parts, name="wine")
-    monkeypatch.setattr(streams, "load", lambda *_, **__: stream)
-    asked = {"stream": "split-digits", "theory": True, "hidden": 16, "latent": 2, "epochs": 5}
-    asked |= {"student_epochs": 1, "student_examples": 60, "student_hidden": 16, "likelihood_draws": 2}
-    whole = experiment.run(RunConfig.of({**asked, "out": str(tmp_path / "whole")}))
-    with pytest.raises(KeyboardInterrupt):
-        experiment.run(RunConfig.of({**asked, "out": str(tmp_path / "run")}), reporters=[StopInTheThirdTask()])
-    metrics = experiment.resume(tmp_path / "run")
-    assert timeless(metrics) == timeless(whole)
-    assert metrics["frechet"] is metrics["translation"] is None
-    for scores in (metrics, metrics["student"]):
-        assert scores["reconstruction"]["ssim"] == scores["reconstruction"]["psnr"] == [None] * 3
-        assert all(error > 0 for error in scores["reconstruction"]["mse"])
-    assert metrics["log_likelihood"]["bits_per_dim"] == [None] * 3
-    assert experiment.reevaluate(tmp_path / "run")["reconstruction"] == metrics["reconstruction"]
-    theory = json.loads((tmp_path / "run" / "theory.json").read_text())
-    assert theory["followed"] and [len(row) for row in theory["rows"]] == [1, 2, 3]
-    console = Console(width=120)
-    with console.capture() as capture:
-        console.print(closing_table(metrics))
-    assert "nats (2 draws" in capture.get()
+def config(out: Path) -> RunConfig:
+    small = {"hidden": 12, "latent": 2, "epochs": 4, "batch_size": 32, "device": "cpu", "precision": "32-true"}
+    of_student = {"student_hidden": 12, "student_latent": 2, "student_examples": 60, "student_epochs": 2}
+    chosen = {"gate": "always", "theory": True, "checkpoint_steps": 3, "checkpoint_every": 0.0}
+    return RunConfig.of({"stream": "split-digits", "out": out, **small, **of_student, **chosen})
+
+
+@pytest.mark.slow
+def test_a_run_on_vectors_ends_the_same_when_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "load", lambda *_, **__: stream())
+    experiment.run(config(tmp_path / "whole"))
+    step, steps = loop._Loop._step, 0
+
+    def killed(self: loop._Loop, index: object) -> object:
+        nonlocal steps
+        steps += 1
+        if steps == 20:
+            raise Killed
+        return step(self, index)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(loop._Loop, "_step", killed)
+        experiment.run(config(tmp_path / "killed"))
+    experiment.resume(tmp_path / "killed")
+    metrics, again = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "killed"))
+    for found in (metrics, again):
+        del found["seconds"], found["examples_per_second"]
+    assert again == metrics
+    assert metrics["reconstruction"]["ssim"] == metrics["reconstruction"]["psnr"] == [None, None]
+    assert min(metrics["reconstruction"]["mse"]) > 0
+    theory = json.loads((tmp_path / "whole" / "theory.json").read_text())
+    assert [len(row) for row in theory["rows"]] == [1, 2]
