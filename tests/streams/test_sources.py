@@ -324,7 +324,10 @@ def test_colours_of_16_bits_are_not_taken_for_8(
 def test_what_is_no_image_is_told_without_an_address(
     broken: Callable[[pa.Table], str], make_table: Callable[..., pa.Table]
 ) -> None:
-    assert broken(make_table([b"hello"], [0])).endswith("row 0 is not a readable image (of no format that is known)")
+    said = broken(make_table([b"hello"], [0]))
+    assert said.endswith(
+        "row 0 is not a readable image (of no format that is known: PNG, JPEG, WEBP, GIF, BMP, TIFF, PPM, JPEG2000)"
+    )
 
 
 @pytest.mark.parametrize("error", [RuntimeError, NotImplementedError, KeyError, MemoryError])
