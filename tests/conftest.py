@@ -26,6 +26,8 @@ torch.set_num_threads(1)
 
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):  # nohup has it ignored, and so would every process that a test starts
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # A first call may compile or load something; a wall-clock limit per example says nothing about growmix. Cases are the
 # same each time, or what lands would depend on luck; `pytest --hypothesis-profile=search` looks for ten times as many.
