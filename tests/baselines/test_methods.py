@@ -19,9 +19,8 @@ from growmix.baselines.rehearsal import Generated
 from growmix.components.nets import MLP
 from growmix.components.objectives import TaskObjective
 from growmix.data.domain import Domain
-from growmix.learning.gating import DirichletGate
+from growmix.learning.gating import DirichletGate, make_gate
 from growmix.learning.learner import Learner
-from growmix.learning.mixture import make_gate
 
 pytestmark = pytest.mark.slow
 

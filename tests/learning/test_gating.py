@@ -11,8 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from growmix.errors import BadInput
-from growmix.learning.gating import DirichletGate, ThresholdGate
-from growmix.learning.mixture import make_gate
+from growmix.learning.gating import DirichletGate, ThresholdGate, make_gate
 from growmix.settings import Settings
 
 novelties = st.lists(st.floats(0, 3), min_size=1, max_size=6)

@@ -21,8 +21,9 @@ from growmix.components.density import LatentDensity
 from growmix.components.nets import OwnModules
 from growmix.components.vae import VAE
 from growmix.data.task import TaskData
-from growmix.learning.mixture import MAX_REFERENCES, Reference, remember
-from growmix.learning.novelty import MEASURES, ReferenceStatistics
+from growmix.learning.novelty import MEASURES
+from growmix.learning.records import MAX_REFERENCES, Reference, remember
+from growmix.learning.references import ReferenceStatistics
 from growmix.learning.replay import replay_size
 from growmix.training.callbacks import Callback, FitInfo, Progress, TrainingLog
 
@@ -38,6 +39,7 @@ TINY: dict[str, Any] = {
     "precision": "32-true",
 }
 
+OWN = {name: value for name, value in TINY.items() if name != "hidden"}  # own modules have their own sizes
 GROW: dict[str, Any] = {"novelty": "stored", "threshold": 0.0}  # whatever comes; this measure allows nothing for chance
 REUSE: dict[str, Any] = {"threshold": 2.0}  # whatever comes; the default measure ends at 1
 
@@ -193,7 +195,7 @@ def test_own_modules_that_are_handed_out_twice_do_not_tie_components_together() 
     own = OwnModules(
         lambda shape: trunk, lambda inputs, shape: nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, shape))
     )
-    mixture = GrowingMixture(own, **{**TINY, **GROW})
+    mixture = GrowingMixture(own, **{**OWN, **GROW})
     mixture.learn(images(0))
     before = weights(mixture)
     mixture.learn(images(1))
@@ -205,7 +207,7 @@ def test_weights_that_a_user_froze_stay_frozen_in_every_training() -> None:
         return nn.Sequential(nn.Flatten(), nn.Linear(64, 12).requires_grad_(False), nn.GELU())
 
     own = OwnModules(frozen, lambda inputs, shape: nn.Sequential(nn.Linear(inputs, 64), nn.Unflatten(1, shape)))
-    mixture = GrowingMixture(own, **{**TINY, **REUSE})
+    mixture = GrowingMixture(own, **{**OWN, **REUSE})
     seen = []
     for kind in (0, 1):
         mixture.learn(images(kind))
@@ -624,7 +626,7 @@ def test_a_users_own_modules_learn_grow_and_are_reused() -> None:
         ),
         name="mine",
     )
-    mixture = GrowingMixture(own, **{**TINY, "epochs": 30})
+    mixture = GrowingMixture(own, **{**OWN, "epochs": 30})
     before: list[str] = []
     for seed, kind in enumerate((0, 1, 0)):
         mixture.learn(images(kind, seed=seed))
@@ -638,7 +640,7 @@ def test_a_users_own_modules_learn_grow_and_are_reused() -> None:
 
 def test_own_modules_that_do_not_fit_are_refused_before_anything_changes() -> None:
     own = OwnModules(lambda shape: nn.Flatten(), lambda inputs, shape: nn.Linear(inputs, 64), name="mine")
-    mixture = GrowingMixture(own, **TINY)
+    mixture = GrowingMixture(own, **OWN)
     with pytest.raises(BadInput, match="'mine'"):
         mixture.learn(images(0))
     assert mixture.components == ()

@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from growmix import BadInput, GrowingMixture, NonFiniteLoss, Student
-from growmix.learning.student import _lessons, _soft_labels
-from growmix.system.global_random import seeded
+from growmix.learning.distilling import lessons_of, soft_labels
 from growmix.training.callbacks import Callback, FitInfo
 
 TINY: dict[str, Any] = {
@@ -97,10 +96,13 @@ def test_a_student_does_not_change_when_its_teacher_learns_on(teacher: GrowingMi
     assert not student.component.training
 
 
+def softened(teacher: GrowingMixture, x: torch.Tensor, classes: tuple[int, ...]) -> torch.Tensor:
+    return soft_labels(teacher._knowledge, x, classes, teacher.settings.student_temperature, 0)
+
+
 @pytest.mark.slow
 def test_the_lessons_are_as_many_of_every_class_with_the_labels_asked_for(teacher: GrowingMixture) -> None:
-    with seeded(0) as stream:
-        lessons = _lessons(teacher, stream)
+    lessons = lessons_of(teacher._knowledge, teacher.settings, torch.Generator().manual_seed(0))
     assert lessons.x.dtype == torch.uint8
     assert lessons.y is not None
     assert torch.bincount(lessons.y).tolist() == [200, 200, 200, 200]
@@ -109,12 +111,11 @@ def test_the_lessons_are_as_many_of_every_class_with_the_labels_asked_for(teache
 
 
 def test_soft_labels_are_a_distribution_and_at_temperature_one_the_teachers_own(teacher: GrowingMixture) -> None:
-    with seeded(0) as stream:
-        lessons = _lessons(teacher, stream)
+    lessons = lessons_of(teacher._knowledge, teacher.settings, torch.Generator().manual_seed(0))
     entropies = []
     for temperature in (1.0, 2.0, 20.0):
         teacher.settings = teacher.settings.replace(student_temperature=temperature)
-        soft = _soft_labels(teacher, lessons, (0, 1, 2, 3))
+        soft = softened(teacher, lessons.x, (0, 1, 2, 3))
         assert soft.shape == (800, 4)
         assert bool((soft >= 0).all())
         torch.testing.assert_close(soft.sum(1), torch.ones(800), rtol=1e-5, atol=1e-5)
@@ -126,10 +127,9 @@ def test_soft_labels_are_a_distribution_and_at_temperature_one_the_teachers_own(
 
 
 def test_soft_labels_have_the_students_columns(teacher: GrowingMixture) -> None:
-    with seeded(0) as stream:
-        lessons = _lessons(teacher, stream)
-    soft = _soft_labels(teacher, lessons, (0, 1, 2, 3))
-    torch.testing.assert_close(_soft_labels(teacher, lessons, (3, 1, 0, 2)), soft[:, [3, 1, 0, 2]])
+    lessons = lessons_of(teacher._knowledge, teacher.settings, torch.Generator().manual_seed(0))
+    soft = softened(teacher, lessons.x, (0, 1, 2, 3))
+    torch.testing.assert_close(softened(teacher, lessons.x, (3, 1, 0, 2)), soft[:, [3, 1, 0, 2]])
 
 
 @pytest.mark.slow

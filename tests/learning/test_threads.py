@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from growmix import BadInput, GrowingMixture, Student
+from growmix.components.nets import OwnModules
 from growmix.learning.model import Model
 from growmix.training.callbacks import Callback, Progress
 
@@ -148,6 +150,51 @@ def test_threads_that_learn_in_one_mixture_take_turns() -> None:
     assert mixture.examples == 240
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_mixtures_that_learn_side_by_side_learn_what_they_learn_alone(precision: str) -> None:
+    def learnt(seed: int) -> list[bytes]:
+        mixture = GrowingMixture(**{**TINY, "precision": precision}, seed=seed, threshold=1.0 + seed % 2, patience=1)
+        for kind in range(2):
+            mixture.learn(images(kind))
+        return [*weights(mixture), *weights(mixture.distill())]
+
+    alone, done = [learnt(seed) for seed in range(4)], threading.Event()
+    torch.manual_seed(5)
+    expected = torch.rand(1_000, 3)
+    torch.manual_seed(5)
+    drawn = []
+
+    def work(number: int) -> list[bytes]:
+        if number < 4:
+            try:
+                return learnt(number)
+            finally:
+                done.set()
+        while not done.wait(0.001) and len(drawn) < 1_000:
+            drawn.append(torch.rand(3))  # from torch's generator, which nobody else may touch
+        return []
+
+    assert at_once(work, 5)[:4] == alone
+    assert torch.equal(torch.stack(drawn), expected[: len(drawn)])
+
+
+def test_a_users_own_modules_wait_for_each_other() -> None:
+    def learnt(seed: int) -> list[bytes]:
+        own = OwnModules(
+            lambda shape: nn.Sequential(nn.Flatten(), nn.Linear(36, 6), nn.Dropout(0.2)),
+            lambda inputs, shape: nn.Sequential(nn.Linear(inputs, 36), nn.Unflatten(1, shape)),
+        )
+        mixture = GrowingMixture(own, **{**TINY, "hidden": None}, seed=seed)
+        mixture.learn(images(0))
+        return weights(mixture)
+
+    alone = [learnt(seed) for seed in range(3)]
+    state = torch.get_rng_state()
+    assert at_once(learnt, 3) == alone
+    assert torch.equal(state, torch.get_rng_state())
+
+
 def test_no_two_threads_draw_the_same_sample() -> None:
     mixture, alone = taught(), taught()
     drawn = [row for part in at_once(lambda number: [mixture.sample(3)[0] for _ in range(4)]) for row in part]
@@ -223,6 +270,8 @@ def test_a_mixture_can_be_sent_to_a_spawned_process() -> None:
 def test_another_thread_may_change_the_default_type_at_any_time() -> None:
     expected, x = taught(), QUESTIONS[2]
     answers = [verb(expected, x) for verb in OF_A_MIXTURE.values()]
+    learnt = copy.deepcopy(expected)
+    learnt.learn(images(3))
     done = threading.Event()
 
     def turn() -> bool:
@@ -238,7 +287,8 @@ def test_another_thread_may_change_the_default_type_at_any_time() -> None:
         try:
             mixture = taught()
             right = [equal(verb(mixture, x), a) for verb, a in zip(OF_A_MIXTURE.values(), answers, strict=True)]
-            return all(right)
+            mixture.learn(images(3))
+            return all(right) and weights(mixture) == weights(learnt)
         finally:
             done.set()
 

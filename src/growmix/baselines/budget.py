@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from growmix.data.task import TaskData
 from growmix.errors import BadInput
-from growmix.learning.mixture import held_out_size
+from growmix.learning.holdout import held_out_size
 from growmix.settings import Settings
 from growmix.training.budget import Budget
 

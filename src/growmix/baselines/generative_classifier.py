@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any, final
@@ -18,12 +18,13 @@ from growmix.data.domain import Domain
 from growmix.data.task import UNLABELLED, TaskData
 from growmix.errors import BadInput
 from growmix.learning.gating import Decision
-from growmix.learning.learner import Learner, Learnt
-from growmix.learning.replay import join, replay, replay_size
+from growmix.learning.learner import Learner
+from growmix.learning.plugins import chosen
+from growmix.learning.replay import example_weights, join, replay, replay_size
+from growmix.learning.state import Learnt, Lesson
 from growmix.settings import Settings
 from growmix.training.budget import Budget
 from growmix.training.callbacks import Callback, TrainingLog
-from growmix.training.trainer import GradientTrainer
 
 
 @final
@@ -62,66 +63,74 @@ class GenerativeClassifier(Learner[None]):
 
     def __init__(self, settings: Settings, blueprint: str | Blueprint | None = None) -> None:
         check_settings(self.method, settings)
-        super().__init__(blueprint, settings, None)
+        settings, plugins = chosen(settings, blueprint=blueprint)
+        super().__init__(settings, None, plugins=plugins)
 
-    def _learn(self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[None]:
-        check_images_alone(self.method, task)
-        own = _split_by_class(task)
-        budget = equal_budget(self.settings, len(task))
-        assert budget.steps is not None  # a budget of settings counts them
-        places = self._places(list(own))
-        components: dict[int, Component] = {}
-        logs = []
-        for (label, data), steps in zip(own.items(), shares(budget.steps, [len(d) for d in own.values()]), strict=True):
-            k = places[label]
-            components[k], log = self._train(k, data, replace(budget, steps=steps), generator, callbacks)
-            logs.append(log)
-        added = [k for k in places.values() if k >= len(self.components)]
-        decision = Decision("grow", min(added), (), 0.0) if added else Decision("reuse", min(places.values()), (), 0.0)
-        examples = {places[label]: len(data) for label, data in own.items()}
-        return Learnt(decision, components, examples, None, _summed(logs))
+    def learn(self, data: Any, *, callbacks: Sequence[Callback] = ()) -> Decision:
+        """Learn one task, see :meth:`growmix.learning.learner.Learner.learn`."""
+        with self.lesson(data, callbacks) as lesson:
+            check_images_alone(self.method, lesson.task)
+            own = _split_by_class(lesson.task)
+            budget = equal_budget(self.settings, len(lesson.task))
+            assert budget.steps is not None  # a budget of settings counts them
+            places = _places(lesson.components, list(own))
+            steps = shares(budget.steps, [len(data) for data in own.values()])
+            components: dict[int, Component] = {}
+            logs = []
+            for (label, examples), count in zip(own.items(), steps, strict=True):
+                k = places[label]
+                components[k], log = self._train(k, lesson, examples, replace(budget, steps=count))
+                logs.append(log)
+            decision = _decision(places, len(lesson.components))
+            learnt = {places[label]: len(examples) for label, examples in own.items()}
+            lesson.learnt = Learnt(decision, components, learnt, None, _summed(logs))
+        return decision
 
-    def _places(self, labels: Sequence[int]) -> dict[int, int]:
-        """Return the index of each class's component; new ones come after those that there are."""
-        known = [component.classes[0] for component in self.components]
-        everything = [*known, *(label for label in labels if label not in known)]
-        return {label: everything.index(label) for label in labels}
-
-    def _train(
-        self, index: int, data: TaskData, budget: Budget, generator: torch.Generator, callbacks: Sequence[Callback]
-    ) -> tuple[Component, TrainingLog]:
-        """Train the network of one class on its part of a task."""
-        teacher = self.components[index] if index < len(self.components) else None
-        component = self._successor(teacher, data, data.classes(), generator)
-        learnt, replayed = 0, None
-        if teacher is not None:
+    def _train(self, index: int, lesson: Lesson[None], data: TaskData, budget: Budget) -> tuple[Component, TrainingLog]:
+        """Return the network of one class after its part of a task, and what its training did."""
+        train, weight = data, example_weights(len(data))
+        if index < len(lesson.components):
+            teacher = lesson.components[index]
+            component = self.copy(index, lesson, data)
             learnt = int(teacher.class_counts.sum())
             size = replay_size(len(data), learnt, self.settings.replay_ratio)
-            replayed = replay(teacher, size, generator) if size else None
-        train = data if replayed is None else join(data, replayed)
-        weight = torch.ones(len(train), dtype=torch.float32)
-        weight[len(data) :] = learnt / max(1, len(train) - len(data))
-        trainer = GradientTrainer(
-            budget=budget.over(len(train)),
-            fabric=self._fabric,
-            generator=generator,
-            component=index,
-            callbacks=callbacks,
-            draws_globally=self.kind.draws_globally,
-        )
+            if size:
+                train = join(data, replay(teacher, size, lesson.generator))
+                weight = example_weights(len(data), size, learnt)
+        else:
+            component = self.grow(lesson, data)
+        trainer = self.trainer(index, lesson, budget.over(len(train)))
         component.fit(train, weight, trainer)
         return component, trainer.log
 
-    def _new_component(
+    def new_component(
         self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
     ) -> Component:
+        """Make an untrained component for one class."""
         return self.kind.make(domain, supervised=supervised, target=target, generator=generator)
 
-    def _pack(self, memory: None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def pack(self, memory: None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return nothing: the components are all that it keeps."""
         return {}, {}
 
-    def _unpack(self, saved: Checkpoint) -> None:
+    def unpack(self, saved: Checkpoint) -> None:
+        """Return nothing: the components are all that it keeps."""
         return None
+
+
+def _places(components: Sequence[Component], labels: Sequence[int]) -> dict[int, int]:
+    """Return the index of each class's component, new ones behind those that there are."""
+    known = [component.classes[0] for component in components]
+    everything = [*known, *(label for label in labels if label not in known)]
+    return {label: everything.index(label) for label in labels}
+
+
+def _decision(places: Mapping[int, int], known: int) -> Decision:
+    """Return the decision that a task's classes lead to: the first component that was added, or else the first."""
+    added = [k for k in places.values() if k >= known]
+    if added:
+        return Decision("grow", min(added), (), 0.0)
+    return Decision("reuse", min(places.values()), (), 0.0)
 
 
 def shares(steps: int, examples: Sequence[int]) -> list[int]:

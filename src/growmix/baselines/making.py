@@ -10,7 +10,8 @@ from growmix.checkpoints.folders import read_document
 from growmix.checkpoints.persistence import understanding
 from growmix.components.construction import make_blueprint
 from growmix.errors import BadCheckpoint, BadInput
-from growmix.learning.learner import Learner, load_learner
+from growmix.learning.learner import Learner
+from growmix.learning.loading import load_learner
 from growmix.learning.mixture import GrowingMixture
 from growmix.settings import Settings
 from growmix.system.ambient import torch_as_it_comes

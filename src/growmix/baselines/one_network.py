@@ -19,7 +19,10 @@ from growmix.components.nets import Blueprint
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
 from growmix.learning.gating import Decision
-from growmix.learning.learner import Learner, Learnt, MakeKind
+from growmix.learning.learner import Learner, MakeKind
+from growmix.learning.plugins import chosen
+from growmix.learning.replay import example_weights
+from growmix.learning.state import Learnt
 from growmix.settings import Settings
 from growmix.training.callbacks import Callback
 from growmix.training.trainer import GradientTrainer
@@ -110,36 +113,34 @@ class OneNetwork(Learner[Past]):
         parameters: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         check_settings(method, settings)
-        super().__init__(blueprint, settings, Past(rehearsal or Nothing(), penalty or Unrestrained()), kind)
+        settings, plugins = chosen(settings, blueprint=blueprint)
+        super().__init__(settings, Past(rehearsal or Nothing(), penalty or Unrestrained()), plugins=plugins, kind=kind)
         self.method = method
         self.parameters = dict(parameters)
 
-    def _learn(self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Past]:
-        check_images_alone(self.method, task)
-        teacher = self.components[0] if self.components else None
-        component = self._successor(teacher, task, task.classes(), generator)
-        data, weight = self._lessons(teacher, task, generator)
-        restraint = self._memory.penalty.restrain(component, teacher)
-        trainer = RestrainedTrainer(
-            GradientTrainer(
-                budget=equal_budget(self.settings, len(task)).over(len(data)),
-                fabric=self._fabric,
-                generator=generator,
-                component=0,
-                callbacks=callbacks,
-                follower=restraint,
-                draws_globally=self.kind.draws_globally,
-            ),
-            restraint,
-            replayed=torch.arange(len(data)) >= len(task),
-        )
-        component.fit(data, weight, trainer)
-        past = Past(
-            self._memory.rehearsal.after(task, generator),
-            restraint.keep(_single_losses(trainer, component, task, generator)),
-        )
-        decision = Decision("grow" if teacher is None else "reuse", 0, (), 0.0)
-        return Learnt(decision, {0: component}, {0: len(task)}, past, trainer.inner.log)
+    def learn(self, data: Any, *, callbacks: Sequence[Callback] = ()) -> Decision:
+        """Learn one task, see :meth:`growmix.learning.learner.Learner.learn`."""
+        with self.lesson(data, callbacks) as lesson:
+            task, generator, memory = lesson.task, lesson.generator, lesson.before.memory
+            check_images_alone(self.method, task)
+            teacher = lesson.components[0] if lesson.components else None
+            component = self.grow(lesson, task) if teacher is None else self.copy(0, lesson, task)
+            data, weight = self._lessons(teacher, task, generator)
+            restraint = memory.penalty.restrain(component, teacher)
+            budget = equal_budget(self.settings, len(task)).over(len(data))
+            trainer = RestrainedTrainer(
+                self.trainer(0, lesson, budget, follower=restraint),
+                restraint,
+                replayed=torch.arange(len(data)) >= len(task),
+            )
+            component.fit(data, weight, trainer)
+            past = Past(
+                memory.rehearsal.after(task, generator),
+                restraint.keep(_single_losses(trainer, component, task, generator)),
+            )
+            decision = Decision("grow" if teacher is None else "reuse", 0, (), 0.0)
+            lesson.learnt = Learnt(decision, {0: component}, {0: len(task)}, past, trainer.inner.log)
+        return decision
 
     def _lessons(
         self, teacher: Component | None, task: TaskData, generator: torch.Generator
@@ -147,21 +148,23 @@ class OneNetwork(Learner[Past]):
         """Return all that is trained on, the task's examples first, and how many examples each stands for."""
         recalled = None if teacher is None else self._memory.rehearsal.recall(task, teacher, self.examples, generator)
         if recalled is None:
-            return task, torch.ones(len(task))
-        old = torch.full((len(recalled),), self.examples / len(recalled))
-        return together([task, recalled]), torch.cat([torch.ones(len(task)), old])
+            return task, example_weights(len(task))
+        return together([task, recalled]), example_weights(len(task), len(recalled), self.examples)
 
-    def _new_component(
+    def new_component(
         self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
     ) -> Component:
+        """Make an untrained component of the method's kind."""
         return self.kind.make(domain, supervised=supervised, target=target, generator=generator)
 
-    def _pack(self, memory: Past) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def pack(self, memory: Past) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return the tensors of rehearsal and penalty."""
         rehearsal, penalty = memory.rehearsal.pack(), memory.penalty.pack()
         kept = {"parameters": self.parameters} if self.parameters else {}
         return kept, prefixed("rehearsal.", rehearsal) | prefixed("penalty.", penalty)
 
-    def _unpack(self, saved: Checkpoint) -> Past:
+    def unpack(self, saved: Checkpoint) -> Past:
+        """Return rehearsal and penalty again."""
         component = self.components[0] if self.components else None
         weights = {} if component is None else {name: component.get_parameter(name) for name in component.trained}
         return Past(

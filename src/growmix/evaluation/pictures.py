@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias, final
 import torch
 from torch import Tensor
 
+from growmix.components.abilities import Codes
+from growmix.components.component import Component
 from growmix.data.task import TaskData, as_float
 from growmix.evaluation.images import FIGURES, ImageScores, PictureScores, image_scores, squared_error
 from growmix.evaluation.scores import History
@@ -25,7 +27,7 @@ Make: TypeAlias = "Callable[[Model, TaskData, Tensor, int], ImageScores]"
 
 
 def score_reconstructions(model: Model, data: TaskData, rows: Tensor, component: int) -> ImageScores:
-    """Score what one component gives back of some examples.
+    """Score what one component gives back of some examples; of a component without codes, nothing: NaN.
 
     Parameters
     ----------
@@ -38,6 +40,9 @@ def score_reconstructions(model: Model, data: TaskData, rows: Tensor, component:
     component
         Which component is asked, from 0.
     """
+    source = model.components[component]
+    if isinstance(source, Component) and not isinstance(source, Codes):
+        return _unstacked(torch.full((len(FIGURES) if data.domain.is_image else 1, len(rows)), torch.nan))
 
     def scores_of(part: Tensor) -> ImageScores:
         made, wanted = model.reconstruct(data.x[part], component=component), as_float(data.x[part])

@@ -11,8 +11,8 @@ from growmix.config import RunConfig
 from growmix.data.domain import Domain
 from growmix.errors import BadInput
 from growmix.evaluation.labels import check_test_labels
+from growmix.learning.distilling import lessons_for
 from growmix.learning.learner import Learner
-from growmix.learning.student import lessons_for
 from growmix.report.reporter import RunPlan
 from growmix.streams import Stream
 from growmix.training.budget import Budget

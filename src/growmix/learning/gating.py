@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, final
 
 from growmix.errors import BadInput
+from growmix.settings import Settings
 
 Action = Literal["grow", "reuse"]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate said about one task, and why; goes into ``events.jsonl`` as it is.
+    """Which component learns a task, and why; this is what ``events.jsonl`` shows.
 
     Attributes
     ----------
@@ -24,7 +26,7 @@ class Decision:
     component
         Index of the component that learnt the task.
     novelty
-        Of the task to every component there was, in the unit of the measure; empty for the first task.
+        Novelty of the task to every component there was, in the unit of the measure; empty for the first task.
     threshold
         Novelty from which on the gate calls data new.
     note
@@ -39,22 +41,34 @@ class Decision:
 
 
 class Gate(ABC):
-    """Interface: decides which component learns a task."""
+    """Interface of what decides which component learns a task.
 
-    name: str
+    A gate of your own is handed to ``GrowingMixture(gate=MyGate())``; :func:`growmix.checks.check_gate` tries its
+    contract.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the gate in checkpoints and reports."""
 
     @abstractmethod
     def decide(self, novelty: Sequence[float], counts: Sequence[int], threshold: float) -> Decision:
-        """Grow or reuse.
+        """Decide to grow or to reuse a component.
 
         Parameters
         ----------
         novelty
-            Of the task to every component; empty for the first task, which always grows.
+            Novelty of the task to every component; empty for the first task, which always grows.
         counts
             Number of examples that every component has learnt.
         threshold
-            From which novelty on data count as new.
+            Novelty from which on data count as new.
+
+        Raises
+        ------
+        BadInput
+            There is not one count for each novelty, or a novelty is NaN.
         """
 
 
@@ -71,8 +85,8 @@ class ThresholdGate(Gate):
     name = "threshold"
 
     def decide(self, novelty: Sequence[float], counts: Sequence[int], threshold: float) -> Decision:
-        """Reuse the nearest component if it is nearer than ``threshold``."""
-        _check(novelty, counts)
+        """Reuse the nearest component if it is nearer than the threshold, else grow."""
+        check_measured(novelty, counts)
         if not novelty or min(novelty) >= threshold:
             return Decision("grow", len(novelty), tuple(novelty), threshold)
         nearest = min(range(len(novelty)), key=novelty.__getitem__)
@@ -91,9 +105,9 @@ class DirichletGate(Gate):
     Parameters
     ----------
     alpha
-        Concentration: how readily new components are made, in examples.
+        Concentration, in examples: how readily new components are made.
     temperature
-        :math:`\tau`, in the unit of the measure.
+        Temperature :math:`\tau`, in the unit of the measure.
 
     Examples
     --------
@@ -114,8 +128,8 @@ class DirichletGate(Gate):
         self.temperature = temperature
 
     def decide(self, novelty: Sequence[float], counts: Sequence[int], threshold: float) -> Decision:
-        """Take the largest weight."""
-        _check(novelty, counts)
+        """Take the component, or the new one, with the largest weight."""
+        check_measured(novelty, counts)
         new = math.log(self.alpha) - threshold / self.temperature
         old = [math.log(n) - f / self.temperature for f, n in zip(novelty, counts, strict=True)]
         if not old or new >= max(old):
@@ -136,12 +150,40 @@ class AlwaysGate(Gate):
     name = "always"
 
     def decide(self, novelty: Sequence[float], counts: Sequence[int], threshold: float) -> Decision:
-        """Grow."""
-        _check(novelty, counts)
+        """Grow, whatever the novelty is."""
+        check_measured(novelty, counts)
         return Decision("grow", len(novelty), tuple(novelty), threshold)
 
 
-def _check(novelty: Sequence[float], counts: Sequence[int]) -> None:
+GATES: Mapping[str, Callable[[Settings], Gate]] = MappingProxyType(
+    {
+        "threshold": lambda settings: ThresholdGate(),
+        "dirichlet": lambda settings: DirichletGate(settings.alpha, settings.temperature),
+        "always": lambda settings: AlwaysGate(),
+    }
+)
+"""The gates that settings can name: from a name to what makes the gate."""
+
+
+def make_gate(settings: Settings) -> Gate:
+    """Return the gate that the settings name.
+
+    Examples
+    --------
+    >>> make_gate(Settings(gate="always")).decide([0.0], [100], threshold=0.2).action
+    'grow'
+    """
+    return GATES[settings.gate](settings)
+
+
+def check_measured(novelty: Sequence[float], counts: Sequence[int]) -> None:
+    """Refuse what no gate can decide on; a gate calls it first.
+
+    Raises
+    ------
+    BadInput
+        There is not one count for each novelty, or a novelty is NaN.
+    """
     if len(novelty) != len(counts):
         raise BadInput(f"novelty has {len(novelty)} values for {len(counts)} counts; there must be one per component")
     if any(math.isnan(value) for value in novelty):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from copy import deepcopy
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from growmix.checkpoints import persistence
 from growmix.components.component import Component
@@ -20,82 +20,34 @@ from growmix.components.construction import make_blueprint, make_kind, require_d
 from growmix.components.kinds import ComponentKind
 from growmix.components.nets import Blueprint
 from growmix.data.domain import Domain
-from growmix.data.labels import Names, check_names_of
-from growmix.data.task import TaskData, as_float, check_task, like_given
+from growmix.data.task import TaskData, like_given
 from growmix.errors import BadInput, shown
 from growmix.learning.answers import scores_under
 from growmix.learning.gating import Decision
-from growmix.learning.history import (
-    HistoryEntry,
-    Part,
-    check_history,
-    entry_from,
-    examples_after,
-    versions_after,
-)
+from growmix.learning.history import HistoryEntry, examples_after, versions_after
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.model import Model, check_x
+from growmix.learning.plugins import Plugins
 from growmix.learning.routing import route_examples, route_group
+from growmix.learning.state import LearnerState, Learnt, Lesson, Memory
+from growmix.learning.tasks import check_callbacks, domain_of, target_of, task_for
 from growmix.settings import Settings
-from growmix.storage.random_state import set_state, state_from
-from growmix.system.ambient import torch_as_it_comes
+from growmix.system.ambient import SinglePrecision, torch_as_it_comes
 from growmix.system.memory import require_room, require_training
 from growmix.system.paths import check_path
 from growmix.system.threads import OwnLock
-from growmix.training.callbacks import Callback, TrainingLog
+from growmix.training.budget import Budget
+from growmix.training.callbacks import Callback, Follower, TrainingLog
 from growmix.training.fabric import make_fabric, place_of
+from growmix.training.trainer import GradientTrainer
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric  # takes seconds to import, and only training needs it
 
-Memory = TypeVar("Memory")
+__all__ = ["Learner", "LearnerState", "Learnt", "Lesson", "MakeKind"]
 
 MakeKind: TypeAlias = Callable[[Settings, Blueprint], ComponentKind]
 """Returns what makes the components, from settings and a blueprint."""
-
-
-@dataclass(frozen=True, eq=False)
-class Learnt(Generic[Memory]):
-    """What came of one task, before it counts.
-
-    Attributes
-    ----------
-    decision
-        Which component learnt it, and why.
-    components
-        New or trained anew, by index.
-    examples
-        Real examples that each of these learnt.
-    memory
-        What the method keeps beside its components.
-    log
-        Of the training.
-    """
-
-    decision: Decision
-    components: Mapping[int, Component]
-    examples: Mapping[int, int]
-    memory: Memory
-    log: TrainingLog
-
-
-@dataclass(frozen=True, eq=False)
-class LearnerState(Generic[Memory]):
-    """All that a learner has learnt, at one moment; learning replaces it as a whole.
-
-    Attributes
-    ----------
-    memory
-        What the method keeps beside its components.
-    knowledge
-        What it answers from.
-    history
-        One entry for each task learnt, in order.
-    """
-
-    memory: Memory
-    knowledge: Knowledge = field(default_factory=Knowledge)
-    history: tuple[HistoryEntry, ...] = ()
 
 
 @final
@@ -115,33 +67,108 @@ class Learner(Model, Generic[Memory]):
 
     Parameters
     ----------
-    blueprint
-        ``"mlp"``, ``"conv"`` or a :class:`growmix.components.nets.Blueprint`; by default what the settings say.
     settings
         All parameters, see :class:`growmix.settings.Settings`.
     memory
         What the method keeps beside its components, before the first task.
+    plugins
+        Objects of a user's own in place of what the settings name.
     kind
         Returns what makes the components, from the settings and the blueprint; by default what the settings name.
+
+    Attributes
+    ----------
+    method : str
+        Name of the method, such as ``mixture``.
+    blueprint : Blueprint
+        What makes the networks of a component.
+    kind : ComponentKind
+        What makes the components.
     """
 
     method: str
-    """Its name, such as ``mixture``."""
 
     def __init__(
-        self, blueprint: str | Blueprint | None, settings: Settings, memory: Memory, kind: MakeKind | None = None
+        self, settings: Settings, memory: Memory, *, plugins: Plugins | None = None, kind: MakeKind | None = None
     ) -> None:
-        if isinstance(blueprint, str):
-            settings = settings.replace(blueprint=blueprint)
         super().__init__(settings)
-        own = blueprint if blueprint is not None and not isinstance(blueprint, str) else None
-        if own is not None and (isinstance(own, type) or not isinstance(own, Blueprint)):
-            raise BadInput(f"blueprint is a {type(own).__name__}; allowed are 'mlp', 'conv' or a Blueprint")
-        self.blueprint: Blueprint = own or make_blueprint(settings)
-        self.kind: ComponentKind = (kind or make_kind)(settings, self.blueprint)
+        self.plugins = plugins or Plugins()
+        self.blueprint: Blueprint = self.plugins.blueprint or make_blueprint(settings)
+        self.kind: ComponentKind = self.plugins.component or (
+            kind(settings, self.blueprint) if kind else make_kind(settings, self.blueprint, self.plugins.likelihood)
+        )
         self._state: LearnerState[Memory] = LearnerState(memory)
         self._training_lock = OwnLock()
         self._machine = _Machine()
+
+    # What a method must say ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def learn(self, data: Any, *, callbacks: Sequence[Callback] = ()) -> Decision:
+        """Learn one task.
+
+        A method does so within :meth:`lesson`, which checks the data and makes the result count as a whole.
+
+        Parameters
+        ----------
+        data
+            ``(x, y)`` of arrays, tensors, lists or tables, ``x`` alone, a torch ``Dataset``, a ``DataLoader``, or any
+            iterable of batches; see :func:`growmix.data.check_task`. Images are ``(n, channels, height, width)`` in
+            [0, 1] (or bytes), vectors ``(n, numbers)``. Labels are whole numbers, -1 for unlabelled, or strings,
+            ``None`` for unlabelled; one kind in all tasks. New labels are welcome at any time. A second array of
+            images makes pairs, for translation.
+        callbacks
+            What is told of the training as it goes.
+
+        Returns
+        -------
+        Decision
+            Which component learnt the task, and why.
+
+        Raises
+        ------
+        BadInput
+            Something is wrong with ``data`` or ``callbacks``, or there is too little memory; or a callback made this
+            learner learn another task meanwhile.
+        NonFiniteLoss
+            The training failed.
+
+        Notes
+        -----
+        Whatever is raised, the model stays as it was: work is done on new components or on copies. Of several threads,
+        one learns and the others wait; meanwhile every verb answers from what was known before.
+        """
+
+    @abstractmethod
+    def new_component(
+        self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
+    ) -> Component:
+        """Make an untrained component as this method needs it; parameters as those of ``ComponentKind.make``."""
+
+    @abstractmethod
+    def pack(self, memory: Memory) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return a memory of this method as JSON and tensors, for a checkpoint."""
+
+    @abstractmethod
+    def unpack(self, saved: persistence.Checkpoint) -> Memory:
+        """Return the memory again, from what :meth:`pack` gave: ``saved.document["memory"]`` and ``saved.tensors``.
+
+        Components and history were read before.
+
+        Raises
+        ------
+        ValueError
+            The memory does not fit them.
+        """
+
+    @property
+    def shared_modules(self) -> tuple[nn.Module, ...]:
+        """What components share, apart from themselves."""
+        return ()
+
+    def memory_to_build_on(self, saved: persistence.Checkpoint) -> Memory:
+        """Return the memory that components are made with before they are filled with what was saved."""
+        return self._memory
 
     # What it is ------------------------------------------------------------------------------------------------
 
@@ -187,8 +214,8 @@ class Learner(Model, Generic[Memory]):
 
     @property
     def shared_parameters(self) -> int:
-        """Numbers that the components share; those of a component itself are not among them."""
-        return 0
+        """How many numbers the components share; those of a component itself are not among them."""
+        return sum(part.numel() for module in self.shared_modules for part in module.parameters())
 
     @torch_as_it_comes()
     def log_prior_at(self, tasks: int) -> Tensor:
@@ -205,49 +232,113 @@ class Learner(Model, Generic[Memory]):
 
     # Learning --------------------------------------------------------------------------------------------------
 
-    def learn(self, data: Any, *, callbacks: Sequence[Callback] = ()) -> Decision:
-        """Learn one task.
+    @contextmanager
+    def lesson(self, data: Any, callbacks: Sequence[Callback] = ()) -> Iterator[Lesson[Memory]]:
+        """Be the boundary of ``learn``: what is set in ``lesson.learnt`` counts when the block ends, or not at all.
+
+        Data, callbacks and memory are checked, other threads that learn wait, and torch is as it comes. Only the last
+        step changes this object.
 
         Parameters
         ----------
-        data
-            ``(x, y)`` of arrays, tensors, lists or tables, ``x`` alone, a torch ``Dataset``, a ``DataLoader``, or any
-            iterable of batches; see :func:`growmix.data.check_task`. Images are ``(n, channels, height, width)`` in
-            [0, 1] (or bytes). Labels are whole numbers, -1 for unlabelled, or strings, ``None`` for unlabelled; one
-            kind in all tasks. New labels are welcome at any time. A second array of images makes pairs, for
-            translation.
-        callbacks
-            Told of the training as it goes.
+        data, callbacks
+            What was handed to :meth:`learn`.
 
-        Returns
-        -------
-        Decision
-            Which component learnt it, and why.
-
-        Raises
+        Yields
         ------
-        BadInput
-            Something is wrong with ``data`` or ``callbacks``, or there is too little memory; or a callback made this
-            learner learn another task meanwhile.
-        NonFiniteLoss
-            Training failed.
-
-        Notes
-        -----
-        Whatever is raised, the model stays as it was: work is done on new components or on copies. Of several threads,
-        one learns and the others wait; meanwhile every verb answers from what was known before.
+        Lesson
+            The checked task, and what is needed to learn it.
         """
         check_callbacks(callbacks)
         with self._training_lock.held:
-            state = self._state
+            before = self._state
             with torch_as_it_comes():
-                task = self._check_task(data, state.knowledge)
-                require_room(task.nbytes, f"a copy of the {len(task)} images to train on")
+                task = task_for(data, before.knowledge, self.settings.supervised, self.settings.support)
+                require_room(task.nbytes, f"a copy of the {len(task)} examples to train on")
                 require_density(self.settings)
-                generator = torch.Generator().manual_seed(self._seed(len(state.history), state))
-                learnt = self._learn(task, generator, callbacks)
-            self._commit(learnt, task.names, state)
-        return learnt.decision
+                generator = torch.Generator().manual_seed(self._seed(len(before.history), before))
+                lesson = Lesson(task, before, generator, callbacks)
+                yield lesson
+                if lesson.learnt is None:
+                    raise TypeError("learn() of this method did not set lesson.learnt")
+                after = before.after(lesson.learnt, task.names)
+            if self._state.history is not before.history:
+                raise BadInput("another task was learnt while data was; this call changed nothing: learn one at a time")
+            # one assignment, the last step: not even Ctrl-C can fall between what belongs together
+            self._state = after
+
+    def grow(self, lesson: Lesson[Memory], task: TaskData, classes: Sequence[int] | None = None) -> Component:
+        """Make a new component for a task, or a part of one: with room for its classes, its examples counted.
+
+        Parameters
+        ----------
+        lesson
+            The lesson under way.
+        task
+            What the component is going to learn.
+        classes
+            Classes that the component must know; by default those of the task.
+        """
+        domain = domain_of(task, lesson.before.knowledge)
+        kind: dict[str, Any] = {"supervised": task.y is not None, "target": target_of(task, domain)}
+        if self.kind.without_memory:
+            self.check_networks(domain, **kind)
+        with SinglePrecision():
+            component = self.new_component(domain, **kind, generator=lesson.generator)
+            return self._ready(component, lesson, task, classes)
+
+    def copy(
+        self, index: int, lesson: Lesson[Memory], task: TaskData, classes: Sequence[int] | None = None
+    ) -> Component:
+        """Copy a component that is to learn a task too; parameters as those of :meth:`grow`."""
+        teacher = lesson.components[index]
+        weights = (teacher.get_parameter(name) for name in teacher.trained)
+        require_training(weights, task.shape, self._fabric.device)
+        component = deepcopy(teacher)
+        component.thaw()
+        with SinglePrecision():
+            return self._ready(component, lesson, task, classes)
+
+    def _ready(
+        self, component: Component, lesson: Lesson[Memory], task: TaskData, classes: Sequence[int] | None
+    ) -> Component:
+        component.add_classes(task.classes() if classes is None else classes, lesson.generator)
+        component.count(task)
+        return component.to(self._fabric.device)
+
+    def trainer(
+        self,
+        index: int,
+        lesson: Lesson[Memory],
+        budget: Budget,
+        held_out: Callable[[], float] | None = None,
+        follower: Follower | None = None,
+    ) -> GradientTrainer:
+        """Return what trains a component by gradient steps, to be handed to ``component.fit``.
+
+        Parameters
+        ----------
+        index
+            Which component is trained, from 0.
+        lesson
+            The lesson under way.
+        budget
+            How long and how to train.
+        held_out
+            Returns the ELBO of held-out data, in nats, that patience waits for.
+        follower
+            Looks on after every step.
+        """
+        return GradientTrainer(
+            budget=budget,
+            fabric=self._fabric,
+            generator=lesson.generator,
+            component=index,
+            callbacks=lesson.callbacks,
+            held_out=held_out,
+            follower=follower,
+            draws_globally=self.kind.draws_globally,
+        )
 
     @torch_as_it_comes()
     def check_networks(self, domain: Domain, *, supervised: bool, target: Domain | None = None) -> None:
@@ -269,103 +360,12 @@ class Learner(Model, Generic[Memory]):
         """
         require_density(self.settings)
         generator = torch.Generator().manual_seed(0)
-        with torch.device("meta") if self.kind.without_memory else nullcontext():
-            component = self._new_component(domain, supervised=supervised, target=target, generator=generator)
+        with SinglePrecision(), torch.device("meta") if self.kind.without_memory else nullcontext():
+            component = self.new_component(domain, supervised=supervised, target=target, generator=generator)
         # asked first, a fabric would start the other processes of several devices
         fabric = self._machine.fabric
         device = fabric.device if fabric else place_of(self.settings)
         require_training(component.parameters(), domain.shape, device)
-
-    @abstractmethod
-    def _learn(self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]) -> Learnt[Memory]:
-        """Train on a checked task, changing nothing of this object."""
-
-    @abstractmethod
-    def _new_component(
-        self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
-    ) -> Component:
-        """Make an untrained component as this method needs it."""
-
-    @abstractmethod
-    def _pack(self, memory: Memory) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """A memory of this method as JSON and tensors."""
-
-    @abstractmethod
-    def _unpack(self, saved: persistence.Checkpoint) -> Memory:
-        """The memory again, from what :meth:`_pack` gave: ``saved.document["memory"]`` and ``saved.tensors``.
-
-        Components and steps were read before; raises ``ValueError`` where it does not fit them.
-        """
-
-    def _successor(
-        self, teacher: Component | None, task: TaskData, classes: Sequence[int], generator: torch.Generator
-    ) -> Component:
-        """Return what learns a task: a new component, or a copy of its teacher; with room for the task's classes.
-
-        ``classes`` are those of the whole task, some of which may be held out of ``task``.
-        """
-        if teacher is not None:
-            weights = (teacher.get_parameter(name) for name in teacher.trained)
-            require_training(weights, task.shape, self._fabric.device)
-            component = copy.deepcopy(teacher)
-            component.thaw()
-        else:
-            domain = self._domain_of(task)
-            target = None if task.target is None else Domain(tuple(task.target.shape[1:]), domain.support)
-            kind: dict[str, Any] = {"supervised": task.y is not None, "target": target}
-            if self.kind.without_memory:
-                self.check_networks(domain, **kind)
-            component = self._new_component(domain, **kind, generator=generator)
-        component.add_classes(classes, generator)
-        component.count(task)
-        return component.to(self._fabric.device)
-
-    def _domain_of(self, task: TaskData) -> Domain:
-        """Return the domain of all components, with the statistics of the first task."""
-        known = self._state.knowledge
-        if known.components:
-            return known.domain()
-        return Domain(task.shape, task.support).with_statistics(as_float(task.x))
-
-    def _check_task(self, data: Any, knowledge: Knowledge) -> TaskData:
-        first = knowledge.components[0] if knowledge.components else None
-        like = knowledge.domain() if first else None
-        task = _numbered(check_task(data, like, self.settings.support), knowledge)
-        known = knowledge.target_shape if first else task.target_shape
-        if task.target_shape != known:
-            raise BadInput(
-                f"data has targets of shape {task.target_shape}, but {known} is what was learnt (None: no pairs); "
-                "start a new mixture for them"
-            )
-        if task.target is not None and self.settings.supervised:
-            raise BadInput("supervised is True, but data are pairs of images, which are learnt without labels")
-        supervised = first.supervised if first else self.settings.supervised
-        if supervised is None or task.target is not None:
-            return task
-        if task.y is not None and not supervised:
-            raise BadInput(
-                "data has labels, but this mixture is unsupervised; give x alone, or start with supervised=True"
-            )
-        if task.y is None and supervised:
-            return replace(task, y=torch.full((len(task),), -1))
-        return task
-
-    def _commit(self, learnt: Learnt[Memory], names: Names, before: LearnerState[Memory]) -> None:
-        """Replace the state by the next one: the only place where a learner changes; ``before`` is what it was."""
-        if self._state.history is not before.history:
-            raise BadInput("another task was learnt while data was; this call changed nothing: learn one at a time")
-        versions = dict(enumerate(versions_after(before.history)))
-        components = dict(enumerate(before.knowledge.components))
-        for k, component in learnt.components.items():
-            component.freeze()
-            components[k] = component
-        parts = tuple(Part(k, n, versions.get(k, 0) + 1) for k, n in sorted(learnt.examples.items()))
-        history = (*before.history, HistoryEntry(learnt.decision, parts, learnt.log))
-        knowledge = Knowledge(
-            tuple(components[k] for k in sorted(components)), examples_after(history), names or before.knowledge.names
-        )
-        # one assignment, the last step: not even Ctrl-C can fall between what belongs together
-        self._state = LearnerState(learnt.memory, knowledge, history)
 
     # Answers ---------------------------------------------------------------------------------------------------
 
@@ -404,10 +404,11 @@ class Learner(Model, Generic[Memory]):
             ``path`` is no path, or can't be written.
         """
         state = self._state
-        memory, tensors = self._pack(state.memory)
+        memory, tensors = self.pack(state.memory)
         document = {
             "settings": self.settings.to_dict(),
             "blueprint": self.blueprint.name,
+            "plugins": self.plugins.names(),
             "history": [asdict(entry) for entry in state.history],
             "sampling": self._sampling.tolist(),
             "names": list(state.knowledge.names),
@@ -435,108 +436,9 @@ class Learner(Model, Generic[Memory]):
         entropy = [self.settings.seed, what + 1, len(state.history)]
         return int(np.random.SeedSequence(entropy).generate_state(1)[0])
 
-    def _rebuild(self, saved: persistence.Checkpoint) -> None:
-        """Take over the tensors of what was saved, as far as they fit; this object is new."""
-        components: list[Component] = []
-        generator = torch.Generator()  # whatever is drawn from it is overwritten
-        for state in saved.components:
-            outline = state.outline
-            kind: dict[str, Any] = {"supervised": outline.supervised, "target": outline.target}
-            empty = self._new_component(outline.domain, **kind, generator=generator)
-            components.append(state.fill(empty, foreign=not self.kind.without_memory))
-        history = tuple(entry_from(entry) for entry in saved.document["history"])
-        check_history(history, components)
-        knowledge = Knowledge(tuple(components), examples_after(history))
-        self._state = LearnerState(self._memory, knowledge, history)
-        self._state = replace(self._state, memory=self._unpack(saved))
-        if self._pack(self._memory)[1].keys() != saved.tensors.keys():
-            raise ValueError(f"tensors {sorted(saved.tensors)} are not those that {self.method!r} keeps")
-
-    def _restore(self, saved: persistence.Checkpoint, device: torch.device) -> None:
-        """Become what was saved, on a device; this object is new."""
-        self._rebuild(saved)
-        self._place(device)
-        self._sampling = state_from(saved.document["sampling"])
-        set_state(torch.Generator(), self._sampling)  # a state that can't be drawn from is refused here
-        names = check_names_of(saved.document.get("names", []), self._labels)
-        self._state = replace(self._state, knowledge=replace(self._state.knowledge, names=names))
-
     def _place(self, device: torch.device) -> None:
         """Bring what answers to a device; this is done before it answers, or where several processes begin."""
         knowledge = self._knowledge
-        for component in knowledge.components:
-            component.to(device)
+        for module in (*self.shared_modules, *knowledge.components):
+            module.to(device)
         self._state = replace(self._state, knowledge=replace(knowledge))  # what was cached is of the old device
-
-
-L = TypeVar("L", bound=Learner[Any])
-
-
-@torch_as_it_comes()
-def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], device: str | None) -> L:
-    """Read back what :meth:`Learner.save` wrote.
-
-    Parameters
-    ----------
-    path
-        What it was saved to.
-    kind
-        Name of the method that must have made it.
-    make
-        Makes the learner, still empty, from its settings.
-    device
-        Where to put it, if not where it was made.
-
-    Raises
-    ------
-    BadCheckpoint
-        A file is missing, broken or of another method.
-    BadInput
-        ``path`` is no path, the learner's blueprint is not the one that it was made with, or the device is not there.
-    """
-    path = check_path(path, "path")
-
-    def empty(document: dict[str, Any]) -> L:
-        with persistence.understanding(path):
-            settings, name = Settings(**document["settings"]), document["blueprint"]
-        learner = make(settings if device is None else settings.replace(device=device))
-        if learner.blueprint.name != name:
-            raise BadInput(f"blueprint is {learner.blueprint.name!r}, but this {kind} was made with {shown(name)}")
-        return learner
-
-    def look(outline: persistence.Checkpoint) -> None:
-        learner = empty(outline.document)
-        if learner.kind.without_memory:
-            with persistence.without_memory(path):
-                learner._rebuild(outline)
-
-    saved = persistence.load(path, kind, look)
-    learner = empty(saved.document)
-    place = place_of(learner.settings)  # out here: a device that is not there is no fault of the checkpoint
-    with persistence.understanding(path):
-        learner._restore(saved, place)
-    return learner
-
-
-def check_callbacks(callbacks: Any) -> None:
-    """Refuse what training could not tell anything.
-
-    Raises
-    ------
-    BadInput
-        It is no list of callbacks.
-    """
-    if not isinstance(callbacks, (list, tuple)) or not all(isinstance(each, Callback) for each in callbacks):
-        raise BadInput(f"callbacks is {shown(callbacks)}; allowed is a list of growmix.training.loop.Callback")
-
-
-def _numbered(task: TaskData, knowledge: Knowledge) -> TaskData:
-    """Return the task with the numbers that its labels have here, where they are names."""
-    labels, names = knowledge.labels, knowledge.names
-    if task.names and labels and not names:
-        raise BadInput(
-            f"y has names such as {shown(task.names[0])}, but the labels learnt are numbers: {shown(list(labels))}"
-        )
-    if task.classes() and names and not task.names:
-        raise BadInput(f"y has numbers such as {task.classes()[0]}, but the labels learnt are names: {shown(names)}")
-    return task.numbered_after(names)

@@ -1,95 +1,53 @@
-"""GrowingMixture: owns the components and what they know, and decides, grows, reuses and replays."""
+"""GrowingMixture: decides whether a task is new, grows or updates a component, replays, and remembers."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from growmix.checkpoints.filling import load_state
 from growmix.checkpoints.persistence import Checkpoint
-from growmix.components.abilities import Codes, Pairs
 from growmix.components.component import Component
+from growmix.components.kinds import ComponentKind
+from growmix.components.likelihoods import Likelihood
 from growmix.components.nets import Blueprint
-from growmix.components.pieces import in_pieces
 from growmix.components.sharing import Foundation
 from growmix.data.domain import Domain
-from growmix.data.task import UNLABELLED, TaskData, check_task
-from growmix.errors import BadInput, shown
-from growmix.learning.answers import routing_noise
-from growmix.learning.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdGate
-from growmix.learning.learner import (
-    Learner,
-    LearnerState,
-    Learnt,
-    load_learner,
-)
-from growmix.learning.novelty import MAX_QUANTILES, MEASURES, ReferenceStatistics, after_update, name_scores, unlikeness
-from growmix.learning.replay import generate, join, replay, replay_size
-from growmix.learning.routing import Router
-from growmix.learning.student import Student, distill
+from growmix.data.task import TaskData, check_task
+from growmix.errors import BadInput
+from growmix.learning.distilling import distill
+from growmix.learning.gating import Decision, Gate, make_gate
+from growmix.learning.holdout import hold_out
+from growmix.learning.learner import Learner
+from growmix.learning.loading import load_learner
+from growmix.learning.measuring import held_out_elbo, new_record, novelty_to, updated_record
+from growmix.learning.novelty import MEASURES, NoveltyMeasure
+from growmix.learning.plugins import chosen, refuse_idle_changes
+from growmix.learning.records import Record, check_records
+from growmix.learning.replay import example_weights, join, replay, replay_size
+from growmix.learning.state import LearnerState, Learnt, Lesson
+from growmix.learning.student import Student
+from growmix.learning.tasks import task_for
 from growmix.settings import Settings
-from growmix.storage.typed import check_range, record_from
+from growmix.storage.typed import record_from
 from growmix.system.ambient import torch_as_it_comes
 from growmix.training.budget import Budget
 from growmix.training.callbacks import Callback, TrainingLog
-from growmix.training.trainer import GradientTrainer
 
-MAX_HELD_OUT = 1_000
-MIN_HELD_OUT = 50
-"""Held-out examples that calibrated novelty wants at least; never more than a quarter of the task."""
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-MAX_REFERENCES = 16
-"""References that a component keeps; beyond that the two most alike are pooled, so memory stays bounded."""
-
-GENERATED = 1_000
-"""Samples that stand for what a component generates, the paper's number."""
-
-Scores: TypeAlias = dict[str, Tensor]
-"""Label-free scores of images under one component by their names, shape ``(n,)`` each."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What a component remembers of one task: statistics of its scores, by name, and which labels it had."""
-
-    statistics: Mapping[str, ReferenceStatistics]
-    classes: tuple[int, ...]
-
-    @property
-    def count(self) -> int:
-        """Number of held-out examples behind the statistics."""
-        return self.statistics["elbo"].count
-
-
-@dataclass(frozen=True)
-class Record:
-    """What the mixture knows of one component.
-
-    Attributes
-    ----------
-    examples
-        Real examples it has learnt.
-    version
-        How often it was trained.
-    references
-        Of the tasks it learnt.
-    """
-
-    examples: int
-    version: int
-    references: tuple[Reference, ...]
+    from growmix.settings.changes import SettingsChanges
 
 
 @dataclass(frozen=True, eq=False)
 class MixtureMemory:
-    """What a mixture keeps beside its components: a record of each, and what they share."""
+    """What a mixture keeps beside its components: a record of each, and the foundation that they share, if any."""
 
     records: tuple[Record, ...] = ()
     foundation: Foundation | None = None
@@ -102,19 +60,29 @@ class GrowingMixture(Learner[MixtureMemory]):
     Parameters
     ----------
     blueprint
-        ``"mlp"``, ``"conv"`` or a :class:`growmix.components.nets.Blueprint`, such as your own modules in
+        What makes the networks of a component: ``"mlp"``, ``"conv"``, or an object such as your own modules in
         :class:`growmix.components.nets.OwnModules`.
     settings
         All parameters, see :class:`growmix.settings.Settings`.
+    gate
+        What decides whether a component is added: a name of the settings, or an object of your own.
+    novelty
+        What measures how new a task is: a name of the settings, or an object of your own.
+    likelihood
+        How likely an example is, given what a decoder puts out: a name of the settings, or an object of your own.
+    component
+        What makes the components: a name of the settings, or an object of your own.
     **changes
         Single settings by name.
 
     Attributes
     ----------
     decisions : tuple of Decision
-        One per learnt task, in order.
+        One decision for each task learnt, in order.
     components : tuple of Component
+        The components, in the order in which they were added.
     records : tuple of Record
+        What is remembered of each component.
     classes_ : array of int64, or of strings
         All labels learnt.
 
@@ -134,31 +102,137 @@ class GrowingMixture(Learner[MixtureMemory]):
     method = "mixture"
 
     def __init__(
-        self, blueprint: str | Blueprint | None = None, settings: Settings | None = None, /, **changes: Any
+        self,
+        blueprint: str | Blueprint | None = None,
+        settings: Settings | None = None,
+        *,
+        gate: str | Gate | None = None,
+        novelty: str | NoveltyMeasure | None = None,
+        likelihood: str | Likelihood | None = None,
+        component: str | ComponentKind | None = None,
+        **changes: Unpack[SettingsChanges],
     ) -> None:
         settings = Settings() if settings is None else settings
         if not isinstance(settings, Settings):
             raise BadInput(f"settings is a {type(settings).__name__}; give a Settings, or single settings by name")
-        if blueprint is not None and "blueprint" in changes:
-            raise BadInput(f"blueprint is given twice, first and by name ({shown(changes['blueprint'])}); give it once")
-        super().__init__(blueprint, settings.replace(**changes), MixtureMemory())
+        choices = {
+            "blueprint": blueprint,
+            "gate": gate,
+            "novelty": novelty,
+            "likelihood": likelihood,
+            "component": component,
+        }
+        settings, plugins = chosen(settings.replace(**changes), **choices)
+        refuse_idle_changes(settings, changes, plugins)
+        super().__init__(settings, MixtureMemory(), plugins=plugins)
+
+    # Learning --------------------------------------------------------------------------------------------------
+
+    def learn(self, data: Any, *, callbacks: Sequence[Callback] = ()) -> Decision:
+        """Learn one task: decide, grow or copy a component, train it with replay, remember, commit.
+
+        Parameters, errors and promises are those of :meth:`growmix.learning.learner.Learner.learn`: whatever is raised,
+        the mixture stays as it was.
+        """
+        with self.lesson(data, callbacks) as lesson:
+            decision = self._decide(lesson)
+            held, rest = hold_out(lesson.task, self.settings.holdout, lesson.generator)
+            if decision.action == "grow":
+                component, replayed = self.grow(lesson, rest, lesson.task.classes()), None
+            else:
+                component = self.copy(decision.component, lesson, rest, lesson.task.classes())
+                replayed = self._replay(decision.component, lesson, len(rest))
+            log = self._train(component, decision.component, lesson, rest, replayed, held)
+            memory = self._remember(component, decision, lesson, held)
+            examples = {decision.component: len(lesson.task)}
+            lesson.learnt = Learnt(decision, {decision.component: component}, examples, memory, log)
+        return decision
+
+    def _decide(self, lesson: Lesson[MixtureMemory]) -> Decision:
+        """Measure the novelty of a task and ask the gate; for few examples, chance raises the threshold."""
+        threshold = self.settings.threshold
+        if threshold is None:
+            threshold = self.measure.default_threshold
+        novelty, noise = self._novelty(lesson.task, lesson.before, lesson.generator)
+        counts = [record.examples for record in lesson.before.memory.records]
+        decision = self.gate.decide(novelty, counts, max(threshold, noise))
+        if noise > threshold:
+            note = f"so few examples may differ by {noise:.3f} by chance, more than the threshold of {threshold:g}"
+            decision = replace(decision, note=note)
+        return decision
+
+    def _replay(self, index: int, lesson: Lesson[MixtureMemory], new: int) -> TaskData | None:
+        """Generate what a component learnt before, beside so many new examples; ``None`` where nothing is asked for."""
+        learnt = lesson.before.memory.records[index].examples
+        size = replay_size(new, learnt, self.settings.replay_ratio)
+        return replay(lesson.components[index], size, lesson.generator) if size else None
+
+    def _train(
+        self,
+        component: Component,
+        index: int,
+        lesson: Lesson[MixtureMemory],
+        task: TaskData,
+        replayed: TaskData | None,
+        held: TaskData,
+    ) -> TrainingLog:
+        """Train a component on a task and what is replayed beside it, and return what the training did."""
+        data, weight = task, example_weights(len(task))
+        if replayed is not None:
+            learnt = lesson.before.memory.records[index].examples
+            data, weight = join(task, replayed), example_weights(len(task), len(replayed), learnt)
+        draws = self.settings.routing_draws
+        trainer = self.trainer(
+            index, lesson, Budget.of(self.settings, len(data)), lambda: held_out_elbo(component, held, draws)
+        )
+        component.fit(data, weight, trainer)
+        return trainer.log
+
+    def _remember(
+        self, component: Component, decision: Decision, lesson: Lesson[MixtureMemory], held: TaskData
+    ) -> MixtureMemory:
+        """Return the memory after a task; the first component, once trained, gives the foundation if one is shared."""
+        before, k, examples = lesson.before.memory, decision.component, len(lesson.task)
+        foundation = before.foundation
+        if foundation is None and self.settings.sharing != "none":
+            foundation = Foundation.of(component, self.settings.sharing, self.settings.adapter_rank)
+            foundation.carry(component, lesson.generator)
+        draws = self.settings.routing_draws
+        if decision.action == "grow":
+            return MixtureMemory((*before.records, new_record(component, held, examples, draws)), foundation)
+        record = updated_record(
+            before.records[k], lesson.components[k], component, held, examples, draws, lesson.generator
+        )
+        return MixtureMemory((*before.records[:k], record, *before.records[k + 1 :]), foundation)
+
+    # What it knows, and answers --------------------------------------------------------------------------------
+
+    @property
+    def gate(self) -> Gate:
+        """What decides whether a component is added: the user's own, or the one that the settings name."""
+        return self.plugins.gate or make_gate(self.settings)
+
+    @property
+    def measure(self) -> NoveltyMeasure:
+        """What measures how new a task is: the user's own, or the one that the settings name."""
+        return self.plugins.novelty or MEASURES[self.settings.novelty]
 
     @property
     def records(self) -> tuple[Record, ...]:
-        """What is known of every component."""
+        """What is remembered of every component."""
         return self._memory.records
 
     @property
-    def shared_parameters(self) -> int:
-        """Numbers that the components share; those of a component itself are not among them."""
+    def shared_modules(self) -> tuple[nn.Module, ...]:
+        """The foundation that the components stand on, if any."""
         foundation = self._memory.foundation
-        return 0 if foundation is None else sum(part.numel() for part in foundation.parameters())
+        return () if foundation is None else (foundation,)
 
     @torch_as_it_comes()
     def novelty(self, data: Any) -> tuple[float, ...]:
-        """Novelty of data to every component, in the unit of the measure; the mixture is not changed.
+        """Return the novelty of data to every component, in the unit of the measure; the mixture is not changed.
 
-        Takes what ``learn`` takes, and images alone of whatever was learnt.
+        Takes what ``learn`` takes, and examples alone of whatever was learnt.
 
         Examples
         --------
@@ -168,193 +242,92 @@ class GrowingMixture(Learner[MixtureMemory]):
         state = self._state
         task = check_task(data, state.knowledge.domain(), self.settings.support)
         if task.y is not None or task.target is not None:
-            task = self._check_task(task, state.knowledge)
+            task = task_for(task, state.knowledge, self.settings.supervised, self.settings.support)
         generator = torch.Generator().manual_seed(self._seed(len(state.history), state))
         return self._novelty(task, state, generator)[0]
+
+    def _novelty(
+        self, task: TaskData, state: LearnerState[MixtureMemory], generator: torch.Generator
+    ) -> tuple[tuple[float, ...], float]:
+        """Return the novelty to every component, and what may be chance at the nearest of them."""
+        if not state.components:
+            return (), 0.0
+        chosen = torch.randperm(len(task), generator=generator)[: self.settings.novelty_examples]
+        draws, records = self.settings.routing_draws, state.memory.records
+        return novelty_to(state.components, records, task.x[chosen], self.measure, draws, generator)
 
     @torch_as_it_comes()
     def distill(self, *, callbacks: Sequence[Callback] = ()) -> Student:
         """Teach one compact network all that the mixture knows, from generated data alone.
 
-        See :func:`growmix.learning.student.distill`.
+        See :func:`growmix.learning.distilling.distill`.
         """
         with self._training_lock.held:
-            return distill(self, self._fabric, self._seed(-1, self._state), callbacks)
+            state = self._state
+            return distill(
+                state.knowledge,
+                self.settings,
+                self._fabric,
+                self._seed(-1, state),
+                likelihood=self.plugins.likelihood,
+                callbacks=callbacks,
+            )
+
+    # Keeping ---------------------------------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, path: str | Path, *, blueprint: Blueprint | None = None, device: str | None = None) -> GrowingMixture:
-        """Read a mixture back; one made of your own modules needs the same ``blueprint``.
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        blueprint: Blueprint | None = None,
+        gate: Gate | None = None,
+        novelty: NoveltyMeasure | None = None,
+        likelihood: Likelihood | None = None,
+        component: ComponentKind | None = None,
+        device: str | None = None,
+    ) -> GrowingMixture:
+        """Read a mixture back; one that was made with objects of your own needs the same objects.
 
         Parameters
         ----------
         path
-            What it was saved to.
-        blueprint
-            Only for a mixture of your own modules.
+            The folder that it was saved to.
+        blueprint, gate, novelty, likelihood, component
+            The objects of your own that the mixture was made with; a checkpoint keeps their names alone.
         device
-            Where to put it, if not where it was made.
+            Name of the device to put the mixture on, if not the one that it was made on.
 
         Raises
         ------
         BadCheckpoint
             A file is missing, broken or of another kind.
         BadInput
-            If ``blueprint`` is not the one that the mixture was made with.
+            An object is missing, or is not the one that the mixture was made with.
         """
-        return load_learner(path, cls.method, lambda settings: cls(blueprint, settings), device)
 
-    def _learn(
-        self, task: TaskData, generator: torch.Generator, callbacks: Sequence[Callback]
-    ) -> Learnt[MixtureMemory]:
-        decision = self._decide(task, generator)
-        held, rest = _split(task, self.settings.holdout, generator)
-        component, replayed = self._prepare(decision, rest, task.classes(), generator)
-        log = self._train(component, rest, replayed, held, decision.component, generator, callbacks)
-        foundation = self._memory.foundation
-        if foundation is None and self.settings.sharing != "none":
-            foundation = Foundation.of(component, self.settings.sharing, self.settings.adapter_rank)
-            foundation.carry(component, generator)
-        k, record = decision.component, self._record(decision, component, held, len(task), generator)
-        memory = MixtureMemory((*self.records[:k], record, *self.records[k + 1 :]), foundation)
-        return Learnt(decision, {k: component}, {k: len(task)}, memory, log)
+        def make(settings: Settings) -> GrowingMixture:
+            return cls(blueprint, settings, gate=gate, novelty=novelty, likelihood=likelihood, component=component)
 
-    def _decide(self, task: TaskData, generator: torch.Generator) -> Decision:
-        measure = MEASURES[self.settings.novelty]
-        threshold = measure.default_threshold if self.settings.threshold is None else self.settings.threshold
-        novelty, noise = self._novelty(task, self._state, generator) if self.components else ((), 0.0)
-        counts = [record.examples for record in self.records]
-        decision = make_gate(self.settings).decide(novelty, counts, max(threshold, noise))
-        if noise > threshold:
-            note = f"so few examples may differ by {noise:.3f} by chance, more than the threshold of {threshold:g}"
-            decision = replace(decision, note=note)
-        return decision
+        return load_learner(path, cls.method, make, device)
 
-    def _novelty(
-        self, task: TaskData, state: LearnerState[MixtureMemory], generator: torch.Generator
-    ) -> tuple[tuple[float, ...], float]:
-        """Return the novelty to every component, and what may be chance at the nearest of them."""
-        records = state.memory.records
-        measure = MEASURES[self.settings.novelty]
-        chosen = torch.randperm(len(task), generator=generator)[: self.settings.novelty_examples]
-        nearest: list[tuple[float, int]] = []
-        for component, record in zip(state.knowledge.components, records, strict=True):
-            statistics = [reference.statistics for reference in record.references]
-            own = self._generated(component, (), generator) if measure.needs_samples else None
-            generated = None if own is None else self._elbo(component, own)
-            nearest.append(measure.nearest(self._scores(component, task.x[chosen]), statistics, generated))
-        best = min(range(len(nearest)), key=lambda k: nearest[k][0])
-        reference = records[best].references[nearest[best][1]]
-        noise = measure.noise(len(chosen), reference.count, len(reference.statistics))
-        return tuple(distance for distance, _ in nearest), noise
-
-    def _prepare(
-        self, decision: Decision, task: TaskData, classes: tuple[int, ...], generator: torch.Generator
-    ) -> tuple[Component, TaskData | None]:
-        """The component to train (new, or a copy), and what the old one replays for it."""
-        if decision.action == "grow":
-            return self._successor(None, task, classes, generator), None
-        teacher = self.components[decision.component]
-        component = self._successor(teacher, task, classes, generator)
-        size = replay_size(len(task), self.records[decision.component].examples, self.settings.replay_ratio)
-        return component, replay(teacher, size, generator) if size else None
-
-    def _new_component(
+    def new_component(
         self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
     ) -> Component:
+        """Make an untrained component, on the foundation if there is one."""
         component = self.kind.make(domain, supervised=supervised, target=target, generator=generator)
         if self._memory.foundation is not None:
             self._memory.foundation.carry(component, generator)
         return component
 
-    def _train(
-        self,
-        component: Component,
-        task: TaskData,
-        replayed: TaskData | None,
-        held: TaskData,
-        index: int,
-        generator: torch.Generator,
-        callbacks: Sequence[Callback],
-    ) -> TrainingLog:
-        train = task if replayed is None else join(task, replayed)
-        learnt = self.records[index].examples if replayed is not None else 0
-        # every replayed image stands for all that were learnt, or old tasks would fade by half with every update
-        weight = torch.ones(len(train))
-        weight[len(task) :] = learnt / max(1, len(train) - len(task))
-        trainer = GradientTrainer(
-            budget=Budget.of(self.settings, len(train)),
-            fabric=self._fabric,
-            generator=generator,
-            component=index,
-            callbacks=callbacks,
-            held_out=lambda: self._held_out_elbo(component, held),
-            draws_globally=self.kind.draws_globally,
-        )
-        component.fit(train, weight, trainer)
-        return trainer.log
-
-    def _record(
-        self, decision: Decision, component: Component, held: TaskData, examples: int, generator: torch.Generator
-    ) -> Record:
-        """What is known of the component now: the old tasks' statistics estimated anew, this task's measured."""
-        scores = self._scores(component, held.x)
-        new = Reference({name: ReferenceStatistics.of(values) for name, values in scores.items()}, held.classes())
-        if decision.action == "grow":
-            return Record(examples, 1, (new,))
-        old = self.records[decision.component]
-        teacher = self.components[decision.component]
-        # samples of the same classes serve all references to these: a component has up to sixteen
-        shifts = {
-            classes: self._shift(classes, teacher, component, generator)
-            for classes in dict.fromkeys(reference.classes for reference in old.references)
-        }
-        moved = tuple(
-            replace(reference, statistics=after_update(reference.statistics, *shifts[reference.classes]))
-            for reference in old.references
-        )
-        return Record(old.examples + examples, old.version + 1, remember(moved, new))
-
-    def _shift(
-        self, classes: tuple[int, ...], teacher: Component, component: Component, generator: torch.Generator
-    ) -> tuple[Scores, Scores]:
-        """Scores of samples of some classes, drawn before an update: before it, and under the updated component."""
-        x = self._generated(teacher, classes, generator)
-        return self._scores(teacher, x), self._scores(component, x)
-
-    def _generated(self, component: Component, classes: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """Samples that stand for what a component generates, of some of its classes or of everything."""
-        if not classes:
-            return replay(component, GENERATED, generator).x
-        own = torch.tensor([component.classes.index(label) for label in classes])
-        positions = own[torch.randint(len(own), (GENERATED,), generator=generator)]
-        return generate(component, positions, generator).x
-
-    def _scores(self, component: Component, x: Tensor) -> Scores:
-        """Label-free scores of images under one component, shape ``(n,)`` each."""
-        scores = {"elbo": self._elbo(component, x)}
-        if isinstance(component, Codes):
-            codes = in_pieces(component, component.code, x)
-            scores = name_scores(scores["elbo"], in_pieces(component, component.rate, x), codes)
-        return scores
-
-    def _held_out_elbo(self, component: Component, held: TaskData) -> float:
-        """What patience waits for, nats per example; of pairs, the bound of both images."""
-        if isinstance(component, Pairs):
-            return component.mean_pair_elbo(held)
-        return float(self._elbo(component, held.x).mean())
-
-    def _elbo(self, component: Component, x: Tensor) -> Tensor:
-        noise = routing_noise(self.settings.routing_draws, component)
-        return Router([component]).scores(x, noise).elbo[:, 0]
-
-    def _pack(self, memory: MixtureMemory) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def pack(self, memory: MixtureMemory) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Return the records as JSON, and the tensors of the foundation."""
         tensors = {} if memory.foundation is None else dict(memory.foundation.state_dict())
         return {"records": [asdict(record) for record in memory.records]}, tensors
 
-    def _rebuild(self, saved: Checkpoint) -> None:
-        memory = MixtureMemory((), self._foundation_from(saved))  # components are made to stand on it
-        self._state = replace(self._state, memory=memory)
-        super()._rebuild(saved)
+    def memory_to_build_on(self, saved: Checkpoint) -> MixtureMemory:
+        """Return a memory with the foundation alone: components are made to stand on it."""
+        return MixtureMemory((), self._foundation_from(saved))
 
     def _foundation_from(self, saved: Checkpoint) -> Foundation | None:
         if self.settings.sharing == "none" or not saved.components:
@@ -366,104 +339,8 @@ class GrowingMixture(Learner[MixtureMemory]):
         load_state(foundation, saved.tensors, foreign=not self.kind.without_memory)
         return foundation
 
-    def _unpack(self, saved: Checkpoint) -> MixtureMemory:
+    def unpack(self, saved: Checkpoint) -> MixtureMemory:
+        """Return the memory again, see :meth:`growmix.learning.learner.Learner.unpack`."""
         records = record_from(saved.document["memory"]["records"], tuple[Record, ...])
-        examples = Counter[int]()
-        for part in (part for entry in self.history for part in entry.parts):
-            examples[part.component] += part.examples
-        if len(records) != len(self.components):
-            raise ValueError(f"{len(self.components)} components, but {len(records)} records")
-        for k, record in enumerate(records):
-            if (record.version, record.examples) != (self.versions[k], examples[k]):
-                raise ValueError(f"component {k} learnt {examples[k]} examples, but its record has {record.examples}")
-            check_range("references", len(record.references), 1, MAX_REFERENCES)
-            for reference in record.references:
-                _check_reference(reference, self.components[k])
+        check_records(records, self.history, self.components)
         return MixtureMemory(records, self._memory.foundation)
-
-    def _place(self, device: torch.device) -> None:
-        if self._memory.foundation is not None:
-            self._memory.foundation.to(device)
-        super()._place(device)
-
-
-def make_gate(settings: Settings) -> Gate:
-    """The gate that the settings name."""
-    if settings.gate == "dirichlet":
-        return DirichletGate(settings.alpha, settings.temperature)
-    if settings.gate == "always":
-        return AlwaysGate()
-    return ThresholdGate()
-
-
-def remember(old: Sequence[Reference], new: Reference) -> tuple[Reference, ...]:
-    """References with a new one: it replaces one of the same data, and the two most alike are pooled beyond 16."""
-    kept = [reference for reference in old if not _same_data(reference, new)] + [new]
-    while len(kept) > MAX_REFERENCES:
-        _, i, j = min(
-            (unlikeness(kept[i].statistics, kept[j].statistics), i, j) for i in range(len(kept)) for j in range(i)
-        )
-        pooled = _pool(kept[i], kept[j])
-        kept = [reference for k, reference in enumerate(kept) if k not in (i, j)] + [pooled]
-    return tuple(kept)
-
-
-def _same_data(old: Reference, new: Reference) -> bool:
-    """Whether a newly measured reference makes an old one needless."""
-    measure = MEASURES["ks"]
-    near = max(measure.default_threshold, measure.noise(old.count, new.count, len(new.statistics)))
-    return set(old.classes) <= set(new.classes) and unlikeness(old.statistics, new.statistics) < near
-
-
-def _pool(a: Reference, b: Reference) -> Reference:
-    pooled = {name: known.pooled(b.statistics[name]) for name, known in a.statistics.items()}
-    return Reference(pooled, tuple(sorted({*a.classes, *b.classes})))
-
-
-def held_out_size(examples: int, share: float) -> int:
-    """How many of a task's examples are held out of training.
-
-    Examples
-    --------
-    >>> held_out_size(12_000, 0.1), held_out_size(60_000, 0.1), held_out_size(40, 0.1)
-    (1000, 1000, 10)
-    """
-    return min(MAX_HELD_OUT, max(round(share * examples), min(MIN_HELD_OUT, examples // 4), 1))
-
-
-def _split(task: TaskData, share: float, generator: torch.Generator) -> tuple[TaskData, TaskData]:
-    """Held-out part and the rest, in random order."""
-    size = held_out_size(len(task), share)
-    order = torch.randperm(len(task), generator=generator)
-    if task.y is not None:
-        order = _with_every_class_late(order, task.y, size)
-    return task[order[:size]], task[order[size:]]
-
-
-def _with_every_class_late(order: Tensor, labels: Tensor, size: int) -> Tensor:
-    """The order, changed only if the first ``size`` would hold out all examples of a class."""
-    lost = sorted(set(labels[order[:size]].tolist()) - set(labels[order[size:]].tolist()) - {UNLABELLED})
-    if not lost:
-        return order
-    keep = torch.tensor([int((labels[order] == label).nonzero()[0]) for label in lost])
-    late = torch.zeros(len(order), dtype=torch.bool)
-    late[keep] = True
-    return torch.cat([order[~late], order[late]])
-
-
-def _check_reference(reference: Reference, component: Component) -> None:
-    """See that what was read can be what a component remembers of a task; raises ``ValueError``."""
-    if not set(reference.classes) <= set(component.classes):
-        raise ValueError(f"a reference has classes {reference.classes}, its component {component.classes}")
-    nothing = torch.zeros(1)
-    names = {"elbo"}
-    if isinstance(component, Codes):
-        names = set(name_scores(nothing, nothing, torch.zeros(1, component.latent)))
-    if reference.statistics.keys() != names:
-        raise ValueError(f"a reference has statistics of {sorted(reference.statistics)}, needed {sorted(names)}")
-    if len({(known.count, len(known.quantiles)) for known in reference.statistics.values()}) > 1:
-        raise ValueError("a reference has statistics of unlike examples")
-    for known in reference.statistics.values():
-        check_range("count", known.count, 1)
-        check_range("variance", known.variance, 0.0, math.inf)
-        check_range("quantiles", len(known.quantiles), 1, MAX_QUANTILES)

@@ -1,25 +1,20 @@
-"""How new data are to a component: knowledge measures as pure functions, and what a component remembers.
+"""How new data are to a component: the interface of novelty measures, ours, and their pure functions.
 
-Every measure compares per-example scores of new data with those of data that the component knows: the log-likelihood
-bound and its rate, the KL part of it (both in nats), and for the default also every coordinate of the code. Labels
-never come near them.
+A measure compares scores of new data with what a component remembers of the data that it learnt, see
+:mod:`growmix.learning.references`. Labels never come near it.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TypeAlias, final
+from collections.abc import Sequence
+from typing import final
 
 import torch
 from torch import Tensor
 
-from growmix.errors import BadInput
-
-MAX_QUANTILES = 256
-"""Reference scores kept per task: exact up to this many, then every distance is off by at most 1/512."""
+from growmix.learning.references import Scores, Statistics, quantiles_of, require_scores, stacked
 
 MOST_DEVIATIONS = 1e9
 """Standard deviations that count: two constants are infinitely many apart, for which JSON has no word."""
@@ -27,56 +22,188 @@ MOST_DEVIATIONS = 1e9
 CHANCE = 0.01
 """Probability with which data that are known may be called new for chance alone."""
 
+CHANCE_DEVIATIONS = 2.58
+"""Standard errors that a difference of means exceeds by chance with that probability."""
 
-@dataclass(frozen=True)
-class ReferenceStatistics:
-    """What a component keeps of the data it learnt: statistics of their scores, no data.
 
-    Attributes
-    ----------
-    count
-        Number of held-out examples behind the statistics.
-    mean, variance
-        Of their bound, nats per example.
-    quantiles
-        Their bounds in ascending order, thinned to at most 256 evenly spaced ones.
+class NoveltyMeasure(ABC):
+    """Interface of what measures how far new data are from what one component knows.
+
+    A measure of your own is handed to ``GrowingMixture(novelty=MyMeasure())``; :func:`growmix.checks.check_novelty`
+    tries its contract.
     """
 
-    count: int
-    mean: float
-    variance: float
-    quantiles: tuple[float, ...]
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name of the measure in checkpoints and reports."""
 
-    @classmethod
-    def of(cls, scores: Tensor) -> ReferenceStatistics:
-        """Statistics of held-out scores ``(n,)``, nats per example.
+    @property
+    @abstractmethod
+    def default_threshold(self) -> float:
+        """Novelty from which on data count as new, in the unit of the measure."""
 
-        Examples
-        --------
-        >>> ReferenceStatistics.of(torch.tensor([3.0, 1.0])).quantiles
-        (1.0, 3.0)
+    @abstractmethod
+    def distance(self, new: Scores, reference: Statistics) -> float:
+        """Return the distance of new data from data that the component knows; 0 means that nothing is new.
+
+        Parameters
+        ----------
+        new
+            Scores of new examples under the component, by name: ``elbo`` always (nats), and of components with codes
+            ``rate`` and ``code0``, ``code1``, ...; shape ``(n,)`` each.
+        reference
+            Statistics of the same scores, by the same names, of examples that the component knows.
+
+        Raises
+        ------
+        BadInput
+            There are no scores, or one is not finite.
         """
-        _require(scores, "scores")
-        return cls(
-            count=len(scores),
-            mean=float(scores.double().mean()),
-            variance=float(scores.double().var(unbiased=False)),
-            quantiles=_thin(scores),
-        )
 
-    def pooled(self, other: ReferenceStatistics) -> ReferenceStatistics:
-        """The statistics of both tasks' data together, from their quantiles."""
-        scores = torch.tensor(self.quantiles + other.quantiles)
-        return replace(ReferenceStatistics.of(scores), count=self.count + other.count)
+    @abstractmethod
+    def noise(self, n: int, m: int, scores: int) -> float:
+        """Return the distance that samples of one distribution may show by chance; 0 where that is not known.
+
+        Parameters
+        ----------
+        n, m
+            Number of new and of reference examples.
+        scores
+            How many scores each example has: the more are looked at, the more one of them may stray.
+        """
+
+
+class ComparesWithSamples:
+    """Ability of a measure that compares new data with what a component generates, in place of what it remembers.
+
+    ``distance`` is then given the statistics of fresh samples of the component.
+    """
+
+
+def nearest(measure: NoveltyMeasure, new: Scores, references: Sequence[Statistics]) -> tuple[float, int]:
+    """Return the smallest distance to what a component knows, and which of its references has it."""
+    distances = [measure.distance(new, reference) for reference in references]
+    best = min(range(len(distances)), key=distances.__getitem__)
+    return distances[best], best
+
+
+@final
+class KolmogorovSmirnov(NoveltyMeasure):
+    """Largest gap between the distributions of new and of held-out scores; without a unit, in [0, 1].
+
+    It looks at the ELBO, its rate and every coordinate of the code, and takes the largest: foreign data can meet a
+    component's ELBOs by chance (MNIST under a component that learnt Fashion-MNIST: 0.16; shirts and sneakers under
+    coats and sandals: 0.18), but then their codes are unlike those of its own data (0.49 in the rate; 0.39 in a
+    coordinate).
+
+    Examples
+    --------
+    >>> from growmix.learning.references import statistics_of
+    >>> known = statistics_of({"elbo": torch.tensor([0.0, 1.0])})
+    >>> KolmogorovSmirnov().distance({"elbo": torch.tensor([2.0, 3.0])}, known)
+    1.0
+    """
+
+    name = "ks"
+    default_threshold = 0.2
+
+    def distance(self, new: Scores, reference: Statistics) -> float:
+        """Return the largest :func:`ks_distance` over all scores."""
+        return float(ks_distances(stacked(new, new), quantiles_of(reference, new)).max())
+
+    def noise(self, n: int, m: int, scores: int) -> float:
+        """Return the critical value, at a level that the scores share."""
+        return ks_noise(n, m, CHANCE / scores)
+
+
+@final
+class StandardisedMeanDifference(NoveltyMeasure):
+    """Difference of the mean ELBOs over their pooled standard deviation; without a unit.
+
+    Examples
+    --------
+    >>> from growmix.learning.references import statistics_of
+    >>> known = statistics_of({"elbo": torch.tensor([0.0, 2.0])})
+    >>> StandardisedMeanDifference().distance({"elbo": torch.tensor([2.0, 4.0])}, known)
+    2.0
+    """
+
+    name = "smd"
+    default_threshold = 0.3  # own data measure 0.01-0.06, the nearest other data 0.49
+
+    def distance(self, new: Scores, reference: Statistics) -> float:
+        """Return :func:`standardised_mean_difference` of the ELBO."""
+        elbo, known = new["elbo"].double(), reference["elbo"]
+        require_scores(elbo, "new")
+        mean, variance = float(elbo.mean()), float(elbo.var(unbiased=False))
+        apart = standardised_mean_difference(mean, variance, known.mean, known.variance)
+        return min(apart, MOST_DEVIATIONS)
+
+    def noise(self, n: int, m: int, scores: int) -> float:
+        """Return 2.58 standard errors of a standardised difference: the same 1 % level as the default measure."""
+        return CHANCE_DEVIATIONS * math.sqrt(1.0 / n + 1.0 / m)
+
+
+@final
+class PaperMeasure(NoveltyMeasure, ComparesWithSamples):
+    """The paper's measure: mean ELBO of new data against that of the component's own samples, nats per example.
+
+    Examples
+    --------
+    >>> from growmix.learning.references import statistics_of
+    >>> samples = statistics_of({"elbo": torch.tensor([-20.0])})
+    >>> PaperMeasure().distance({"elbo": torch.tensor([-100.0, -120.0])}, samples)
+    90.0
+
+    References
+    ----------
+    Ye and Bors (2025), Eq. 17; Ye and Bors (ICCV 2021), Eq. 8. A component's own samples are smoother than any
+    real image, so it is large even for the data that the component was trained on.
+    """
+
+    name = "paper"
+    default_threshold = 30.0  # the published code's for Split MNIST; depends on pixels and likelihood
+
+    def distance(self, new: Scores, reference: Statistics) -> float:
+        """Return :func:`mean_gap` to the samples."""
+        return mean_gap(new, reference)
+
+    def noise(self, n: int, m: int, scores: int) -> float:
+        """Return 0: what chance does to it is not known."""
+        return 0.0
+
+
+@final
+class StoredMeasure(NoveltyMeasure):
+    """The paper's measure with the stored ELBO of held-out data in place of the samples' (DEGM), nats per example."""
+
+    name = "stored"
+    default_threshold = 30.0
+
+    def distance(self, new: Scores, reference: Statistics) -> float:
+        """Return :func:`mean_gap` to the held-out data."""
+        return mean_gap(new, reference)
+
+    def noise(self, n: int, m: int, scores: int) -> float:
+        """Return 0: what chance does to it is not known."""
+        return 0.0
+
+
+MEASURES: dict[str, NoveltyMeasure] = {
+    measure.name: measure
+    for measure in (KolmogorovSmirnov(), StandardisedMeanDifference(), PaperMeasure(), StoredMeasure())
+}
+"""The measures that settings can name."""
 
 
 def ks_distance(new: Tensor, reference: Tensor) -> float:
-    """Largest gap between two empirical distribution functions.
+    """Return the largest gap between the empirical distribution functions of two samples.
 
     Parameters
     ----------
     new, reference
-        Bound per example in nats, shapes ``(n,)`` and ``(m,)``, in any order.
+        ELBO per example in nats, shapes ``(n,)`` and ``(m,)``, in any order.
 
     Returns
     -------
@@ -86,11 +213,11 @@ def ks_distance(new: Tensor, reference: Tensor) -> float:
     Raises
     ------
     BadInput
-        If either has no element or one that is not finite.
+        One of the two has no element, or one that is not finite.
 
     References
     ----------
-    Kolmogorov-Smirnov; as a novelty measure, in place of Eq. 17 of Ye and Bors (2025).
+    Kolmogorov-Smirnov; as a novelty measure, in place of Eq. 17 of Ye and Bors (2025), see docs/novelty.md.
 
     Examples
     --------
@@ -101,56 +228,21 @@ def ks_distance(new: Tensor, reference: Tensor) -> float:
 
 
 def ks_distances(new: Tensor, reference: Tensor) -> Tensor:
-    """The same of many pairs of samples at once: shapes ``(..., n)`` and ``(..., m)``, result ``(...)``.
+    """Return :func:`ks_distance` of many pairs of samples: shapes ``(..., n)`` and ``(..., m)``, result ``(...)``.
 
     Examples
     --------
     >>> ks_distances(torch.tensor([[0.0, 1.0], [2.0, 3.0]]), torch.tensor([[2.0, 3.0], [2.0, 3.0]])).tolist()
     [1.0, 0.0]
     """
-    _require(new, "new")
-    _require(reference, "reference")
+    require_scores(new, "new")
+    require_scores(reference, "reference")
     pooled = torch.cat([new, reference], dim=-1)
     return (_ecdf(new, pooled) - _ecdf(reference, pooled)).abs().amax(dim=-1)
 
 
-def standardised_mean_difference(
-    mean: float, variance: float, mean_reference: float, variance_reference: float
-) -> float:
-    """Difference of two means in units of their pooled standard deviation.
-
-    0 when both samples are one constant, infinite when they are two different ones.
-
-    Examples
-    --------
-    >>> standardised_mean_difference(3.0, 1.0, 1.0, 1.0)
-    2.0
-    """
-    gap = abs(mean - mean_reference)
-    spread = math.sqrt((variance + variance_reference) / 2.0)
-    return gap / spread if spread else (math.inf if gap else 0.0)
-
-
-def paper_measure(new: Tensor, generated: Tensor) -> float:
-    """Gap between the mean bound of new data and of the component's own samples, nats per example.
-
-    References
-    ----------
-    Ye and Bors (2025), Eq. 17; Ye and Bors (ICCV 2021), Eq. 8. A component's own samples are smoother than any
-    real image, so it is large even for the data that the component was trained on.
-
-    Examples
-    --------
-    >>> paper_measure(torch.tensor([-100.0, -120.0]), torch.tensor([-20.0]))
-    90.0
-    """
-    _require(new, "new")
-    _require(generated, "generated")
-    return abs(float(new.double().mean()) - float(generated.double().mean()))
-
-
 def ks_noise(n: int, m: int, level: float = 0.01) -> float:
-    """Distance that two samples of one distribution exceed with a probability of ``level``.
+    """Return the distance that two samples of one distribution exceed with a probability of ``level``.
 
     Examples
     --------
@@ -160,206 +252,43 @@ def ks_noise(n: int, m: int, level: float = 0.01) -> float:
     return math.sqrt(-0.5 * math.log(level / 2.0) * (n + m) / (n * m))
 
 
-Scores: TypeAlias = Mapping[str, Tensor]
-"""Per-example numbers ``(n,)`` by name: ``elbo``, ``rate`` (nats), and ``code0``, ``code1``, ... (posterior mean)."""
+def standardised_mean_difference(
+    mean: float, variance: float, mean_reference: float, variance_reference: float
+) -> float:
+    """Return the difference of two means in units of their pooled standard deviation.
 
-Statistics: TypeAlias = Mapping[str, "ReferenceStatistics"]
-"""Of the same, by the same names, all of the same examples."""
+    It is 0 when both samples are one constant, infinite when they are two different ones.
+
+    Examples
+    --------
+    >>> standardised_mean_difference(3.0, 1.0, 1.0, 1.0)
+    2.0
+    """
+    gap = abs(mean - mean_reference)
+    spread = math.sqrt((variance + variance_reference) / 2.0)
+    if spread:
+        return gap / spread
+    return math.inf if gap else 0.0
+
+
+def mean_gap(new: Scores, reference: Statistics) -> float:
+    """Return the gap between the mean ELBO of new data and that of the reference, nats per example.
+
+    Examples
+    --------
+    >>> from growmix.learning.references import statistics_of
+    >>> mean_gap({"elbo": torch.tensor([1.0, 3.0])}, statistics_of({"elbo": torch.tensor([5.0])}))
+    3.0
+    """
+    require_scores(new["elbo"], "new")
+    return abs(float(new["elbo"].double().mean()) - reference["elbo"].mean)
 
 
 def unlikeness(a: Statistics, b: Statistics) -> float:
-    """Largest Kolmogorov-Smirnov distance over all scores, in [0, 1], of what is remembered of two tasks."""
-    return float(ks_distances(_quantiles(a, a), _quantiles(b, a)).max())
-
-
-def after_update(known: Statistics, before: Scores, after: Scores) -> dict[str, ReferenceStatistics]:
-    """The statistics that data would have after an update of their component, estimated from samples alone.
-
-    When a component is updated, its old tasks' data are gone. Samples of them, drawn before the update, stand in: what
-    the update did to their scores is added to the statistics, quantile by quantile. The gap between real and generated
-    scores, measured when the real data were there, is thereby kept.
-
-    Parameters
-    ----------
-    known
-        Before the update.
-    before, after
-        Scores of the same samples under the component before and after the update, shape ``(m,)`` each.
-
-    Examples
-    --------
-    >>> known = {"elbo": ReferenceStatistics.of(torch.tensor([1.0, 2.0, 3.0]))}
-    >>> moved = after_update(known, {"elbo": torch.tensor([5.0, 7.0])}, {"elbo": torch.tensor([4.0, 6.0])})
-    >>> moved["elbo"].quantiles
-    (0.0, 1.0, 2.0)
-    """
-    quantiles = _quantiles(known, known)
-    levels = torch.linspace(0.0, 1.0, quantiles.shape[-1], dtype=torch.float64)
-    old, new = (torch.quantile(_stacked(scores, known), levels, dim=-1).T for scores in (before, after))
-    estimate = (quantiles + (new - old)).sort(dim=-1).values
-    means, variances = estimate.mean(dim=-1).tolist(), estimate.var(dim=-1, unbiased=False).tolist()
-    return {
-        name: ReferenceStatistics(known[name].count, mean, variance, tuple(row))
-        for name, mean, variance, row in zip(known, means, variances, estimate.tolist(), strict=True)
-    }
-
-
-def name_scores(elbo: Tensor, rate: Tensor, codes: Tensor) -> dict[str, Tensor]:
-    """Bounds ``(n,)``, rates ``(n,)`` and codes ``(n, latent)`` under their names.
-
-    Examples
-    --------
-    >>> list(name_scores(torch.zeros(3), torch.zeros(3), torch.zeros(3, 2)))
-    ['elbo', 'rate', 'code0', 'code1']
-    """
-    return {"elbo": elbo, "rate": rate} | {f"code{j}": column for j, column in enumerate(codes.T)}
-
-
-class NoveltyMeasure(ABC):
-    """Interface: how far new scores are from what one component knows.
-
-    Attributes
-    ----------
-    name
-        As in the settings.
-    default_threshold
-        From which value on data count as new, in the unit of the measure.
-    needs_samples
-        Whether ``distance`` wants fresh scores of the component's own samples.
-    unit
-        For reports.
-    """
-
-    name: str
-    default_threshold: float
-    needs_samples: bool = False
-    unit: str = ""
-
-    @abstractmethod
-    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None) -> float:
-        """Distance of new scores from one reference; 0 means nothing new. ``generated`` are bounds, shape ``(m,)``."""
-
-    def noise(self, n: int, m: int, scores: int) -> float:
-        """Distance that ``n`` new and ``m`` reference examples of one distribution may show by chance.
-
-        ``scores`` is how many there are per example: the more are looked at, the more one of them may stray.
-        """
-        return 0.0
-
-    def nearest(
-        self,
-        new: Scores,
-        references: Sequence[Statistics],
-        generated: Tensor | None = None,
-    ) -> tuple[float, int]:
-        """Smallest distance to what a component knows, and which of its references has it."""
-        distances = [self.distance(new, reference, generated) for reference in references]
-        nearest = min(range(len(distances)), key=distances.__getitem__)
-        return distances[nearest], nearest
-
-
-@final
-class KolmogorovSmirnov(NoveltyMeasure):
-    """Largest gap between the distributions of new and of held-out scores; without a unit, in [0, 1].
-
-    Of the bound, its rate and every coordinate of the code, the largest one: foreign data can meet a component's
-    bounds by chance (MNIST under a component that learnt Fashion-MNIST: 0.16; shirts and sneakers under coats and
-    sandals: 0.18), but then their codes are unlike those of its own data (0.49 in the rate; 0.39 in a coordinate).
-    """
-
-    name = "ks"
-    default_threshold = 0.2
-
-    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None = None) -> float:
-        """See :func:`ks_distance`; the largest over all scores."""
-        return float(ks_distances(_stacked(new, new), _quantiles(reference, new)).max())
-
-    def noise(self, n: int, m: int, scores: int) -> float:
-        """Critical value, the level shared by the scores."""
-        return ks_noise(n, m, CHANCE / scores)
-
-
-@final
-class StandardisedMeanDifference(NoveltyMeasure):
-    """Difference of mean scores over their pooled standard deviation; without a unit."""
-
-    name = "smd"
-    default_threshold = 0.3  # own data measure 0.01-0.06, the nearest other data 0.49
-
-    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None = None) -> float:
-        """See :func:`standardised_mean_difference`; of the bound."""
-        elbo, known = new["elbo"].double(), reference["elbo"]
-        _require(elbo, "new")
-        mean, variance = float(elbo.mean()), float(elbo.var(unbiased=False))
-        apart = standardised_mean_difference(mean, variance, known.mean, known.variance)
-        return min(apart, MOST_DEVIATIONS)
-
-    def noise(self, n: int, m: int, scores: int) -> float:
-        """2.58 standard errors of a standardised difference: the same 1 % level as the default measure."""
-        return 2.58 * math.sqrt(1.0 / n + 1.0 / m)
-
-
-@final
-class PaperMeasure(NoveltyMeasure):
-    """The paper's: new data against the component's own samples, nats per example."""
-
-    name = "paper"
-    default_threshold = 30.0  # the published code's for Split MNIST; depends on pixels and likelihood
-    needs_samples = True
-    unit = "nats"
-
-    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None = None) -> float:
-        """See :func:`paper_measure`; of the bound."""
-        if generated is None:
-            raise BadInput("the measure 'paper' needs scores of the component's own samples")
-        return paper_measure(new["elbo"], generated)
-
-
-@final
-class StoredMeasure(NoveltyMeasure):
-    """The paper's with the generated term replaced by the stored bound of the training data (DEGM), nats."""
-
-    name = "stored"
-    default_threshold = 30.0
-    unit = "nats"
-
-    def distance(self, new: Scores, reference: Statistics, generated: Tensor | None = None) -> float:
-        """Gap between the mean of new bounds and the stored mean."""
-        _require(new["elbo"], "new")
-        return abs(float(new["elbo"].double().mean()) - reference["elbo"].mean)
-
-
-MEASURES: dict[str, NoveltyMeasure] = {
-    measure.name: measure
-    for measure in (KolmogorovSmirnov(), StandardisedMeanDifference(), PaperMeasure(), StoredMeasure())
-}
-
-
-def _stacked(scores: Scores, names: Iterable[str]) -> Tensor:
-    """Scores of some names, shape ``(names, n)``."""
-    return torch.stack([scores[name] for name in names]).double()
-
-
-def _quantiles(statistics: Statistics, names: Iterable[str]) -> Tensor:
-    """Quantiles of some names, shape ``(names, quantiles)``."""
-    return torch.tensor([statistics[name].quantiles for name in names], dtype=torch.float64)
+    """Return the largest Kolmogorov-Smirnov distance over all scores, in [0, 1], of what is remembered of two tasks."""
+    return float(ks_distances(quantiles_of(a, a), quantiles_of(b, a)).max())
 
 
 def _ecdf(sample: Tensor, at: Tensor) -> Tensor:
     place = torch.searchsorted(sample.sort(dim=-1).values, at, right=True)
     return place.double() / sample.shape[-1]
-
-
-def _thin(scores: Tensor) -> tuple[float, ...]:
-    ordered = scores.double().sort().values
-    if len(ordered) > MAX_QUANTILES:
-        middles = (torch.arange(MAX_QUANTILES, dtype=torch.float64) + 0.5) / MAX_QUANTILES
-        ordered = ordered[(middles * len(ordered)).long()]
-    return tuple(ordered.tolist())
-
-
-def _require(scores: Tensor, name: str) -> None:
-    if scores.numel() == 0:
-        raise BadInput(f"{name} is empty; at least one score is needed")
-    if not bool(torch.isfinite(scores).all()):
-        raise BadInput(f"{name} has scores that are not finite")

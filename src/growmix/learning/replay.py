@@ -75,6 +75,30 @@ def _require_room(component: Component, n: int) -> None:
     require_room(2 * 4 * n * size, f"{n} generated examples of shape {component.shape}")
 
 
+def example_weights(new: int, replayed: int = 0, learnt: int = 0) -> Tensor:
+    """Return how many real examples each example of a training stands for, the new ones first, shape ``(n,)``.
+
+    Replayed examples stand for all that were learnt, or old tasks would fade by half with every update.
+
+    Parameters
+    ----------
+    new
+        How many new examples there are.
+    replayed
+        How many generated examples come behind them.
+    learnt
+        How many real examples were learnt before.
+
+    Examples
+    --------
+    >>> example_weights(2, 3, 30)
+    tensor([ 1.,  1., 10., 10., 10.])
+    """
+    weight = torch.ones(new + replayed, dtype=torch.float32)
+    weight[new:] = learnt / max(1, replayed)
+    return weight
+
+
 def to_labels(positions: Tensor, classes: tuple[int, ...]) -> Tensor:
     """Global labels of class positions; -1 stays -1."""
     table = torch.tensor([*classes, UNLABELLED], dtype=torch.int64)

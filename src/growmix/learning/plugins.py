@@ -1,0 +1,193 @@
+"""Objects of a user's own in place of what settings name: gate, novelty measure, likelihood, blueprint, component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, final
+
+from growmix.components.kinds import ComponentKind
+from growmix.components.likelihoods import Likelihood
+from growmix.components.nets import Blueprint
+from growmix.errors import BadInput, shown
+from growmix.learning.gating import Gate
+from growmix.learning.novelty import NoveltyMeasure
+from growmix.settings import Settings, declarations, idle
+
+INTERFACES: Mapping[str, type] = MappingProxyType(
+    {
+        "gate": Gate,
+        "novelty": NoveltyMeasure,
+        "likelihood": Likelihood,
+        "blueprint": Blueprint,
+        "component": ComponentKind,
+    }
+)
+"""Which interface an object must have, by the keyword that it is handed over with."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Plugins:
+    """Objects of a user's own; ``None`` where what the settings name is used.
+
+    A checkpoint keeps their names, not the objects: ``load`` is given the same ones again.
+
+    Attributes
+    ----------
+    gate
+        Decides whether a task grows a component.
+    novelty
+        Measures how new a task is to each component.
+    likelihood
+        Says how likely an example is, given what a decoder puts out.
+    blueprint
+        Makes the networks of a component.
+    component
+        Makes the components.
+
+    Examples
+    --------
+    >>> from growmix.learning.gating import AlwaysGate
+    >>> Plugins(gate=AlwaysGate()).names()
+    {'gate': 'always'}
+    >>> Plugins(gate=AlwaysGate)
+    Traceback (most recent call last):
+    growmix.errors.BadInput: gate is the class AlwaysGate; give an object of it, such as AlwaysGate()
+    """
+
+    gate: Gate | None = None
+    novelty: NoveltyMeasure | None = None
+    likelihood: Likelihood | None = None
+    blueprint: Blueprint | None = None
+    component: ComponentKind | None = None
+
+    def __post_init__(self) -> None:
+        for keyword, interface in INTERFACES.items():
+            given = getattr(self, keyword)
+            if given is not None:
+                check_plugin(given, keyword, interface)
+        for keyword in ("blueprint", "likelihood"):
+            if self.component is not None and getattr(self, keyword) is not None:
+                raise BadInput(f"{keyword} has no effect beside a component of your own; leave one of them out")
+
+    def names(self) -> dict[str, str]:
+        """Return the names of the objects that were given, by keyword; a blueprint's stands in a checkpoint anyway."""
+        given = ((keyword, getattr(self, keyword)) for keyword in INTERFACES if keyword != "blueprint")
+        return {keyword: _name_of(each) for keyword, each in given if each is not None}
+
+    def check_names(self, saved: Mapping[str, str], kind: str) -> None:
+        """Check that these are the objects that a checkpoint was made with.
+
+        Parameters
+        ----------
+        saved
+            The names that :func:`names_of_plugins` found in the checkpoint, by keyword.
+        kind
+            What lies in the checkpoint, such as ``mixture``, for the message.
+
+        Raises
+        ------
+        BadInput
+            An object is missing, has another name, or is one too many; the message says which.
+        """
+        given = self.names()
+        for keyword in {**saved, **given}:
+            wanted, found = saved.get(keyword), given.get(keyword)
+            if wanted is not None and found is None:
+                raise BadInput(
+                    f"{keyword} is missing: this {kind} was made with a {keyword} of its user's own, {shown(wanted)}; "
+                    f"give the same to load, {keyword}=..."
+                )
+            if wanted is None:
+                raise BadInput(
+                    f"{keyword} is {found!r}, but this {kind} was made without a {keyword} of its user's own"
+                )
+            if wanted != found:
+                raise BadInput(f"{keyword} is {found!r}, but this {kind} was made with {shown(wanted)}")
+
+
+def names_of_plugins(saved: object) -> dict[str, str]:
+    """Return the names that a checkpoint has for its user's own objects, by keyword.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint says something else than names.
+    """
+    if not isinstance(saved, dict) or not all(isinstance(name, str) for name in saved.values()):
+        raise ValueError(f"names of a user's own objects are {shown(saved)}")
+    if not saved.keys() <= INTERFACES.keys():
+        raise ValueError(f"a user's own objects are given for {shown(sorted(saved))}")
+    return dict(saved)
+
+
+def chosen(settings: Settings, **given: Any) -> tuple[Settings, Plugins]:
+    """Sort what is given by keyword: a name changes the settings, an object of a user's own becomes a plugin.
+
+    Examples
+    --------
+    >>> from growmix.learning.gating import AlwaysGate
+    >>> settings, plugins = chosen(Settings(), gate=AlwaysGate(), novelty="smd", blueprint=None)
+    >>> settings.novelty, plugins.names()
+    ('smd', {'gate': 'always'})
+    """
+    named: Any = {keyword: each for keyword, each in given.items() if isinstance(each, str)}
+    objects = {keyword: each for keyword, each in given.items() if each is not None and keyword not in named}
+    return settings.replace(**named), Plugins(**objects)
+
+
+def refuse_idle_changes(settings: Settings, changes: Mapping[str, Any], plugins: Plugins) -> None:
+    """Refuse a setting given by name that has no effect in its combination.
+
+    Settings that come as a whole, in a ``Settings``, may hold more than one combination uses.
+
+    Parameters
+    ----------
+    settings
+        All settings.
+    changes
+        The settings that were given by name.
+    plugins
+        Objects of a user's own in place of what the settings name.
+
+    Raises
+    ------
+    BadInput
+        A setting has no effect; the message says what would use it.
+    """
+    handed = {keyword: each for keyword in INTERFACES if (each := getattr(plugins, keyword)) is not None}
+    for name, reason in idle(settings.to_dict() | handed, declarations(Settings).values()):
+        if name in changes:
+            raise BadInput(reason)
+
+
+def _members(interface: type) -> list[str]:
+    """Return what an interface asks for: its abstract members, or all that a protocol names."""
+    abstract = getattr(interface, "__abstractmethods__", ())
+    return sorted(abstract or (name for name in vars(interface) if not name.startswith("_")))
+
+
+def _name_of(plugin: Any) -> str:
+    return str(getattr(plugin, "name", type(plugin).__name__))
+
+
+def check_plugin(given: Any, keyword: str, interface: type) -> None:
+    """Refuse what is no object of an interface, and name what it misses.
+
+    Raises
+    ------
+    BadInput
+        A class was given in place of an object, or the object does not inherit from the interface.
+    """
+    if isinstance(given, type):
+        raise BadInput(f"{keyword} is the class {given.__name__}; give an object of it, such as {given.__name__}()")
+    if isinstance(given, interface):
+        return
+    missing = [member for member in _members(interface) if not hasattr(given, member)]
+    told = f"misses {', '.join(missing)}" if missing else "has all members, but does not inherit from it"
+    raise BadInput(
+        f"{keyword} is {shown(given)}, which {told}; allowed are the names of the settings and objects of a class that "
+        f"inherits from {interface.__module__}.{interface.__name__}"
+    )

@@ -1,0 +1,129 @@
+"""Objects of a user's own: what is no object of an interface is refused, and settings take names alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from growmix import BadInput, GrowingMixture, Settings, Student
+from growmix.components.likelihoods import Likelihood
+from growmix.components.nets import MLP
+from growmix.learning.gating import AlwaysGate, DirichletGate
+from growmix.learning.novelty import KolmogorovSmirnov
+from growmix.learning.plugins import Plugins, names_of_plugins
+
+TINY: dict[str, Any] = {"hidden": 8, "latent": 2, "epochs": 1, "device": "cpu", "student_examples": 8}
+
+
+class Laplace(Likelihood):
+    """A likelihood of a user's own, without a name of its own."""
+
+    def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
+        return -((output - x).abs() / 0.1 + torch.tensor(0.2).log()).flatten(1).sum(1)
+
+    def mean(self, output: Tensor) -> Tensor:
+        return output
+
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return output
+
+
+def task(kind: int) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(kind).random((24, 1, 4, 4), dtype=np.float32)
+    return x * 0.3 + 0.6 * kind, np.arange(24) % 2 + 2 * kind
+
+
+def test_a_name_and_an_object_mean_the_same() -> None:
+    named, given = GrowingMixture(gate="dirichlet", alpha=3.0), GrowingMixture(gate=DirichletGate(3.0), alpha=1.0)
+    assert (named.gate.name, named.plugins) == (given.gate.name, Plugins())
+    assert given.plugins.names() == {"gate": "dirichlet"}
+    assert GrowingMixture(blueprint="conv", settings=Settings(latent=3)).settings.blueprint == "conv"
+    assert GrowingMixture(settings=Settings(latent=3), novelty="smd").measure.name == "smd"
+    for own in (AlwaysGate(), None):
+        learnt = [GrowingMixture(gate=own or "always", **TINY) for _ in range(2)]
+        for mixture in learnt:
+            assert [mixture.learn(task(0)).action for _ in range(2)] == ["grow", "grow"]
+
+
+class Half:
+    """Has some of the members of a gate and of a measure."""
+
+    name = "half"
+
+    def distance(self, new: object, reference: object) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize(
+    ("keyword", "given", "said"),
+    [
+        ("gate", AlwaysGate, "gate is the class AlwaysGate; give an object of it, such as AlwaysGate()"),
+        ("gate", Half(), "which misses decide;"),
+        ("novelty", Half(), "which misses default_threshold, noise;"),
+        ("likelihood", Half(), "which misses log_prob, mean, sample;"),
+        ("blueprint", Half(), "which misses batchable, decoder, encoder;"),
+        ("component", Half(), "which misses make;"),
+        ("novelty", 3, "novelty is 3, which misses"),
+    ],
+)
+def test_what_is_no_object_of_the_interface_is_refused_by_what_it_misses(keyword: str, given: Any, said: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        GrowingMixture(**{keyword: given})
+    assert str(refused.value).startswith(f"{keyword} is ")
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_object_that_has_everything_but_the_interface_is_told_to_inherit() -> None:
+    class Like:
+        name = "like"
+        default_threshold = 0.1
+        distance = noise = decide = None
+
+    with pytest.raises(BadInput, match=r"does not inherit from it; .* growmix\.learning\.gating\.Gate"):
+        GrowingMixture(gate=Like())  # type: ignore[arg-type]
+
+
+def test_networks_beside_a_component_of_ones_own_are_refused() -> None:
+    kind = GrowingMixture().kind
+    for keyword, given in (("blueprint", MLP()), ("likelihood", Laplace())):
+        with pytest.raises(BadInput, match=f"^{keyword} has no effect beside a component of your own"):
+            GrowingMixture(component=kind, **{keyword: given})
+
+
+def test_a_likelihood_of_ones_own_is_kept_by_its_class_for_the_student_too(tmp_path: Path) -> None:
+    mixture = GrowingMixture(likelihood=Laplace(), **TINY)
+    mixture.learn(task(0))
+    student = mixture.distill()
+    assert isinstance(student.component.likelihood, Laplace)
+    mixture.save(tmp_path / "mixture")
+    student.save(tmp_path / "student")
+    x = task(0)[0]
+    for kind, model in ((GrowingMixture, mixture), (Student, student)):
+        folder = tmp_path / kind.__name__.lower().removeprefix("growing")
+        again = kind.load(folder, likelihood=Laplace())
+        np.testing.assert_array_equal(again.score_samples(x), model.score_samples(x))
+        with pytest.raises(BadInput, match=r"likelihood is missing: .* 'Laplace'"):
+            kind.load(folder)
+    GrowingMixture(**TINY).learn(task(0))
+
+
+def test_an_object_that_a_mixture_was_made_without_is_refused(tmp_path: Path) -> None:
+    mixture = GrowingMixture(**TINY)
+    mixture.learn(task(0))
+    mixture.save(tmp_path / "it")
+    with pytest.raises(
+        BadInput, match="novelty is 'ks', but this mixture was made without a novelty of its user's own"
+    ):
+        GrowingMixture.load(tmp_path / "it", novelty=KolmogorovSmirnov())
+
+
+@pytest.mark.parametrize("saved", [3, ["gate"], {"gate": 3}, {"gates": "mine"}, None])
+def test_names_in_a_strangers_checkpoint_are_names(saved: object) -> None:
+    with pytest.raises(ValueError, match="user's own objects are"):
+        names_of_plugins(saved)
