@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -305,3 +306,51 @@ def test_images_made_without_gradients_can_be_learnt() -> None:
     mixture = GrowingMixture(**TINY)
     mixture.learn((x, y))
     assert torch.equal(mixture.predict(x), mixture.predict(TX))
+
+
+FACTORIES: dict[str, tuple[Callable[[], Tensor], torch.dtype]] = {
+    "zeros": (lambda: torch.zeros(2), torch.float32),
+    "asked for": (lambda: torch.zeros(2, dtype=torch.float64), torch.float64),
+    "nothing asked for": (lambda: torch.empty(2, dtype=None), torch.float32),
+    "drawn": (lambda: torch.randn(2, generator=torch.Generator()), torch.float32),
+    "between": (lambda: torch.linspace(0, 1, 3), torch.float32),
+    "whole": (lambda: torch.arange(3), torch.int64),
+    "fractions": (lambda: torch.arange(0.0, 1.0, 0.5), torch.float32),
+    "filled": (lambda: torch.full((2,), 0.5), torch.float32),
+    "filled with a truth value": (lambda: torch.full((2,), True), torch.bool),
+    "of numbers": (lambda: torch.tensor([1, 0.5]), torch.float32),
+    "of whole numbers": (lambda: torch.tensor([[1, 2]]), torch.int64),
+    "of an array": (lambda: torch.tensor(np.zeros(2)), torch.float64),
+    "of arrays": (lambda: torch.as_tensor([np.zeros(2), np.ones(2)]), torch.float64),
+    "of nothing": (lambda: torch.tensor([]), torch.float32),
+    "of a module": (lambda: torch.nn.Linear(2, 2).weight, torch.float32),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Creating a tensor from a list of numpy:UserWarning")
+@pytest.mark.parametrize("name", FACTORIES)
+def test_new_tensors_have_single_precision_where_nothing_else_is_said(name: str) -> None:
+    make, expected = FACTORIES[name]
+    with doubles(), ambient.SinglePrecision():
+        assert make().dtype == expected
+    assert make().dtype == expected
+
+
+def test_what_is_set_aside_in_one_thread_stays_set_in_another() -> None:
+    inside, look = threading.Event(), threading.Event()
+    seen: list[Any] = []
+
+    def other() -> None:
+        inside.wait()
+        seen.append((torch.get_default_dtype(), torch.zeros(1).dtype))
+        look.set()
+
+    thread = threading.Thread(target=other)
+    with doubles():
+        thread.start()
+        with ambient.torch_as_it_comes():
+            inside.set()
+            look.wait()
+            assert torch.zeros(1).dtype == torch.float32
+    thread.join()
+    assert seen == [(torch.float64, torch.float64)]

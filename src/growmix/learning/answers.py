@@ -22,7 +22,7 @@ from growmix.settings import is_whole
 from growmix.system.memory import require_room
 
 _COPIES = 3
-"""Times that images are held while they are made: in pieces, joined for each component, and as the answer."""
+"""Times that examples are held while they are made: in pieces, joined for each component, and as the answer."""
 
 _BOUND_DRAWS = 8
 _BOUND_SEED = 20_250  # the draws are fixed, so that an example's bound never depends on what is scored beside it
@@ -34,7 +34,7 @@ def scores_under(known: Knowledge, x: Tensor, draws: int, components: Sequence[i
     Parameters
     ----------
     known
-        Which components answer.
+        What a model knows: the components that answer, and their shares.
     x
         Checked examples, shape ``(n, *shape)``.
     draws
@@ -55,7 +55,7 @@ def class_probabilities(
     Parameters
     ----------
     known, x, draws
-        As for :func:`scores_under`.
+        What answers, for which examples, and by how many draws, see :func:`scores_under`.
     component
         The only component that is asked; ``None`` asks all.
     competing
@@ -110,7 +110,7 @@ def by_components(
     Parameters
     ----------
     known, x, draws
-        As for :func:`scores_under`.
+        What answers, for which examples, and by how many draws, see :func:`scores_under`.
     component
         The component that is asked for all; ``None`` routes each example.
     answer
@@ -146,9 +146,9 @@ def drawn(
     Parameters
     ----------
     known
-        Which components generate.
+        What a model knows: the components that generate, and their shares.
     n
-        How many examples.
+        Number of examples to generate.
     component
         The only component that generates; ``None``: all, in proportion to the examples that they learnt.
     label

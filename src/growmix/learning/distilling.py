@@ -56,7 +56,7 @@ def distill(
     Parameters
     ----------
     teacher
-        What is taught.
+        What the teacher knows: its components, labels and shares.
     settings
         The settings of the teacher.
     fabric
@@ -141,7 +141,7 @@ def soft_labels(teacher: Knowledge, x: Tensor, classes: Sequence[int], heat: flo
     Parameters
     ----------
     teacher
-        What is taught.
+        What the teacher knows: its components, labels and shares.
     x
         Generated examples, shape ``(n, *shape)``.
     classes

@@ -166,7 +166,7 @@ def listed(values: Any, name: str) -> list[Any]:
     Raises
     ------
     BadInput
-        It is empty, has no end (an iterator), or would be taken for its keys (a dictionary, a table).
+        The values are none, have no end (an iterator), or would be taken for keys (a dictionary, a table).
     """
     found: Any = None
     if isinstance(values, (list, tuple, range, set, frozenset)):

@@ -83,7 +83,7 @@ class Learner(Model, Generic[Memory]):
     blueprint : Blueprint
         What makes the networks of a component.
     kind : ComponentKind
-        What makes the components.
+        What makes the components, such as variational autoencoders.
     """
 
     method: str
@@ -105,7 +105,7 @@ class Learner(Model, Generic[Memory]):
 
     @abstractmethod
     def learn(self, data: Any, *, callbacks: Sequence[Callback] = ()) -> Decision:
-        """Learn one task.
+        """Learn one task, and return what was decided.
 
         A method does so within :meth:`lesson`, which checks the data and makes the result count as a whole.
 
@@ -131,7 +131,7 @@ class Learner(Model, Generic[Memory]):
             Something is wrong with ``data`` or ``callbacks``, or there is too little memory; or a callback made this
             learner learn another task meanwhile.
         NonFiniteLoss
-            The training failed.
+            The training diverged, to a loss or weights that are not finite.
 
         Notes
         -----
@@ -188,17 +188,17 @@ class Learner(Model, Generic[Memory]):
 
     @property
     def history(self) -> tuple[HistoryEntry, ...]:
-        """One per learnt task, in order."""
+        """One entry for each task learnt, in order."""
         return self._state.history
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
-        """One per learnt task, in order."""
+        """One decision for each task learnt, in order."""
         return tuple(entry.decision for entry in self.history)
 
     @property
     def training_logs(self) -> tuple[TrainingLog, ...]:
-        """One per learnt task, in order."""
+        """One training log for each task learnt, in order."""
         return tuple(entry.log for entry in self.history)
 
     @property
@@ -219,7 +219,7 @@ class Learner(Model, Generic[Memory]):
 
     @torch_as_it_comes()
     def log_prior_at(self, tasks: int) -> Tensor:
-        """The log-prior as it was after so many tasks, over the components that there were."""
+        """Return the log-prior as it was after so many tasks, over the components that there were."""
         state = self._state
         state.knowledge.learnt()
         if not 1 <= tasks <= len(state.history):
@@ -227,7 +227,7 @@ class Learner(Model, Generic[Memory]):
         return Knowledge(examples=examples_after(state.history[:tasks])).log_prior
 
     def versions_at(self, tasks: int) -> tuple[int, ...]:
-        """The versions of the components as they were after so many tasks."""
+        """Return the versions of the components as they were after so many tasks."""
         return versions_after(self.history[:tasks])
 
     # Learning --------------------------------------------------------------------------------------------------
@@ -349,7 +349,7 @@ class Learner(Model, Generic[Memory]):
         domain
             Shape and support of the examples.
         supervised
-            Whether they have labels.
+            Whether the examples have labels.
         target
             Shape and support of the examples that these are translated to, if they are.
 
@@ -371,14 +371,14 @@ class Learner(Model, Generic[Memory]):
 
     @torch_as_it_comes()
     def route(self, x: Any, *, per: str = "example") -> Any:
-        """Component that answers: the largest bound plus log-prior.
+        """Return which component answers: the one with the largest score plus log-prior.
 
         Parameters
         ----------
         x
-            Images; labels are never asked for.
+            Examples without labels, which are never asked for.
         per
-            ``"example"``: one component each; ``"group"``: one for all, which are known to come from one task.
+            ``"example"`` routes each example; ``"group"`` routes all together, which are known to come from one task.
 
         Returns
         -------

@@ -47,7 +47,7 @@ class Model(ABC):
     Parameters
     ----------
     settings
-        All parameters.
+        All parameters, see :class:`growmix.settings.Settings`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -113,7 +113,7 @@ class Model(ABC):
 
     @torch_as_it_comes()
     def component_scores(self, x: Any, components: Sequence[int] | None = None) -> ComponentScores:
-        """Bounds and class log-probabilities under every component, or under some.
+        """Return the score of examples under every component, or under some, with the class log-probabilities.
 
         Examples
         --------
@@ -122,22 +122,23 @@ class Model(ABC):
         torch.Size([3, 2])
         """
         known = self._knowledge
-        images = check_x(known, x)
+        checked = check_x(known, x)
         chosen = components
         if chosen is not None:
             chosen = [known.index(k, "components has") for k in listed(chosen, "components")]
-        return scores_under(known, images, self.settings.routing_draws, chosen)
+        return scores_under(known, checked, self.settings.routing_draws, chosen)
 
     @torch_as_it_comes()
     def predict_proba(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
-        """Class probabilities, summed over components by p(k|x).
+        """Return class probabilities, summed over components by p(k|x).
 
         Parameters
         ----------
         x
-            Images.
+            Examples without labels.
         component
-            Ask this one alone (the task-aware protocol); it must know one of the classes. By default all answer.
+            The only component to ask (the task-aware protocol), which must know one of the classes; by default all
+            answer.
         classes
             Labels that compete; by default all of ``classes_``.
 
@@ -158,7 +159,7 @@ class Model(ABC):
 
     @torch_as_it_comes()
     def predict(self, x: Any, *, component: int | None = None, classes: Sequence[Any] | None = None) -> Any:
-        """Most probable label of each image, shape ``(n,)``; parameters as :meth:`predict_proba`.
+        """Return the most probable label of each example, shape ``(n,)``; parameters as :meth:`predict_proba`.
 
         Labels that were learnt as names are predicted as names: an array of strings, whatever ``x`` is.
 
@@ -176,18 +177,18 @@ class Model(ABC):
 
     @torch_as_it_comes()
     def score_samples(self, x: Any, *, scores: ComponentScores | None = None) -> Any:
-        """Lower bound of log p(x) under the whole model, nats per example, shape ``(n,)``; estimated by draws.
+        """Return a lower bound of log p(x) under the whole model, nats per example, shape ``(n,)``.
 
-        Eight fixed draws of the code per example (four and their mirror images), so that the same image always
-        gets the same number. Components that score more than 20 nats below the best (see ``component_scores``) are
-        left out of the sum, which keeps it a lower bound.
+        It is estimated by eight fixed draws of the code per example (four and their mirror images), so that the same
+        example always gets the same number. Components that score more than 20 nats below the best (see
+        ``component_scores``) are left out of the sum, which keeps it a lower bound.
 
         Parameters
         ----------
         x
-            Images.
+            Examples without labels.
         scores
-            Of the same images, from ``component_scores``, if they are there already.
+            What ``component_scores`` returned for the same examples, if it was called already.
 
         Examples
         --------
@@ -195,15 +196,15 @@ class Model(ABC):
         (3,)
         """
         known = self._knowledge
-        images = check_x(known, x)
-        if scores is not None and not are_scores_of(scores, len(images), known.learnt()):
+        checked = check_x(known, x)
+        if scores is not None and not are_scores_of(scores, len(checked), known.learnt()):
             raise BadInput("scores are not those of x; give what component_scores(x) returned, or nothing")
-        scores = scores or scores_under(known, images, self.settings.routing_draws)
-        return like_given(bound(known, images, scores), x)
+        scores = scores or scores_under(known, checked, self.settings.routing_draws)
+        return like_given(bound(known, checked, scores), x)
 
     @torch_as_it_comes()
     def reconstruct(self, x: Any, *, component: int | None = None) -> Any:
-        """Images decoded from their posterior mean by the component that answers for each, in [0, 1].
+        """Decode examples from their posterior mean, each by the component that answers for it.
 
         Examples
         --------
@@ -211,17 +212,17 @@ class Model(ABC):
         (3, 1, 8, 8)
         """
         known = self._knowledge
-        images, shape = check_x(known, x), known.learnt()[0].shape
-        require_room_for(len(images), shape, "reconstructing")
+        checked, shape = check_x(known, x), known.learnt()[0].shape
+        require_room_for(len(checked), shape, "reconstructing")
         draws = self.settings.routing_draws
         output = by_components(
-            known, images, draws, component, lambda each: codes_of(each, "reconstruct").reconstruct, shape
+            known, checked, draws, component, lambda each: codes_of(each, "reconstruct").reconstruct, shape
         )
         return like_given(known.domain().project(output), x)
 
     @torch_as_it_comes()
     def encode(self, x: Any, *, component: int | None = None) -> Any:
-        """Posterior mean of the code under the component that answers for each image, shape ``(n, latent)``.
+        """Return the code (posterior mean) under the component that answers for each example, ``(n, latent)``.
 
         Examples
         --------
@@ -229,35 +230,35 @@ class Model(ABC):
         (3, 2)
         """
         known = self._knowledge
-        images, shape = check_x(known, x), (codes_of(known.learnt()[0], "encode").latent,)
+        checked, shape = check_x(known, x), (codes_of(known.learnt()[0], "encode").latent,)
         draws = self.settings.routing_draws
-        codes = by_components(known, images, draws, component, lambda each: codes_of(each, "encode").code, shape)
+        codes = by_components(known, checked, draws, component, lambda each: codes_of(each, "encode").code, shape)
         return like_given(codes, x)
 
     @torch_as_it_comes()
     def sample(self, n: int, component: int | None = None, label: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """Generate images.
+        """Generate examples, with the labels that were asked for.
 
         Parameters
         ----------
         n
-            How many.
+            Number of examples to generate.
         component
-            From this one; by default from all, in proportion to the examples that they learnt.
+            The only component to draw from; by default all, in proportion to the examples that they learnt.
         label
-            Of this class, a number or a name as it was learnt; by default of all.
+            The only class to draw, a number or a name as it was learnt; by default all.
 
         Returns
         -------
-        images
-            ``float32`` in [0, 1], shape ``(n, channels, height, width)``.
+        examples
+            Generated examples, ``float32``, shape ``(n, *shape)``; pixels lie in [0, 1].
         labels
-            Asked for when generating, shape ``(n,)``: ``int64``, -1 without a class; or names, ``None`` without one.
+            Labels that were asked for, shape ``(n,)``: ``int64``, -1 without a class; or names, ``None`` without one.
 
         Examples
         --------
-        >>> images, labels = learnt_example().sample(5, label=2)
-        >>> images.shape, labels
+        >>> examples, labels = learnt_example().sample(5, label=2)
+        >>> examples.shape, labels
         ((5, 1, 8, 8), array([2, 2, 2, 2, 2]))
         """
         n = require_whole(n, "n", 1)
@@ -266,21 +267,21 @@ class Model(ABC):
         number = None if label is None else known.label(label)
         with self._sampling_lock.held:  # or two threads would draw the same numbers
             set_state(generator := torch.Generator(), self._sampling)
-            images, labels = drawn(known, n, component, number, generator)
-            answer = images.numpy(), known.as_called(labels)
+            examples, labels = drawn(known, n, component, number, generator)
+            answer = examples.numpy(), known.as_called(labels)
             self._sampling = generator.get_state()  # the last step: whatever fails before it moves nothing
         return answer
 
     @torch_as_it_comes()
     def translate(self, x: Any, *, component: int | None = None) -> Any:
-        """What each source image becomes, by the component that answers for it, in [0, 1].
+        """Translate source images, each by the component that answers for it; pixels lie in [0, 1].
 
         Parameters
         ----------
         x
             Source images, such as were learnt in pairs.
         component
-            Ask this one; by default the one that each image is routed to.
+            The only component to ask; by default the one that each image is routed to.
 
         Returns
         -------
@@ -293,15 +294,15 @@ class Model(ABC):
             The model learnt no pairs.
         """
         known = self._knowledge
-        images, shape = check_x(known, x), known.target_shape
+        checked, shape = check_x(known, x), known.target_shape
         if shape is None:
             raise BadInput(
                 "this model learnt no pairs of images and can't translate; learn((source, target)) teaches it"
             )
-        require_room_for(len(images), shape, "translating to")
+        require_room_for(len(checked), shape, "translating to")
         output = by_components(
             known,
-            images,
+            checked,
             self.settings.routing_draws,
             component,
             lambda each: pairs_of(each, "translate").translate,
@@ -311,7 +312,7 @@ class Model(ABC):
 
     @torch_as_it_comes()
     def interpolate(self, a: Any, b: Any, steps: int = 8, *, component: int | tuple[int, int] | None = None) -> Any:
-        """Images between two images: on the straight line between their codes.
+        """Return examples between two examples: on the straight line between their codes.
 
         Both codes lie in the latent space of one component, or each end is coded by a component of its own (our form:
         latent spaces of two components have nothing in common but the prior). The line between the codes is decoded
@@ -323,10 +324,10 @@ class Model(ABC):
             One example each, with or without the axis of a batch of one: an image of shape ``(channels, height,
             width)`` or ``(1, channels, height, width)``, a vector of shape ``(numbers,)`` or ``(1, numbers)``.
         steps
-            Number of images, both ends included.
+            Number of examples on the line, both ends included.
         component
-            Whose latent space; two: that of ``a`` and that of ``b``. By default that of the component which explains
-            the pair best.
+            The component whose latent space the line lies in; or two, that of ``a`` and that of ``b``. By default the
+            component which explains the pair best.
 
         Returns
         -------

@@ -146,7 +146,7 @@ def refuse_idle_changes(settings: Settings, changes: Mapping[str, Any], plugins:
     Parameters
     ----------
     settings
-        All settings.
+        All settings of the mixture.
     changes
         The settings that were given by name.
     plugins

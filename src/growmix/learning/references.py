@@ -135,7 +135,7 @@ def require_scores(scores: Tensor, name: str) -> None:
     Raises
     ------
     BadInput
-        There are none, or one is not finite.
+        The scores are none, or one of them is not finite.
     """
     if scores.numel() == 0:
         raise BadInput(f"{name} is empty; at least one score is needed")

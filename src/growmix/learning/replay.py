@@ -18,7 +18,7 @@ MIN_REPLAY = 2_000
 
 
 def replay_size(new: int, learnt: int, ratio: float) -> int:
-    """How many examples to replay beside ``new`` real ones for a component that learnt ``learnt`` before.
+    """Return how many examples to replay beside ``new`` real ones for a component that learnt ``learnt`` before.
 
     Examples
     --------
@@ -32,21 +32,22 @@ def replay_size(new: int, learnt: int, ratio: float) -> int:
 
 @torch.no_grad()
 def replay(component: Component, n: int, generator: torch.Generator) -> TaskData:
-    """``n`` generated images with the labels asked for, in the proportions that were learnt.
+    """Generate ``n`` examples with the labels asked for, in the proportions that were learnt.
 
     Parameters
     ----------
     component
-        What generates; it is not changed.
+        The component that generates, which is not changed.
     n
         Number of examples.
     generator
-        CPU random stream.
+        Generator on the CPU for all that is drawn.
 
     Returns
     -------
     TaskData
-        ``float32`` images; global labels, -1 in the proportion that was learnt without any; pairs of a translation.
+        Examples as ``float32`` with global labels, -1 in the proportion that was learnt without any; pairs where the
+        component learnt pairs.
     """
     _require_room(component, n)
     if isinstance(component, Pairs):
@@ -63,7 +64,7 @@ def replay(component: Component, n: int, generator: torch.Generator) -> TaskData
 
 @torch.no_grad()
 def generate(component: Component, positions: Tensor, generator: torch.Generator) -> TaskData:
-    """One generated image for each class position (-1: no class), with its global label."""
+    """Generate one example for each class position (-1: no class), with its global label."""
     _require_room(component, len(positions))
     drawn = component.draw(positions, generator).cpu()
     return TaskData(drawn, to_labels(positions, component.classes), support=component.domain.support)
@@ -100,7 +101,7 @@ def example_weights(new: int, replayed: int = 0, learnt: int = 0) -> Tensor:
 
 
 def to_labels(positions: Tensor, classes: tuple[int, ...]) -> Tensor:
-    """Global labels of class positions; -1 stays -1."""
+    """Return the global labels of class positions; -1 stays -1."""
     table = torch.tensor([*classes, UNLABELLED], dtype=torch.int64)
     return table[positions]
 

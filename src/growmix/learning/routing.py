@@ -1,6 +1,6 @@
-"""Which component answers for an example: from bounds to responsibilities, batched over components.
+"""Which component answers for an example: from scores to responsibilities, batched over components.
 
-Labels never come near it: a route is a function of images and weights alone.
+Labels never come near it: a route is a function of examples and weights alone.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from growmix.components.component import Component
 from growmix.data.task import as_float
 
 ROWS = 1_024
-"""Images scored at a time; bounds the memory, and a CPU is at its full speed from far fewer on."""
+"""Examples scored at a time; bounds the memory, and a CPU is at its full speed from far fewer on."""
 
 NEGLIGIBLE = 20.0
 """Nats behind the best component from which on one is left out of the sum: it would add less than a part in 10^8."""
 
 FEW_ROWS = 32
-"""Images up to which a CPU gains from batching over components; with more, one component fills it already."""
+"""Examples up to which a CPU gains from batching over components; with more, one component fills it already."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,21 +36,21 @@ class ComponentScores:
     Attributes
     ----------
     elbo
-        Log-likelihood bound, nats, shape ``(n, components)``.
+        Score of each example under each component, nats, shape ``(n, components)``.
     class_log_proba
-        Per component log p(y|x) over its own classes, shape ``(n, classes)``.
+        Log-probabilities log p(y|x) of each component over its own classes, shape ``(n, classes)``.
     """
 
     elbo: Tensor
     class_log_proba: tuple[Tensor, ...]
 
     def of(self, indices: Sequence[int]) -> ComponentScores:
-        """The same for some of the components."""
+        """Return the scores under some of the components."""
         return ComponentScores(self.elbo[:, list(indices)], tuple(self.class_log_proba[k] for k in indices))
 
 
 def log_responsibilities(elbo: Tensor, log_prior: Tensor) -> Tensor:
-    """Log-posterior of the components, log p(k|x), by Bayes' rule; ``(n, k)`` and ``(k,)`` to ``(n, k)``.
+    """Return the log-posterior of the components, log p(k|x), by Bayes' rule; ``(n, k)`` and ``(k,)`` to ``(n, k)``.
 
     Examples
     --------
@@ -61,12 +61,12 @@ def log_responsibilities(elbo: Tensor, log_prior: Tensor) -> Tensor:
 
 
 def route_examples(elbo: Tensor, log_prior: Tensor) -> Tensor:
-    """Component with the largest posterior for each example; ``(n, k)`` to ``(n,)``."""
+    """Return the component with the largest posterior for each example; ``(n, k)`` to ``(n,)``."""
     return (elbo + log_prior).argmax(1)
 
 
 def route_group(elbo: Tensor, log_prior: Tensor) -> int:
-    """One component for a group that is known to come from one task: the largest mean posterior score.
+    """Return one component for a group that is known to come from one task: the largest mean posterior score.
 
     The log-prior counts once for the group, so it fades as the group grows: the mean bound is per example.
     """
@@ -74,18 +74,19 @@ def route_group(elbo: Tensor, log_prior: Tensor) -> int:
 
 
 def total_elbo(rough: Tensor, log_prior: Tensor, tight: Callable[[int, Tensor], Tensor]) -> Tensor:
-    """Lower bound of log p(x) under all components, nats, shape ``(n,)``.
+    """Return a lower bound of log p(x) under all components, nats, shape ``(n,)``.
 
     A component that is far behind the best is left out of the sum, which keeps it a bound.
 
     Parameters
     ----------
     rough
-        Bounds that say which components are far behind, shape ``(n, components)``.
+        Scores that say which components are far behind, shape ``(n, components)``.
     log_prior
         Log share of each component, shape ``(components,)``.
     tight
-        Bounds that are summed: from a component's index and the rows it is near for, ``(m,)``, to shape ``(m,)``.
+        Returns the bounds that are summed: from a component's index and the rows it is near for, ``(m,)``, to shape
+        ``(m,)``.
 
     Examples
     --------
@@ -108,17 +109,17 @@ def combine(
     component_classes: Sequence[Sequence[int]],
     classes: Sequence[int],
 ) -> Tensor:
-    """Class probabilities of the mixture: sum over components of p(k|x) p(y|x, k).
+    """Return class probabilities of the mixture: the sum over components of p(k|x) p(y|x, k).
 
     Parameters
     ----------
     log_weights
-        log p(k|x), shape ``(n, components)``: in logarithms, a component that is far from answering still decides
-        among classes that only it knows.
+        Log-posterior log p(k|x), shape ``(n, components)``: in logarithms, a component that is far from answering
+        still decides among classes that only it knows.
     class_log_proba
-        Per component, shape ``(n, its classes)``.
+        Class log-probabilities of each component, shape ``(n, its classes)``.
     component_classes
-        Global labels behind these columns, per component.
+        Global labels behind these columns, for each component.
     classes
         Global labels that compete; all others are left out and the rest is normalised.
 
@@ -148,15 +149,15 @@ def combine(
 
 @final
 class Router:
-    """Scores images under many components at once.
+    """Scores examples under many components at once.
 
     Components of like structure run as one batched call wherever that is faster: on an accelerator, and on a CPU for
-    few images.
+    few examples. Any number of threads can ask one router.
 
     Parameters
     ----------
     components
-        As they are now: a router is made anew after a component was trained or added.
+        Frozen components: once one is trained or added, a new router is made.
     """
 
     def __init__(self, components: Sequence[Component]) -> None:
@@ -165,12 +166,12 @@ class Router:
 
     @torch.no_grad()
     def scores(self, x: Tensor, noise: Tensor | None = None) -> ComponentScores:
-        """Bounds and class log-probabilities of every component, on the CPU.
+        """Return scores and class log-probabilities of every component, on the CPU.
 
         Parameters
         ----------
         x
-            Images, ``uint8`` or ``float32``, shape ``(n, c, h, w)``.
+            Examples, ``uint8`` or ``float32``, shape ``(n, *shape)``.
         noise
             Draws of the code, shape ``(draws, latent)``; by default components are scored at the posterior mean.
         """
@@ -201,9 +202,9 @@ class _Group:
         return stack_module_state(modules)
 
     def score(self, x: Tensor, noise: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-        """Bound and class log-probabilities under each member."""
-        images = as_float(x.to(self._device))
-        given = (images,) if noise is None else (images, noise.to(self._device))
+        """Return score and class log-probabilities under each member."""
+        examples = as_float(x.to(self._device))
+        given = (examples,) if noise is None else (examples, noise.to(self._device))
         one_by_one = self._device.type == "cpu" and len(x) > FEW_ROWS
         if one_by_one or len(self._members) == 1:
             return [member(*given) for member in self._members]

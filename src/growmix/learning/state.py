@@ -34,7 +34,7 @@ class Learnt(Generic[Memory]):
     memory
         What the method keeps beside its components from now on.
     log
-        What the training did.
+        Steps, losses and seconds of the training.
     """
 
     decision: Decision
@@ -53,7 +53,7 @@ class LearnerState(Generic[Memory]):
     memory
         What the method keeps beside its components.
     knowledge
-        What it answers from.
+        Components, labels and shares that it answers from.
     history
         One entry for each task learnt, in order.
     """

@@ -37,7 +37,7 @@ class Student(Model):
     settings
         The settings of its teacher.
     log
-        What its training did.
+        Steps, losses and seconds of its training.
     names
         Names of the labels, if they are not numbers.
     plugins

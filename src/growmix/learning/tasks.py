@@ -24,7 +24,7 @@ def task_for(data: Any, known: Knowledge, supervised: bool | None, support: Supp
     data
         What a user hands to ``learn``.
     known
-        What was learnt before.
+        What the learner knows when the task comes.
     supervised
         Whether components classify, as the settings say; ``None`` leaves it to the first task.
     support
@@ -89,7 +89,7 @@ def check_callbacks(callbacks: Any) -> Sequence[Callback]:
     Raises
     ------
     BadInput
-        It is no list of callbacks.
+        The callbacks are no list of objects of that interface.
     """
     if not isinstance(callbacks, (list, tuple)) or not all(isinstance(each, Callback) for each in callbacks):
         raise BadInput(f"callbacks is {shown(callbacks)}; allowed is a list of growmix.training.callbacks.Callback")

@@ -84,8 +84,6 @@ def _with_fraction(*args: Any, **named: Any) -> bool:
 
 def _of_fractions(*args: Any, **named: Any) -> bool:
     """Return whether values are Python's own fractions: arrays, and what is made of them, have a type."""
-    if len(args) > 1:  # the type is given by position
-        return False
     values = args[0] if args else named.get("data", named.get("obj"))
     while isinstance(values, (list, tuple)) and values:
         values = next((value for value in values if not isinstance(value, int)), values[0])
