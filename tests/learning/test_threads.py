@@ -151,7 +151,7 @@ def test_threads_that_learn_in_one_mixture_take_turns() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
 def test_mixtures_that_learn_side_by_side_learn_what_they_learn_alone(precision: str) -> None:
     def learnt(seed: int) -> list[bytes]:
         mixture = GrowingMixture(**{**TINY, "precision": precision}, seed=seed, threshold=1.0 + seed % 2, patience=1)

@@ -25,7 +25,7 @@ def make_fabric(settings: Settings) -> Fabric:
     """
     from lightning_fabric import Fabric
 
-    from growmix.training.mixed_precision import MixedOperations
+    from growmix.training.mixed_precision import BFloatOperations, HalfOperations
 
     if settings.device not in DEVICES:
         raise BadInput(f"device {shown(settings.device)} can't be used here; allowed are {', '.join(DEVICES)}")
@@ -37,7 +37,8 @@ def make_fabric(settings: Settings) -> Fabric:
         how: dict[str, Any] = {"precision": precision}
         if precision in ("bf16-mixed", "16-mixed") and accelerator in ("auto", "cpu", "gpu"):
             kind = "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
-            how = {"plugins": [MixedOperations(precision, kind)]}
+            mixed = BFloatOperations(kind) if precision == "bf16-mixed" else HalfOperations(precision, kind)
+            how = {"plugins": [mixed]}
         fabric = Fabric(accelerator=accelerator, devices=settings.devices, strategy=settings.strategy, **how)
         if fabric.strategy.launcher is not None:  # one of several processes, even where these are one
             fabric.launch()  # starts the others, each of which runs the same program

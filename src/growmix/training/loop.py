@@ -190,6 +190,9 @@ class _Loop:
             fused=fabric.device.type in ("cpu", "cuda") and getattr(fabric.strategy.precision, "scaler", None) is None,
         )
         self.objective = objective
+        from growmix.training.mixed_precision import backward  # with Fabric, which takes seconds to import
+
+        self._backward = backward
         reset_gradient_scale(fabric)
         self._module, self._stepper = fabric.setup(objective, self._optimizer)
         self._schedule = _schedule(self._optimizer, budget, self.steps)
@@ -404,7 +407,7 @@ class _Loop:
         noise = torch.randn(len(index), self._width, generator=self._noise, device=x.device, dtype=torch.float32)
         loss: Tensor = self._module(as_float(x), *targets, noise)
         self._stepper.zero_grad()
-        self._fabric.backward(loss)
+        self._backward(self._fabric, loss)
         if self._budget.gradient_clip:
             most = self._budget.gradient_clip
             self._fabric.clip_gradients(self._module, self._stepper, max_norm=most, error_if_nonfinite=False)
