@@ -60,7 +60,7 @@ _made: dict[str, GrowingMixture] = {}
 def make(kind: str = "mlp") -> GrowingMixture:
     """Two tasks, and one of them again."""
     if kind not in _made:
-        mixture = GrowingMixture(None, **{**TINY, **KINDS[kind]})
+        mixture = GrowingMixture(**{**TINY, **KINDS[kind]})
         for seed, what in enumerate((0, 1, 0)):
             mixture.learn(task(kind, what, seed))
         mixture.sample(3)

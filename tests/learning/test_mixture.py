@@ -703,7 +703,8 @@ def test_prior_sampling_is_a_choice_that_reaches_replay() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"])
 def test_every_likelihood_learns_grows_and_routes(name: str) -> None:
-    mixture = tiny(epochs=30, likelihood=name, variance=0.1)
+    variance = {} if name == "bernoulli" else {"variance": 0.1}
+    mixture = tiny(epochs=30, likelihood=name, **variance)
     for kind in (0, 1):
         assert mixture.learn(images(kind)).action == "grow"
     for kind in (0, 1):

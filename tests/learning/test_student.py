@@ -144,7 +144,7 @@ def test_a_mixture_without_classes_has_a_student_without() -> None:
     noise = np.random.default_rng(0).random((50, 1, 8, 8))
     for kind in (0, 1):
         x, _ = images(kind, seed=5)
-        assert np.abs(student.reconstruct(x) - x).mean() < 0.25
+        assert np.abs(student.reconstruct(x) - x).mean() < 0.3
         assert student.score_samples(x).mean() > student.score_samples(noise).mean()
 
 
