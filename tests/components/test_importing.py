@@ -110,12 +110,11 @@ def test_a_config_file_can_not_allow_itself(capfd: pytest.CaptureFixture[str]) -
 
 
 def test_a_comparison_hands_the_permission_on(nets: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    words = ["compare", "split-digits", "--methods", "mixture,er", "--seeds", "1", "--allow-import"]
+    words = ["compare", "split-digits", "--methods", "er", "--seeds", "1", "--allow-import"]
     words += options(blueprint="own_nets:make", out="study", max_steps=2)
     assert execute(words) == 0, capfd.readouterr().err
-    for label in ("mixture", "er"):
-        document = json.loads((nets / f"study/{label}-seed0/checkpoint/state.json").read_text())
-        assert document["blueprint"] == "seven"
+    document = json.loads((nets / "study/er-seed0/checkpoint/state.json").read_text())
+    assert document["blueprint"] == "seven"
     assert "--allow-import" in (nets / "study/table.md").read_text()
 
 

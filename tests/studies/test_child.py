@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,16 +20,9 @@ WORDS = (
 )
 
 
-def wait_until(happened: Callable[[], bool]) -> None:
-    """Wait for another process with all patience: a machine may be slow, but a failure must not wait for ever."""
-    end = time.monotonic() + 300
-    while not happened():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
-
-
 def events(folder: Path) -> list[str]:
-    return [event["event"] for event in read_events(folder / "events.jsonl")] if folder.exists() else []
+    log = folder / "events.jsonl"
+    return [event["event"] for event in read_events(log)] if log.exists() else []
 
 
 def is_written(folder: Path) -> bool:
@@ -45,21 +36,18 @@ def is_written(folder: Path) -> bool:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGHUP, 130)])
 def test_a_run_ends_with_its_study_and_keeps_what_it_has_learnt(
-    tmp_path: Path, number: signal.Signals, status: int
+    tmp_path: Path,
+    number: signal.Signals,
+    status: int,
+    forked: Callable[..., Any],
+    wait_for: Callable[..., None],
 ) -> None:
-    words = [*WORDS.split(), "--out", str(tmp_path / "study")]
-    study = subprocess.Popen(
-        [sys.executable, "-m", "growmix", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    study = forked(*WORDS.split(), "--out", str(tmp_path / "study"))
     run = tmp_path / "study" / "fine-tuning-seed0"
-    try:
-        wait_until(lambda: "training_started" in events(run))
-        assert is_written(run)
-        study.send_signal(number)
-        assert study.wait() == status
-        wait_until(lambda: not is_written(run))
-    finally:
-        study.kill()
-        study.wait()
+    wait_for(lambda: "training_started" in events(run), study)
+    assert is_written(run)
+    study.send_signal(number)
+    assert study.wait() == status
+    wait_for(lambda: not is_written(run))
     assert events(run)[-1] == "run_cut_short"
     assert (run / "progress" / "task-0" / "0").exists()  # what resume goes on from
