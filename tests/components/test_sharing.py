@@ -233,10 +233,11 @@ def test_rank_one_is_the_layer_with_the_outer_product_of_its_scales(layer: Any, 
 
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=["linear", "conv", "transposed"])
 def test_a_low_rank_update_is_none_at_first_and_linear_in_the_image(layer: Any, shape: tuple[int, ...]) -> None:
-    x, other = torch.rand(shape), torch.rand(shape)
-    adapted = LowRank(layer, 2, torch.Generator())
+    generator = torch.Generator().manual_seed(0)
+    x, other = torch.rand(shape, generator=generator), torch.rand(shape, generator=generator)
+    adapted = LowRank(layer, 2, generator)
     assert torch.equal(adapted(x), layer(x))
-    nn.init.normal_(adapted.up.weight)
+    nn.init.normal_(adapted.up.weight, generator=generator)
     update = adapted(x) - layer(x)
     assert update.abs().max() > 1e-3
     together = adapted(x + other) - layer(x + other)
