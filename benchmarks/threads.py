@@ -141,14 +141,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     torch.manual_seed(0)
-    expected = torch.rand(1_000_000)
-    torch.manual_seed(0)
-    done, drawn = threading.Event(), []
+    same, done = torch.Generator().manual_seed(0), threading.Event()
+    draws = {"drawn": 0, "unlike": 0}
 
     def draw() -> None:
-        while not done.is_set() and len(drawn) < 1_000:
-            drawn.append(torch.rand(1_000))
-            time.sleep(0.001)
+        """Draw from torch's generator throughout, and compare with one that nobody else can touch."""
+        while not done.wait(0.001):
+            draws["drawn"] += 1
+            draws["unlike"] += not torch.equal(torch.rand(100), torch.rand(100, generator=same))
 
     drawing = threading.Thread(target=draw)
     drawing.start()
@@ -159,15 +159,14 @@ def main() -> int:
     finally:
         done.set()
         drawing.join()
-    mine = torch.cat(drawn)
-    found["global_generator_untouched"] = bool(torch.equal(mine, expected[: len(mine)]))
+    found["global_generator"] = draws
     text = json.dumps(found, indent=2)
     print(text)
     if given.out:
         given.out.write_text(text + "\n", encoding="utf-8")
     answers = found["answering"]
     good = not answers["wrong"] and not answers["raised"] and not answers["samples_drawn_twice"]
-    good = good and answers["weights_as_alone"] and found["global_generator_untouched"]
+    good = good and answers["weights_as_alone"] and not draws["unlike"]
     return 0 if good and all(f["as_alone"] == f["mixtures"] for n, f in found.items() if "learning" in n) else 1
 
 
