@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import typing
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
@@ -16,10 +17,12 @@ from hypothesis import strategies as st
 
 from growmix import GrowingMixture
 from growmix.cli import reference
-from growmix.components.construction import make_blueprint
+from growmix.components.construction import make_blueprint, make_kind
+from growmix.components.likelihoods import Bernoulli
 from growmix.components.nets import MLP, Conv
 from growmix.errors import BadInput
-from growmix.settings import BlueprintName, Settings, declarations, refuse_idle
+from growmix.learning.gating import ThresholdGate
+from growmix.settings import BlueprintName, Settings, declarations, idle
 from growmix.settings.changes import AllChanges, SettingsChanges
 
 WHOLE = ("depth", "width", "latent", "novelty_examples", "density_components", "devices")
@@ -164,24 +167,43 @@ IDLE = {
     "density_components": ({"density_components": 3, "sampling": "prior"}, {"sampling": "ex-post"}),
     "adam_beta1": ({"adam_beta1": 0.5}, {"schedule": "constant"}),
     "classification_weight": ({"classification_weight": 2.0, "supervised": False}, {"supervised": True}),
+    "replay_ratio": ({"replay_ratio": 2.0, "gate": "always"}, {"gate": "dirichlet"}),
+    "student_temperature": ({"student_temperature": 3.0, "supervised": False}, {"supervised": True}),
+    "student_classification_weight": (
+        {"student_classification_weight": 3.0, "supervised": False},
+        {"supervised": True},
+    ),
 }
+
+
+def without_effect(values: dict[str, Any]) -> list[tuple[str, str]]:
+    return list(idle(Settings().to_dict() | values, declarations(Settings).values()))
 
 
 @pytest.mark.parametrize("name", IDLE)
 def test_a_setting_without_effect_is_refused_with_what_would_use_it(name: str) -> None:
     values, change = IDLE[name]
-    with pytest.raises(BadInput, match=rf"^{name} is .*, which has no effect with .*; it has one with ") as caught:
-        refuse_idle(Settings(**values))
+    ((found, reason),) = without_effect(values)
+    assert found == name and re.match(rf"{name} is .*, which has no effect with .*; it has one with ", reason)
     key, value = next(iter(change.items()))
-    assert f"{key} " in str(caught.value) and str(value).lower() in str(caught.value)
-    refuse_idle(Settings(**{**values, **change}))
-    refuse_idle(Settings(**{**values, name: declarations(Settings)[name].default}))  # as if it had not been given
+    assert f"{key} " in reason and str(value).lower() in reason
+    assert not without_effect({**values, **change})
+    assert not without_effect({**values, name: declarations(Settings)[name].default})  # as if it had not been given
 
 
 def test_an_object_in_place_of_a_name_counts_as_another_choice() -> None:
-    refuse_idle(Settings(hidden=4))
     with pytest.raises(BadInput, match="hidden is 4, which has no effect with blueprint"):
-        refuse_idle(Settings(hidden=4), blueprint=Conv(2))
+        GrowingMixture(Conv(2), hidden=4)
+    with pytest.raises(BadInput, match=r"variance is 0\.1, which has no effect with likelihood"):
+        GrowingMixture(likelihood=Bernoulli(), variance=0.1)
+    with pytest.raises(BadInput, match=r"alpha is 2\.0, which has no effect with gate"):
+        GrowingMixture(gate=ThresholdGate(), alpha=2.0)
+    with pytest.raises(BadInput, match="latent has no effect beside a component of your own"):
+        GrowingMixture(component=make_kind(Settings(), Conv(2)), latent=4)
+
+
+def test_a_gate_of_ones_own_is_given_the_threshold_and_the_replay() -> None:
+    GrowingMixture(gate=ThresholdGate(), threshold=0.3, replay_ratio=2.0)
 
 
 def test_pythons_help_shows_every_setting() -> None:

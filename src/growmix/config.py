@@ -166,7 +166,7 @@ class RunConfig:
     likelihood_draws: int = setting(50, RUN, Whole(0, MOST_DRAWS), help=(
         "Draws of the code for the test log-likelihood; 0 leaves it out."
     ))
-    likelihood_examples: int = setting(500, RUN, Whole(1), use=SCORED, help=(
+    likelihood_examples: int = setting(500, RUN, Whole(1), uses=(SCORED,), help=(
         "Largest number of test examples of a task that the log-likelihood is measured on."
     ))
     frechet_examples: int = setting(1_000, RUN, Whole(0), help=(

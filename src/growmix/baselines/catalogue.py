@@ -143,14 +143,14 @@ class Method:
 
 def _using(name: str) -> list[str]:
     """Return the names of the methods with which a setting can have an effect."""
-    use = declarations(Settings)[name].use
+    uses = declarations(Settings)[name].uses
 
-    def uses(method: Method) -> bool:
+    def has_effect(method: Method) -> bool:
         if name in method.unused or name in method.fixed:
             return False
-        return use is None or use.key not in method.fixed or use.holds(method.fixed[use.key])
+        return all(use.key not in method.fixed or use.holds(method.fixed[use.key]) for use in uses)
 
-    return [method.name for method in METHODS.values() if uses(method)]
+    return [method.name for method in METHODS.values() if has_effect(method)]
 
 
 def find(name: Any) -> Method:

@@ -26,6 +26,9 @@ INTERFACES: Mapping[str, type] = MappingProxyType(
 )
 """Which interface an object must have, by the keyword that it is handed over with."""
 
+OF_OUR_KIND = ("hidden", "latent", "classification_weight")
+"""Settings that only a component of growmix's own uses; the student has its own ones."""
+
 
 @final
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +161,13 @@ def refuse_idle_changes(settings: Settings, changes: Mapping[str, Any], plugins:
         A setting has no effect; the message says what would use it.
     """
     handed = {keyword: each for keyword in INTERFACES if (each := getattr(plugins, keyword)) is not None}
-    for name, reason in idle(settings.to_dict() | handed, declarations(Settings).values()):
+    declared = declarations(Settings)
+    for name, reason in idle(settings.to_dict() | handed, declared.values()):
         if name in changes:
             raise BadInput(reason)
+    for name in OF_OUR_KIND:
+        if plugins.component is not None and changes.get(name, declared[name].default) != declared[name].default:
+            raise BadInput(f"{name} has no effect beside a component of your own; leave one of them out")
 
 
 def _members(interface: type) -> list[str]:

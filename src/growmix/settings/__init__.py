@@ -36,7 +36,6 @@ from growmix.settings.mixture import (
     Settings,
     SharingName,
     Support,
-    refuse_idle,
 )
 from growmix.settings.rules import (
     NOT_NEGATIVE,
@@ -89,7 +88,6 @@ __all__ = [
     "is_import_path",
     "is_whole",
     "parameter",
-    "refuse_idle",
     "refuse_unknown",
     "require_whole",
     "required",

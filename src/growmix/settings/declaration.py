@@ -68,8 +68,8 @@ class Declaration:
         The title under which help and documentation show it.
     help
         What it does, in a sentence or two.
-    use
-        When it has an effect; ``None`` where it always has one.
+    uses
+        When it has an effect: all of these hold; none where it always has one.
     door
         Whether an object of the user's own may be handed over in place of a name.
     common
@@ -83,14 +83,19 @@ class Declaration:
     rule: Rule
     group: str
     help: str
-    use: Use | None = None
+    uses: tuple[Use, ...] = ()
     door: bool = False
     common: bool = False
 
     @property
     def whole_help(self) -> str:
         """The help, with what it takes for the setting to have an effect."""
-        return self.help + (f" Used with {self.use.words}." if self.use else "")
+        return self.help + (f" Used with {self.needed}." if self.uses else "")
+
+    @property
+    def needed(self) -> str:
+        """What it takes for the setting to have an effect, in words; empty where it always has one."""
+        return ", and ".join(use.words for use in self.uses)
 
     @property
     def allowed(self) -> str:
@@ -139,7 +144,7 @@ def setting(
     rule: Rule | None = None,
     *,
     help: str,
-    use: Use | None = None,
+    uses: tuple[Use, ...] = (),
     door: bool = False,
     common: bool = False,
 ) -> T:
@@ -155,8 +160,8 @@ def setting(
         Which values are allowed; by default those of the type: the names of a ``Literal``, true and false, or text.
     help
         What the setting does, in a sentence or two.
-    use
-        When the setting has an effect; by default it always has one.
+    uses
+        When the setting has an effect: all of these hold; by default it always has one.
     door
         Whether an object of the user's own may be handed over in place of a name.
     common
@@ -171,7 +176,7 @@ def setting(
     >>> declarations(Oven)["warmth"].allowed
     'a whole number from 50 to 250'
     """
-    return field(default=default, metadata=_known(group, rule, help, use=use, door=door, common=common))
+    return field(default=default, metadata=_known(group, rule, help, uses=uses, door=door, common=common))
 
 
 def required(group: str, *, help: str) -> Any:
@@ -185,7 +190,7 @@ def _known(group: str, rule: Rule | None, help: str, **more: Any) -> dict[str, A
 
 def parameter(name: str, default: int | float, rule: Rule, group: str, help: str, use: Use) -> Declaration:
     """Declare a parameter that stands alone, such as that of a baseline."""
-    return Declaration(name, type(default), False, default, rule, group, help, use)
+    return Declaration(name, type(default), False, default, rule, group, help, (use,))
 
 
 def declarations(record: Any) -> Mapping[str, Declaration]:
@@ -253,16 +258,20 @@ def idle(values: Mapping[str, Any], declared: Iterable[Declaration]) -> Iterator
 
     Examples
     --------
-    >>> speed = Declaration("speed", str, False, "low", Text(), "Air", "How fast it turns.", used_with("mode", "fan"))
+    >>> fan = used_with("mode", "fan")
+    >>> speed = Declaration("speed", str, False, "low", Text(), "Air", "How fast it turns.", (fan,))
     >>> list(idle({"mode": "top", "speed": "high"}, [speed]))
     [('speed', "speed is 'high', which has no effect with mode 'top'; it has one with mode fan")]
     """
     for each in declared:
-        value, use = values.get(each.name, each.default), each.use
-        if use is None or value == each.default or use.key not in values or use.holds(values[use.key]):
-            continue
-        met = f"{use.key} {shown(values[use.key])}"
-        yield each.name, f"{each.name} is {shown(value)}, which has no effect with {met}; it has one with {use.words}"
+        value = values.get(each.name, each.default)
+        unmet = next((use for use in each.uses if use.key in values and not use.holds(values[use.key])), None)
+        if unmet is not None and value != each.default:
+            met = f"{unmet.key} {shown(values[unmet.key])}"
+            yield (
+                each.name,
+                f"{each.name} is {shown(value)}, which has no effect with {met}; it has one with {each.needed}",
+            )
 
 
 def refuse_unknown(names: Iterable[Any], known: Iterable[str], what: str) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from growmix.errors import BadInput
 from growmix.settings.declaration import (
     Use,
     check_all,
     declarations,
-    idle,
     refuse_unknown,
     setting,
     used_with,
@@ -55,11 +52,14 @@ DECAY = Number("from 0 to below 1", lambda decay: 0 <= decay < 1)
 
 OUR_BLUEPRINTS = used_with("blueprint", "mlp", "conv")
 FULLY_CONNECTED = Use("blueprint", lambda name: name != "conv", "blueprint mlp")  # a student of own networks is one
-GAUSSIAN = Use("likelihood", lambda name: name != "bernoulli", "likelihood gaussian, gaussian-learnt or gaussian-pixel")
+GAUSSIANS = ("gaussian", "gaussian-learnt", "gaussian-pixel")
+GAUSSIAN = Use(
+    "likelihood", lambda name: name in (None, *GAUSSIANS), "likelihood gaussian, gaussian-learnt or gaussian-pixel"
+)
 LABELS = Use("supervised", lambda value: value is not False, "supervised true")
 TEACHING = used_with("student", True)
 DIRICHLET = used_with("gate", "dirichlet")
-JUDGING = used_with("gate", "threshold", "dirichlet")
+JUDGING = Use("gate", lambda gate: gate != "always", "gate threshold or dirichlet")  # and one of the user's own
 
 
 @with_declarations
@@ -88,14 +88,14 @@ class Settings:
         "Networks of a component: mlp, conv, or your own by their import path, such as my_nets:blueprint, which "
         "--allow-import or growmix.components.importing.allow_import must allow."
     ))
-    hidden: int | None = setting(None, COMPONENT, UNITS, use=OUR_BLUEPRINTS, help=(
+    hidden: int | None = setting(None, COMPONENT, UNITS, uses=(OUR_BLUEPRINTS,), help=(
         "Units of a fully connected layer; by default the blueprint's own (mlp: 800, or 400 for examples of at most "
         "256 numbers; conv: 256)."
     ))
-    depth: int = setting(2, COMPONENT, Whole(1, MOST_LAYERS), use=FULLY_CONNECTED, help=(
+    depth: int = setting(2, COMPONENT, Whole(1, MOST_LAYERS), uses=(FULLY_CONNECTED,), help=(
         "Hidden layers of an mlp on each side."
     ))
-    width: int = setting(32, COMPONENT, UNITS, use=used_with("blueprint", "conv"), help=(
+    width: int = setting(32, COMPONENT, UNITS, uses=(used_with("blueprint", "conv"),), help=(
         "Channels of the first convolution."
     ))
     latent: int = setting(24, COMPONENT, UNITS, common=True, help="Length of the latent code.")
@@ -108,13 +108,13 @@ class Settings:
         "variance), gaussian-pixel (one variance for each number); by default bernoulli for unit support and "
         "gaussian-pixel for real support."
     ))
-    variance: float = setting(0.5, COMPONENT, POSITIVE, use=GAUSSIAN, help=(
+    variance: float = setting(0.5, COMPONENT, POSITIVE, uses=(GAUSSIAN,), help=(
         "Variance of a Gaussian likelihood, or where a learnt one starts; the paper's is 0.5."
     ))
     supervised: bool | None = setting(None, COMPONENT, help=(
         "Whether components classify; by default they do if the first task has labels."
     ))
-    classification_weight: float = setting(1.0, COMPONENT, NOT_NEGATIVE, use=LABELS, help=(
+    classification_weight: float = setting(1.0, COMPONENT, NOT_NEGATIVE, uses=(LABELS,), help=(
         "Weight of the classification loss against the ELBO, in nats."
     ))
     sharing: SharingName = setting("none", COMPONENT, help=(
@@ -122,7 +122,7 @@ class Settings:
         "frozen (the paper's); adapter, everything, with a low-rank update of every layer for each component; "
         "rank-one, the same with two vectors a layer (BatchEnsemble)."
     ))
-    adapter_rank: int | None = setting(None, COMPONENT, FEWEST, use=used_with("sharing", "adapter"), help=(
+    adapter_rank: int | None = setting(None, COMPONENT, FEWEST, uses=(used_with("sharing", "adapter"),), help=(
         "Rank of the updates of an adapter, three times as much in a fully connected layer that writes the example; "
         "by default the largest that costs at most 5 % of a whole component."
     ))
@@ -130,7 +130,7 @@ class Settings:
         "Measure of novelty: ks (Kolmogorov-Smirnov), smd (standardised mean difference), paper (Eq. 17), stored "
         "(DEGM)."
     ))
-    threshold: float | None = setting(None, NOVELTY, NOT_NEGATIVE, use=JUDGING, common=True, help=(
+    threshold: float | None = setting(None, NOVELTY, NOT_NEGATIVE, uses=(JUDGING,), common=True, help=(
         "Novelty from which on a component is added; by default the measure's own (0.2 for ks). For few examples the "
         "novelty that chance alone explains is taken instead where it is larger, and the decision says so."
     ))
@@ -145,20 +145,20 @@ class Settings:
         "What decides between a new component and an old one: threshold, dirichlet, or always, which adds a component "
         "for every task."
     ))
-    alpha: float = setting(1.0, NOVELTY, POSITIVE, use=DIRICHLET, help=(
+    alpha: float = setting(1.0, NOVELTY, POSITIVE, uses=(DIRICHLET,), help=(
         "Concentration of the Dirichlet gate, in examples."
     ))
-    temperature: float = setting(0.01, NOVELTY, POSITIVE, use=DIRICHLET, help=(
+    temperature: float = setting(0.01, NOVELTY, POSITIVE, uses=(DIRICHLET,), help=(
         "Temperature of the Dirichlet gate, in the unit of the measure."
     ))
-    replay_ratio: float = setting(1.0, REPLAY, RATIO, help=(
+    replay_ratio: float = setting(1.0, REPLAY, RATIO, uses=(JUDGING,), help=(
         "Replayed examples for each new one when a component is reused; at least 2,000 in all, or as many as it "
         "learnt."
     ))
     sampling: SamplingName = setting("ex-post", REPLAY, help=(
         "Where replayed codes come from: the ex-post density or the prior."
     ))
-    density_components: int = setting(20, REPLAY, FEWEST, use=used_with("sampling", "ex-post"), help=(
+    density_components: int = setting(20, REPLAY, FEWEST, uses=(used_with("sampling", "ex-post"),), help=(
         "Largest number of Gaussians in the ex-post density of a class."
     ))
     routing_draws: int = setting(0, REPLAY, Whole(0, MOST_DRAWS), help=(
@@ -180,7 +180,7 @@ class Settings:
     schedule: ScheduleName = setting("one-cycle", TRAINING, help=(
         "How the learning rate goes over a training: one-cycle or constant."
     ))
-    adam_beta1: float = setting(0.9, TRAINING, DECAY, use=used_with("schedule", "constant"), help=(
+    adam_beta1: float = setting(0.9, TRAINING, DECAY, uses=(used_with("schedule", "constant"),), help=(
         "Decay of AdamW's mean of gradients; the one-cycle schedule cycles momentum and does not use it."
     ))
     weight_decay: float = setting(0.01, TRAINING, NOT_NEGATIVE, help="Weight decay of AdamW.")
@@ -190,21 +190,21 @@ class Settings:
     patience: int | None = setting(None, TRAINING, FEWEST, help=(
         "Epochs without a better held-out ELBO after which a training ends; by default it never ends early."
     ))
-    student_hidden: int = setting(400, STUDENT, UNITS, use=TEACHING, help=(
+    student_hidden: int = setting(400, STUDENT, UNITS, uses=(TEACHING,), help=(
         "Units of a fully connected layer of the student."
     ))
-    student_latent: int = setting(24, STUDENT, UNITS, use=TEACHING, help="Length of the student's latent code.")
-    student_examples: int | None = setting(None, STUDENT, FEWEST, use=TEACHING, help=(
+    student_latent: int = setting(24, STUDENT, UNITS, uses=(TEACHING,), help="Length of the student's latent code.")
+    student_examples: int | None = setting(None, STUDENT, FEWEST, uses=(TEACHING,), help=(
         "Generated examples for each class (or each component, without labels) that the student learns from; by "
         "default as many as were learnt of each, within 4,000 to 6,000."
     ))
-    student_epochs: int = setting(15, STUDENT, FEWEST, use=TEACHING, help=(
+    student_epochs: int = setting(15, STUDENT, FEWEST, uses=(TEACHING,), help=(
         "Passes of the student over its generated examples."
     ))
-    student_classification_weight: float = setting(30.0, STUDENT, NOT_NEGATIVE, use=TEACHING, help=(
+    student_classification_weight: float = setting(30.0, STUDENT, NOT_NEGATIVE, uses=(TEACHING, LABELS), help=(
         "Weight of the student's cross-entropy to the teacher's soft labels against its ELBO, in nats."
     ))
-    student_temperature: float = setting(2.0, STUDENT, POSITIVE, use=TEACHING, help=(
+    student_temperature: float = setting(2.0, STUDENT, POSITIVE, uses=(TEACHING, LABELS), help=(
         "Temperature of the teacher's soft labels."
     ))
     device: str = setting("auto", DEVICE, common=True, help="Where to compute: auto, cpu, cuda (or gpu), mps.")
@@ -247,29 +247,3 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Return names and values, ready for JSON or YAML."""
         return dataclasses.asdict(self)
-
-
-def refuse_idle(settings: Settings, **handed: Any) -> None:
-    """Refuse settings that were changed but have no effect in their combination.
-
-    Parameters
-    ----------
-    settings
-        All settings of a mixture.
-    **handed
-        What was handed over as an object in place of a setting, by the name of the setting.
-
-    Raises
-    ------
-    BadInput
-        A setting has no effect; the message says what would use it.
-
-    Examples
-    --------
-    >>> refuse_idle(Settings(alpha=2.0))
-    Traceback (most recent call last):
-    growmix.errors.BadInput: alpha is 2.0, which has no effect with gate 'threshold'; it has one with gate dirichlet
-    """
-    values: Mapping[str, Any] = settings.to_dict() | handed
-    for _, reason in idle(values, declarations(Settings).values()):
-        raise BadInput(reason)
