@@ -275,6 +275,12 @@ def test_a_date_is_text(tmp_path: Path) -> None:
     assert read_values(tmp_path / "config.yaml") == {"out": Path("2024-13-45"), "stream": "2024-01-01"}
 
 
+@pytest.mark.parametrize("values", [{"alpha": 2.0}, {"method": "ewc", "threshold": 0.3}, {"ewc_strength": 5.0}])
+def test_a_file_may_hold_what_only_options_beside_it_give_an_effect(tmp_path: Path, values: dict[str, Any]) -> None:
+    (tmp_path / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in values.items()))
+    assert read_values(tmp_path / "config.yaml") == values
+
+
 def test_an_empty_file_asks_for_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").touch()
     assert read_values(tmp_path / "empty.yaml") == {}

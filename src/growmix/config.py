@@ -311,7 +311,7 @@ def read_values(file: Path) -> dict[str, Any]:
         raise BadInput(f"config {str(file)!r} holds a {kind}; allowed are lines of 'key: value'")
     try:
         values = checked_values(document)
-        RunConfig.of({"stream": "any"} | values)  # checks ranges; a stream may be named elsewhere
+        RunConfig.fitting({"stream": "any"} | values)  # checks ranges; what makes the rest work may be named elsewhere
     except BadInput as error:
         raise BadInput(f"config {str(file)!r}: {error}") from error
     return values
