@@ -19,7 +19,7 @@ from growmix.baselines import METHODS
 from growmix.cli import words
 from growmix.cli.app import app, execute
 from growmix.cli.drawing import paths, two_unlike
-from growmix.cli.status import DONE, FAILED, INTERRUPTED, WRONG_INPUT
+from growmix.cli.words import DONE, FAILED, INTERRUPTED, WRONG_INPUT
 from growmix.config import RunConfig, keys
 from growmix.errors import NonFiniteLoss
 from growmix.studies import processes
@@ -70,7 +70,7 @@ def files(folder: Path) -> set[str]:
 WITHOUT_TORCH = """
 import sys
 from growmix.cli.app import execute
-from growmix.cli.status import DONE, WRONG_INPUT
+from growmix.cli.words import DONE, WRONG_INPUT
 
 assert {execute(words.split()) for words in ("--help", "run --help", "compare --help", "streams")} == {DONE}
 wrong = ("evaluate nowhere", "resume nowhere", "sample nowhere", "theory .", "run x --config nowhere",

@@ -23,9 +23,8 @@ from growmix.cli.helping import asked
 from growmix.cli.measuring import EVALUATE_HELP, THEORY_HELP, evaluate, theory
 from growmix.cli.places import STREAMS_HELP, streams
 from growmix.cli.running import RESUME_HELP, RUN_HELP, resume, run
-from growmix.cli.status import DONE, FAILED, INTERRUPTED, WRONG_INPUT
 from growmix.cli.studying import COMPARE_HELP, REPRODUCE_HELP, compare, reproduce
-from growmix.cli.words import complain
+from growmix.cli.words import DONE, FAILED, INTERRUPTED, WRONG_INPUT, complain
 from growmix.errors import BadInput, GrowmixError, NonFiniteLoss, shown
 from growmix.report.console import PatientOutput
 from growmix.system.interrupts import interrupt_when_asked_to_end

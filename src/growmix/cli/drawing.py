@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from growmix.cli.options import AllowImport, Device, Folder, count, path
 from growmix.cli.running import open_run
-from growmix.cli.status import DONE
-from growmix.cli.words import say
+from growmix.cli.words import DONE, say
 from growmix.errors import BadInput, shown
 
 if TYPE_CHECKING:

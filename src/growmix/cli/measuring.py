@@ -8,9 +8,8 @@ from typing import Annotated
 
 from growmix.cli.options import STUDY, AllowImport, Device, Folder, StudyJobs, count, flag
 from growmix.cli.running import open_run
-from growmix.cli.status import DONE
 from growmix.cli.studying import conduct
-from growmix.cli.words import say
+from growmix.cli.words import DONE, say
 
 EVALUATE_HELP = "Measure a run's mixture and student again, on the test sets of its stream."
 JSON_HELP = "Print the figures as JSON, under the keys of metrics.json, in place of the table."

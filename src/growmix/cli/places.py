@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from growmix.cli.options import path
-from growmix.cli.status import DONE
+from growmix.cli.words import DONE
 from growmix.report.words import printable
 
 STREAMS_HELP = "List the streams, what data they need, and whether that is found."

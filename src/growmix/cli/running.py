@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from growmix.cli.options import ALL_OPTIONS, RUN, AllowImport, Device, Folder, Options, StreamName, flag, path
-from growmix.cli.status import DONE
-from growmix.cli.words import say
+from growmix.cli.words import DONE, say
 from growmix.config import RunConfig, checked_values, read_values, require_run
 from growmix.settings import is_import_path
 

@@ -11,8 +11,7 @@ from growmix.baselines.catalogue import METHODS
 from growmix.cli.options import ALL_OPTIONS, STUDY, AllowImport, StreamName, StudyJobs, StudyOptions, count, flag, path
 from growmix.cli.places import in_words, place_of
 from growmix.cli.running import allow
-from growmix.cli.status import DONE, INTERRUPTED
-from growmix.cli.words import complain
+from growmix.cli.words import DONE, INTERRUPTED, complain
 from growmix.config import RUNS, checked_values, read_values
 from growmix.errors import BadInput, shown
 

@@ -1,4 +1,4 @@
-"""What the program says: every line as a terminal may get it, whoever chose the names in it.
+"""What the program says, and the status that it ends with: every line as a terminal may get it.
 
 A reader that went away and an encoding that lacks a character end nothing, see :mod:`growmix.report.console`.
 """
@@ -6,6 +6,12 @@ A reader that went away and an encoding that lacks a character end nothing, see 
 from __future__ import annotations
 
 from growmix.report import console
+from growmix.system.interrupts import STATUS as INTERRUPTED
+
+DONE, FAILED, WRONG_INPUT = 0, 1, 2
+"""Exit statuses of the program, beside that of an interrupted one."""
+
+__all__ = ["DONE", "FAILED", "INTERRUPTED", "WRONG_INPUT", "complain", "say"]
 
 
 def say(text: object) -> None:
