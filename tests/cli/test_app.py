@@ -80,6 +80,12 @@ print("loaded:", *{"torch", "sklearn", "pyarrow", "matplotlib"} & sys.modules.ke
 """
 
 
+@pytest.mark.parametrize("option", ["seeds", "jobs"])
+def test_options_of_a_sweep_are_refused_without_it(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert execute(["theory", "nowhere", f"--{option}", "3"]) == WRONG_INPUT
+    assert f"{option} is 3, which has no effect without --sweep" in capsys.readouterr().err
+
+
 def test_nothing_imports_torch_to_show_help_list_streams_or_refuse_a_path() -> None:
     """Help comes at once, an early Ctrl-C finds someone who listens, and torch's threads get their setting in time."""
     told = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True)

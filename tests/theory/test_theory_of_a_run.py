@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import subprocess
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -73,6 +74,9 @@ def test_the_theory_of_a_run_is_told_in_words_and_a_sweep_adds_to_it(run: Path) 
     swept = growmix("theory", run, "--sweep", "--jobs", "2")
     assert swept.returncode == 0, swept.stderr
     assert "In the sweep" in " ".join(swept.stdout.split())
+    results = json.loads((run / "trade-off" / "results.json").read_text())
+    line = f"Command: {shlex.join(['growmix', 'theory', str(run), '--sweep', '--seeds', '1', '--jobs', '2'])}"
+    assert results["about"][0] == line
     found = json.loads((run / files.THEORY).read_text())["trade_off"]
     counts = [point["components"] for point in found["points"]]
     assert counts == sorted(counts, reverse=True) and counts[0] == 3

@@ -10,6 +10,7 @@ from growmix.cli.options import STUDY, AllowImport, Device, Folder, StudyJobs, c
 from growmix.cli.running import open_run
 from growmix.cli.studying import conduct
 from growmix.cli.words import DONE, say
+from growmix.errors import BadInput
 
 EVALUATE_HELP = "Measure a run's mixture and student again, on the test sets of its stream."
 JSON_HELP = "Print the figures as JSON, under the keys of metrics.json, in place of the table."
@@ -62,18 +63,23 @@ def theory(
     allow_import: AllowImport = False,
 ) -> int:
     """Carry out ``growmix theory``: explain the run, and print a few sentences."""
+    asked = {"seeds": seeds, "jobs": jobs}
+    for option, value in asked.items():
+        if value != 1 and not sweep:
+            raise BadInput(f"{option} is {value}, which has no effect without --sweep")
     open_run(folder, allow_import)
 
     from growmix import experiment
 
     document = experiment.explain(folder, device=device)
     if sweep:
-        from growmix.studies.study import Request
+        from growmix.studies.study import Request, command_line
         from growmix.studies.trade_off import TradeOff, with_trade_off
 
         place = folder / experiment.TRADE_OFF
         study = TradeOff(experiment.RunFolder(folder).config(), len(document["tasks"]), Request(place, seeds, {}))
-        line = f"growmix theory {folder} --sweep --seeds {seeds} --jobs {jobs}"
+        asked = {"sweep": True, **asked} | ({"allow_import": True} if allow_import else {})
+        line = command_line("theory", [str(folder)], asked)
         if status := conduct(study, place, line, jobs, overwrite=False, allow_import=allow_import):
             return status
         document = with_trade_off(document, folder)
