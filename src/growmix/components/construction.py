@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from growmix.components.density import MOST_GAUSSIANS
 from growmix.components.importing import imported
 from growmix.components.kinds import ComponentKind, VAEKind
@@ -32,11 +34,6 @@ def make_blueprint(settings: Settings) -> Blueprint:
     return MLP(settings.hidden, settings.depth)
 
 
-def make_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | None = None) -> ComponentKind:
-    """Return the kind of component that the settings name, see :func:`vae_kind`."""
-    return vae_kind(settings, blueprint, likelihood)
-
-
 def vae_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | None = None) -> VAEKind:
     """Return the kind that makes variational autoencoders by the settings.
 
@@ -55,7 +52,17 @@ def vae_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | 
         gaussians=settings.density_components,
         from_prior=settings.from_prior,
     )
-    return VAEKind(blueprint, likelihood or settings.likelihood, settings.variance, options)
+    chosen = settings.likelihood if likelihood is None else likelihood
+    return VAEKind(blueprint, chosen, settings.variance, options)
+
+
+KINDS: dict[str, Callable[[Settings, Blueprint, Likelihood | None], ComponentKind]] = {"vae": vae_kind}
+"""From the name of a kind of component to what makes the kind, given settings, blueprint and an own likelihood."""
+
+
+def make_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | None = None) -> ComponentKind:
+    """Return the kind of component that the settings name; parameters as of :func:`vae_kind`."""
+    return KINDS[settings.component](settings, blueprint, likelihood)
 
 
 def student_blueprint(settings: Settings) -> Blueprint:
@@ -67,13 +74,8 @@ def student_blueprint(settings: Settings) -> Blueprint:
 
 def student_kind(settings: Settings, likelihood: Likelihood | None = None) -> ComponentKind:
     """Return the kind of the student's one component, a variational autoencoder."""
-    options = VAEOptions(
-        latent=settings.student_latent,
-        classification_weight=settings.student_classification_weight,
-        gaussians=settings.density_components,
-        from_prior=settings.from_prior,
-    )
-    return VAEKind(student_blueprint(settings), likelihood or settings.likelihood, settings.variance, options)
+    own = settings.replace(latent=settings.student_latent, classification_weight=settings.student_classification_weight)
+    return vae_kind(own, student_blueprint(settings), likelihood)
 
 
 def require_density(settings: Settings) -> None:
