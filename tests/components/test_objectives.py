@@ -1,0 +1,50 @@
+"""The losses, in nats per example, by hand."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from growmix.components.objectives import DistillationObjective, TaskObjective
+
+
+class Known(torch.nn.Module):
+    """An autoencoder whose answers are given: an ELBO of minus the first number, the logits behind it."""
+
+    def __init__(self, classes: tuple[int, ...]) -> None:
+        super().__init__()
+        self.classes = classes
+
+    def elbo(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        return -x[:, 0], x[:, 1:]
+
+    def marginal_elbo(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        return -10 * x[:, 0], x[:, 1:]
+
+
+X = torch.tensor([[3.0, 0.0, 0.0], [5.0, math.log(3.0), 0.0]])
+NOISE = torch.zeros(2, 1)
+
+
+def test_a_labelled_example_costs_its_elbo_and_its_cross_entropy() -> None:
+    loss = TaskObjective(Known((4, 7)), 2.0, unlabelled=False)(X, torch.tensor([0, 0]), NOISE)
+    expected = ((3 + 2 * math.log(2)) + (5 + 2 * math.log(4 / 3))) / 2
+    torch.testing.assert_close(loss, torch.tensor(expected))
+
+
+def test_an_example_without_a_label_costs_the_elbo_with_the_class_summed_out() -> None:
+    loss = TaskObjective(Known((4, 7)), 2.0, unlabelled=True)(X, torch.tensor([0, -1]), NOISE)
+    torch.testing.assert_close(loss, torch.tensor(((3 + 2 * math.log(2)) + 50) / 2))
+
+
+def test_without_classes_the_elbo_is_all() -> None:
+    loss = TaskObjective(Known(()), 2.0, unlabelled=True)(X, torch.tensor([-1, -1]), NOISE)
+    torch.testing.assert_close(loss, torch.tensor(4.0))
+
+
+def test_a_student_matches_class_probabilities() -> None:
+    soft = torch.tensor([[0.5, 0.5], [1.0, 0.0]])
+    loss = DistillationObjective(Known((4, 7)), 2.0)(X, torch.tensor([0, 0]), soft, NOISE)
+    torch.testing.assert_close(loss, torch.tensor(((3 + 2 * math.log(2)) + (5 + 2 * math.log(4 / 3))) / 2))
