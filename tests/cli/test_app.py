@@ -259,6 +259,23 @@ def test_help_fits_a_screen_and_says_where_the_rest_is(
     assert "Usage: growmix" in shown and "--density-components" not in shown
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("streams", ["--data-root"]),
+        ("evaluate", ["--device", "--json"]),
+        ("sample", ["--component", "--label", "--n", "PNG file", "samples.png", "[default: 10]"]),
+        ("interpolate", ["--steps", "PNG file", "interpolation.png"]),
+    ],
+)
+def test_help_shows_the_options_that_one_command_alone_has(
+    command: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert execute([command, "--help"]) == DONE
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in words)
+
+
 def test_help_shows_every_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["run", "--help-all"]) == DONE
     shown = capsys.readouterr().out

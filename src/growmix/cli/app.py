@@ -30,8 +30,9 @@ from growmix.report.console import PatientOutput
 from growmix.system.interrupts import interrupt_when_asked_to_end
 
 EPILOGUE = """\
---help-all lists every option. Exit status: 0 done; 2 something that you gave is wrong, one line on stderr says what; \
-130 interrupted, what was learnt is kept and "growmix resume" goes on; 1 training failed."""
+growmix COMMAND --help-all lists every option. Exit status: 0 done; 2 something that you gave is \
+wrong, one line on stderr says what; 130 interrupted, what was learnt is kept \
+and "growmix resume" goes on; 1 training failed."""
 
 app = App(
     name="growmix",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, final
 
+from growmix.cli.options import OWN
 from growmix.config import keys
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class Help:
         """Draw one panel, unless nothing in it is to be shown."""
         from cyclopts.help import DefaultFormatter
 
-        entries = panel.entries if self._every else [_short(entry) for entry in panel.entries if _is_common(entry)]
+        entries = panel.entries
+        if not self._every and panel.title != OWN.name:  # a command's own option may be called like a setting
+            entries = [_short(entry) for entry in entries if _is_common(entry)]
         if entries:
             DefaultFormatter()(console, options, panel.copy(entries=entries))
 

@@ -62,21 +62,23 @@ def read_whole(kind: Any, tokens: Sequence[Any]) -> int:
         raise ValueError(f"{shown(tokens[0].value)}; allowed is a whole number") from None
 
 
+OWN = Group.create_default_parameters()
+"""Options of one command alone, whose panel has no name of its own."""
 RUN = Group("Run", sort_key=0)
 STUDY = Group("Study", sort_key=0)
 
 
-def path(help: str, group: Group | None = None) -> Parameter:
+def path(help: str, group: Group = OWN) -> Parameter:
     """Return what makes an argument a path."""
     return Parameter(help=help, group=group, converter=read_path, n_tokens=1)
 
 
-def count(help: str, group: Group | None = None) -> Parameter:
+def count(help: str, group: Group = OWN) -> Parameter:
     """Return what makes an argument a whole number."""
     return Parameter(help=help, group=group, converter=read_whole, n_tokens=1, allow_leading_hyphen=True)
 
 
-def flag(help: str, group: Group | None = None, name: str | None = None) -> Parameter:
+def flag(help: str, group: Group = OWN, name: str | None = None) -> Parameter:
     """Return what makes an argument a switch that is off unless it is given."""
     return Parameter(name=name, help=help, group=group, negative=(), show_default=False)
 
