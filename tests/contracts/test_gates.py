@@ -61,11 +61,16 @@ def test_the_check_says_which_promise_is_broken() -> None:
     class Nameless(Broken):
         name = ""
 
+    class Silent(Broken):
+        def decide(self, novelty: object, counts: object, threshold: float) -> Decision:
+            return None  # type: ignore[return-value]
+
     assert check_gate(Broken())
     for gate, said in (
         (Backwards(), "must repeat the threshold"),
         (Numbered(), r"decide\(\[\], \[\], 0.0\) must grow component 0"),
         (Lenient(), "must raise growmix.BadInput; it returned Decision"),
+        (Silent(), r"decide\(\[\], \[\], 0.0\) must return a Decision; it returned None"),
         (Nameless(), "name must be a text; it is ''"),
     ):
         with pytest.raises(AssertionError, match=said):

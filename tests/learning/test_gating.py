@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from growmix.errors import BadInput
-from growmix.learning.gating import DirichletGate, ThresholdGate, make_gate
+from growmix.learning.gating import Decision, DirichletGate, ThresholdGate, check_decision, make_gate
 from growmix.settings import Settings
 
 novelties = st.lists(st.floats(0, 3), min_size=1, max_size=6)
@@ -87,3 +87,24 @@ def test_settings_name_the_gate_and_its_parameters() -> None:
 def test_a_decision_can_not_be_changed_afterwards() -> None:
     with pytest.raises(FrozenInstanceError):
         ThresholdGate().decide([], [], 0.2).action = "reuse"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        (None, "gate returned None; decide"),
+        (Decision("grow", 1, (0.1, 0.2), 0.3), "grow component 1; it may grow component 2 or reuse one from 0 to 1"),
+        (Decision("grow", 3, (0.1, 0.2), 0.3), "grow component 3;"),
+        (Decision("reuse", 2, (0.1, 0.2), 0.3), "reuse component 2;"),
+        (Decision("reuse", -1, (0.1, 0.2), 0.3), "reuse component -1;"),
+        (Decision("keep", 0, (0.1, 0.2), 0.3), "keep component 0;"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_decision_that_no_task_can_be_learnt_by_is_refused(decision: object, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        check_decision(decision, components=2)
+
+
+def test_a_decision_for_a_component_that_is_there_or_the_next_one_is_taken() -> None:
+    for decision in (Decision("grow", 2, (), 0.3), Decision("reuse", 0, (), 0.3), Decision("reuse", 1, (), 0.3)):
+        check_decision(decision, components=2)

@@ -13,7 +13,7 @@ from torch import Tensor
 from growmix import BadInput, GrowingMixture, Settings, Student
 from growmix.components.likelihoods import Likelihood
 from growmix.components.nets import MLP
-from growmix.learning.gating import AlwaysGate, DirichletGate
+from growmix.learning.gating import AlwaysGate, Decision, DirichletGate, Gate
 from growmix.learning.novelty import KolmogorovSmirnov
 from growmix.learning.plugins import Plugins, names_of_plugins
 
@@ -85,7 +85,9 @@ def test_an_object_that_has_everything_but_the_interface_is_told_to_inherit() ->
         default_threshold = 0.1
         distance = noise = decide = None
 
-    with pytest.raises(BadInput, match=r"does not inherit from it; .* growmix\.learning\.gating\.Gate"):
+    with pytest.raises(
+        BadInput, match=r"all members of a Gate, but is none; .* inherits from growmix\.learning\.gating\.Gate"
+    ):
         GrowingMixture(gate=Like())  # type: ignore[arg-type]
 
 
@@ -127,3 +129,17 @@ def test_an_object_that_a_mixture_was_made_without_is_refused(tmp_path: Path) ->
 def test_names_in_a_strangers_checkpoint_are_names(saved: object) -> None:
     with pytest.raises(ValueError, match="user's own objects are"):
         names_of_plugins(saved)
+
+
+def test_a_gate_that_grows_a_component_that_is_there_changes_nothing() -> None:
+    class First(Gate):
+        name = "first"
+
+        def decide(self, novelty: Any, counts: Any, threshold: float) -> Decision:
+            return Decision("grow", 0, tuple(novelty), threshold)
+
+    mixture = GrowingMixture(gate=First(), **TINY)
+    mixture.learn(task(0))
+    with pytest.raises(BadInput, match="gate decided to grow component 0; it may grow component 1"):
+        mixture.learn(task(1))
+    assert len(mixture.records) == len(mixture.decisions) == 1

@@ -54,6 +54,7 @@ def the_first_task_grows(gate: Gate) -> None:
     """Without a component there is nothing to reuse."""
     for threshold in (0.0, 0.2, 1e9):
         decision = gate.decide([], [], threshold)
+        _require_decision(decision, f"decide([], [], {threshold})")
         require(
             (decision.action, decision.component) == ("grow", 0),
             f"decide([], [], {threshold}) must grow component 0; it returned {decision}",
@@ -65,7 +66,7 @@ def a_decision_fits_its_action(gate: Gate) -> None:
     for novelty, counts, threshold in _worlds():
         decision = gate.decide(novelty, counts, threshold)
         asked = f"decide({novelty}, {counts}, {threshold})"
-        require(isinstance(decision, Decision), f"{asked} must return a Decision; it returned {decision!r}")
+        _require_decision(decision, asked)
         require(decision.novelty == tuple(novelty), f"{asked} must repeat the novelty; it says {decision.novelty}")
         require(decision.threshold == threshold, f"{asked} must repeat the threshold; it says {decision.threshold}")
         fits = {"grow": (len(novelty),), "reuse": range(len(novelty))}
@@ -107,6 +108,10 @@ def what_can_not_be_compared_is_refused(gate: Gate) -> None:
     """A novelty of NaN, or without a count, says nothing."""
     refuses(lambda: gate.decide([0.1], [1, 2], 0.2), "decide() with one novelty and two counts")
     refuses(lambda: gate.decide([0.1, math.nan], [1, 2], 0.2), "decide() with a novelty of NaN")
+
+
+def _require_decision(decision: object, asked: str) -> None:
+    require(isinstance(decision, Decision), f"{asked} must return a Decision; it returned {decision!r}")
 
 
 def _worlds() -> list[tuple[list[float], list[int], float]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, final
 
-from growmix.errors import BadInput
+from growmix.errors import BadInput, shown
 from growmix.settings import Settings
 
 Action = Literal["grow", "reuse"]
@@ -174,6 +174,38 @@ def make_gate(settings: Settings) -> Gate:
     'grow'
     """
     return GATES[settings.gate](settings)
+
+
+def check_decision(decision: object, components: int) -> None:
+    """Refuse what a gate of a user's own returned if no task can be learnt by it.
+
+    Parameters
+    ----------
+    decision
+        What ``decide`` of the gate has returned.
+    components
+        How many components there are.
+
+    Raises
+    ------
+    BadInput
+        The decision is no :class:`Decision`, or names a component that is neither there nor the next one.
+
+    Examples
+    --------
+    >>> check_decision(Decision("grow", 0, (0.5,), 0.2), components=1)
+    Traceback (most recent call last):
+    growmix.errors.BadInput: gate decided to grow component 0; it may grow component 1 or reuse one from 0 to 0
+    """
+    if not isinstance(decision, Decision):
+        raise BadInput(f"gate returned {shown(decision)}; decide() must return a Decision")
+    allowed = {"grow": (components,), "reuse": range(components)}
+    if decision.component not in allowed.get(decision.action, ()):
+        reuse = f" or reuse one from 0 to {components - 1}" if components else ""
+        raise BadInput(
+            f"gate decided to {decision.action} component {shown(decision.component)}; it may grow "
+            f"component {components}{reuse}"
+        )
 
 
 def check_measured(novelty: Sequence[float], counts: Sequence[int]) -> None:

@@ -193,7 +193,7 @@ def check_plugin(given: Any, keyword: str, interface: type) -> None:
     if isinstance(given, interface):
         return
     missing = [member for member in _members(interface) if not hasattr(given, member)]
-    told = f"misses {', '.join(missing)}" if missing else "has all members, but does not inherit from it"
+    told = f"misses {', '.join(missing)}" if missing else f"has all members of a {interface.__name__}, but is none"
     raise BadInput(
         f"{keyword} is {shown(given)}, which {told}; allowed are the names of the settings and objects of a class that "
         f"inherits from {interface.__module__}.{interface.__name__}"
