@@ -242,7 +242,7 @@ def test_folders_on_the_way_are_made(tmp_path: Path) -> None:
 
 def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     for model in (GrowingMixture, Student):
-        with pytest.raises(BadCheckpoint, match=r"nowhere.*state\.json"):
+        with pytest.raises(BadCheckpoint, match=r"there is no folder .*nowhere; give the one"):
             model.load(tmp_path / "nowhere")
 
 

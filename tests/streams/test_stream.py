@@ -106,6 +106,7 @@ def test_a_stream_is_a_sequence_and_a_slice_of_it_a_stream() -> None:
     ("tasks", "said"),
     [
         ({}, "has no task"),
+        ({"night": (X, Y)}, "two items, and the second has one axis, as labels have"),
         ({"night": (X, Y[:3], X, Y)}, "'night', training data: y has shape (3,)"),
         ({"night": (X, Y, X, Y[:3])}, "'night', test data: y has shape (3,)"),
         ({"night": (X, Y - 1, X, Y)}, "label -2"),

@@ -171,6 +171,8 @@ def load(path: Path, kind: str, look: Callable[[Checkpoint], None]) -> Checkpoin
     inside = path / "checkpoint"
     if not os.path.lexists(path / DOCUMENT) and os.path.lexists(inside / DOCUMENT):
         raise BadCheckpoint(f"{path} is no checkpoint, but the folder of a run; its checkpoint is {inside}")
+    if not os.path.lexists(path):
+        raise BadCheckpoint(f"there is no folder {path}; give the one that save(...) wrote")
 
     def look_at(document: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         if document.get("kind") != kind:

@@ -243,7 +243,7 @@ class Truth(Rule):
 class Text(Rule):
     """Allows text in one line that is not empty."""
 
-    words = "text in one line, such as auto"
+    words = "text in one line"
 
     def accepts(self, value: Any) -> bool:
         """Say whether the value is such text."""

@@ -294,6 +294,11 @@ def _checked_task(name: str, arrays: Sequence[Any], support: Support | None) -> 
             f"task {name!r} is {what}; allowed are (x, y, x_test, y_test), (train, test) of examples without labels or "
             "of data sets, or (source, target, source_test, target_test)"
         )
+    if len(arrays) == 2 and getattr(arrays[1], "ndim", None) == 1:
+        raise BadInput(
+            f"task {name!r} has two items, and the second has one axis, as labels have; two are "
+            "(train, test), with labels give (x, y, x_test, y_test)"
+        )
     given, test_given = arrays if len(arrays) == 2 else (tuple(arrays[:2]), tuple(arrays[2:]))
     with _wrong_in(f"{name!r}, training data"):
         train = check_task(_owned_parts(given), support=support)
