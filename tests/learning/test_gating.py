@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from growmix.errors import BadInput
-from growmix.learning.gating import Decision, DirichletGate, ThresholdGate, check_decision, make_gate
+from growmix.learning.gating import Decision, DirichletGate, ThresholdGate, checked_decision, make_gate
 from growmix.settings import Settings
 
 novelties = st.lists(st.floats(0, 3), min_size=1, max_size=6)
@@ -102,9 +102,9 @@ def test_a_decision_can_not_be_changed_afterwards() -> None:
 )
 def test_a_decision_that_no_task_can_be_learnt_by_is_refused(decision: object, said: str) -> None:
     with pytest.raises(BadInput, match=said):
-        check_decision(decision, components=2)
+        checked_decision(decision, components=2)
 
 
 def test_a_decision_for_a_component_that_is_there_or_the_next_one_is_taken() -> None:
     for decision in (Decision("grow", 2, (), 0.3), Decision("reuse", 0, (), 0.3), Decision("reuse", 1, (), 0.3)):
-        check_decision(decision, components=2)
+        assert checked_decision(decision, components=2) == decision

@@ -143,3 +143,20 @@ def test_a_gate_that_grows_a_component_that_is_there_changes_nothing() -> None:
     with pytest.raises(BadInput, match="gate decided to grow component 0; it may grow component 1"):
         mixture.learn(task(1))
     assert len(mixture.records) == len(mixture.decisions) == 1
+
+
+def test_a_decision_in_numpys_numbers_can_be_saved(tmp_path: Path) -> None:
+    class Nearest(Gate):
+        name = "nearest"
+
+        def decide(self, novelty: Any, counts: Any, threshold: float) -> Decision:
+            if not novelty:
+                return Decision("grow", 0, (), threshold)
+            chosen: Any = np.argmin(novelty)
+            return Decision("reuse", chosen, np.asarray(novelty, np.float32), np.float64(threshold))  # type: ignore[arg-type]
+
+    mixture = GrowingMixture(gate=Nearest(), **TINY)
+    for kind in (0, 1):
+        mixture.learn(task(kind))
+    mixture.save(tmp_path / "mixture")
+    assert GrowingMixture.load(tmp_path / "mixture", gate=Nearest()).decisions == mixture.decisions

@@ -176,8 +176,8 @@ def make_gate(settings: Settings) -> Gate:
     return GATES[settings.gate](settings)
 
 
-def check_decision(decision: object, components: int) -> None:
-    """Refuse what a gate of a user's own returned if no task can be learnt by it.
+def checked_decision(decision: object, components: int) -> Decision:
+    """Return what a gate of a user's own decided, in Python's own numbers, or refuse it if no task can be learnt by it.
 
     Parameters
     ----------
@@ -193,7 +193,9 @@ def check_decision(decision: object, components: int) -> None:
 
     Examples
     --------
-    >>> check_decision(Decision("grow", 0, (0.5,), 0.2), components=1)
+    >>> checked_decision(Decision("reuse", np.int64(0), [0.5], 0.2), components=1)
+    Decision(action='reuse', component=0, novelty=(0.5,), threshold=0.2, note=None)
+    >>> checked_decision(Decision("grow", 0, (0.5,), 0.2), components=1)
     Traceback (most recent call last):
     growmix.errors.BadInput: gate decided to grow component 0; it may grow component 1 or reuse one from 0 to 0
     """
@@ -206,6 +208,9 @@ def check_decision(decision: object, components: int) -> None:
             f"gate decided to {decision.action} component {shown(decision.component)}; it may grow "
             f"component {components}{reuse}"
         )
+    # numbers of numpy's or torch's could not be written to a checkpoint
+    novelty = tuple(float(value) for value in decision.novelty)
+    return Decision(decision.action, int(decision.component), novelty, float(decision.threshold), decision.note)
 
 
 def check_measured(novelty: Sequence[float], counts: Sequence[int]) -> None:

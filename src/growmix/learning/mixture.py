@@ -21,7 +21,7 @@ from growmix.data.domain import Domain
 from growmix.data.task import TaskData, check_task
 from growmix.errors import BadInput
 from growmix.learning.distilling import distill
-from growmix.learning.gating import Decision, Gate, check_decision, make_gate
+from growmix.learning.gating import Decision, Gate, checked_decision, make_gate
 from growmix.learning.holdout import hold_out
 from growmix.learning.learner import Learner
 from growmix.learning.loading import load_learner
@@ -155,8 +155,7 @@ class GrowingMixture(Learner[MixtureMemory]):
             threshold = self.measure.default_threshold
         novelty, noise = self._novelty(lesson.task, lesson.before, lesson.generator)
         counts = [record.examples for record in lesson.before.memory.records]
-        decision = self.gate.decide(novelty, counts, max(threshold, noise))
-        check_decision(decision, len(counts))
+        decision = checked_decision(self.gate.decide(novelty, counts, max(threshold, noise)), len(counts))
         if noise > threshold:
             note = f"so few examples may differ by {noise:.3f} by chance, more than the threshold of {threshold:g}"
             decision = replace(decision, note=note)
