@@ -50,6 +50,7 @@ def test_elastic_weights_pull_like_one_spring_for_every_task(tasks: list[tuple[f
     torch.testing.assert_close(line.w.grad, torch.tensor(by_hand), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_elastic_weights_that_were_saved_and_read_go_on_with_the_losses_that_they_would_have_had(
     tmp_path: Path,
 ) -> None:

@@ -7,18 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor, nn
 
 from growmix import BadInput, GrowingMixture, Settings
 from growmix.baselines import METHODS, MIXTURES, make_learner
 from growmix.baselines.elastic_weights import ElasticWeights
-from growmix.baselines.generative_replay import SolvedKind, SolvedVAE
 from growmix.baselines.one_network import OneNetwork
 from growmix.baselines.rehearsal import Generated
-from growmix.components.nets import MLP
-from growmix.components.objectives import TaskObjective
-from growmix.data.domain import Domain
 from growmix.learning.gating import DirichletGate, make_gate
 from growmix.learning.learner import Learner
 
@@ -188,60 +183,12 @@ def test_a_generative_classifier_updates_the_class_that_comes_again_and_no_other
     assert [part.component for part in learner.history[-1].parts] == [0, 4]
 
 
-def solved() -> SolvedVAE:
-    torch.manual_seed(0)
-    component = SolvedKind(Settings(latent=2), MLP(16)).make(
-        Domain((1, 8, 8)), supervised=True, target=None, generator=torch.Generator()
-    )
-    component.add_classes([3, 5], torch.Generator())
-    assert isinstance(component, SolvedVAE)
-    return component
-
-
-def test_autoencoder_and_solver_share_no_gradient() -> None:
-    component = solved()
-    x, positions = torch.rand(6, 1, 8, 8), torch.tensor([0, 1] * 3)
-    elbo, logits = component.elbo(x, positions, torch.randn(6, 2))
-    elbo.sum().backward(retain_graph=True)
-    assert all(weight.grad is None for name, weight in component.named_parameters() if name.startswith("solver"))
-    component.zero_grad(set_to_none=True)
-    nn.functional.cross_entropy(logits, positions).backward()
-    assert all((weight.grad is None) == name.startswith("autoencoder") for name, weight in component.named_parameters())
-
-
-def test_the_generator_knows_no_labels() -> None:
-    component = solved()
-    x, noise = torch.rand(6, 1, 8, 8), torch.randn(6, 2)
-    one, other = (component.elbo(x, positions, noise)[0] for positions in (torch.zeros(6).long(), torch.ones(6).long()))
-    assert torch.equal(one, other)
-    codes = torch.randn(4, 2)
-    assert torch.equal(component.decode(codes, torch.zeros(4).long()), component.decode(codes, torch.ones(4).long()))
-    assert component.autoencoder.classes == ()
-
-
-def test_unlabelled_examples_teach_the_autoencoder_and_not_the_solver() -> None:
-    component = solved()
-    objective = TaskObjective(component, 1.0, unlabelled=True)
-    objective(torch.rand(6, 1, 8, 8), torch.full((6,), -1), torch.randn(6, 2)).backward()
-    gradients = {name: weight.grad for name, weight in component.named_parameters()}
-    assert float(gradients["autoencoder.posterior.weight"].abs().max()) > 0  # type: ignore[union-attr]
-    solver = [gradient for name, gradient in gradients.items() if name.startswith("solver")]
-    assert all(gradient is None or not bool(gradient.any()) for gradient in solver)
-
-
 def test_images_of_a_class_are_those_that_the_solver_puts_there() -> None:
     learner = make("dgr", sampling="prior")
     learner.learn(images(0))
     for label in (0, 1):
         drawn, _ = learner.sample(20, label=label)
         assert float((learner.predict(drawn) == label).mean()) > 0.9
-
-
-def test_the_solver_is_of_the_autoencoders_size() -> None:
-    component = solved()
-    assert [tuple(w.shape) for w in component.solver.parameters()] == [
-        tuple(w.shape) for w in component.autoencoder.encoder.parameters()
-    ]
 
 
 def test_one_vae_per_task_is_whole_and_batch_ensemble_adds_little() -> None:

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from growmix.baselines.generative_replay import SolvedKind, SolvedVAE, SolverLabelled, solver_labels
 from growmix.baselines.rehearsal import Buffer, Everything, Generated, Nothing, balanced, together
 from growmix.components.construction import make_kind
 from growmix.components.nets import MLP
@@ -42,17 +41,6 @@ def vae(classes: list[int], counts: list[float]) -> VAE:
     component.class_counts = torch.tensor(counts)
     component.freeze()
     assert isinstance(component, VAE)
-    return component
-
-
-def solved(classes: list[int]) -> SolvedVAE:
-    torch.manual_seed(0)
-    component = SolvedKind(Settings(latent=2), MLP(8)).make(
-        Domain(SHAPE), supervised=True, target=None, generator=torch.Generator()
-    )
-    component.add_classes(classes, torch.Generator())
-    component.freeze()
-    assert isinstance(component, SolvedVAE)
     return component
 
 
@@ -148,20 +136,6 @@ def test_generated_data_come_from_the_prior_in_the_proportions_that_were_learnt(
     assert set(recalled.y.tolist()) == {5, 7}
     assert abs(int((recalled.y == 5).sum()) - 300) < 45  # five standard deviations
     assert torch.equal(recalled.x, Generated().recall(new, teacher, 400, stream()).x)
-
-
-def test_the_labels_of_deep_generative_replay_are_the_solvers() -> None:
-    teacher = solved([4, 6, 8])
-    recalled = SolverLabelled().recall(task([9] * 50), teacher, 200, stream())
-    assert recalled.y is not None
-    with torch.no_grad():
-        said = torch.tensor([4, 6, 8])[teacher.logits(recalled.x).argmax(1)]
-    assert torch.equal(recalled.y, said)
-    assert torch.equal(solver_labels(teacher, recalled.x), said)
-    teacher.solver_bias += torch.tensor([0.0, 1e6, 0.0])  # the images stay, the labels follow the solver
-    again = SolverLabelled().recall(task([9] * 50), teacher, 200, stream())
-    assert torch.equal(again.x, recalled.x)
-    assert again.y is not None and set(again.y.tolist()) == {6}
 
 
 @pytest.mark.parametrize("memory", [Buffer(4), Everything()])
