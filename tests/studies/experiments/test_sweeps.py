@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from growmix.errors import BadInput
 from growmix.studies.experiments.sweeps import Sweep, ThresholdSweep
 from growmix.studies.runs import Outcome, Trial
 from growmix.studies.study import Request
-from growmix.studies.thresholds import TRIES, threshold_for
+from growmix.studies.thresholds import TRIES
 
 RunOf = Callable[..., list[Outcome]]
 SWEEP = Sweep("split-mnist", 5, {5: 0.99, 4: 0.97, 3: 0.91})
@@ -30,12 +28,6 @@ def decisions(measured: Sequence[float]) -> list[dict[str, Any]]:
 def grows(measured: Sequence[float], threshold: float | None) -> int:
     """Components of a mixture whose tasks are that new."""
     return 1 + sum(threshold is None or value >= threshold for value in measured)
-
-
-@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=12, unique=True), st.data())
-def test_the_threshold_leads_to_what_is_wanted_where_novelties_stay(measured: list[float], data: st.DataObject) -> None:
-    wanted = data.draw(st.integers(1, len(measured)))
-    assert grows(measured, threshold_for(wanted, measured)) == wanted
 
 
 def test_first_every_task_grows_and_no_threshold_is_given(tmp_path: Path) -> None:
@@ -106,14 +98,6 @@ def test_another_measure_may_be_asked_for_and_is_named(tmp_path: Path, run_of: R
     assert study.configs[0].settings.novelty == "paper"
     done = run_of(study, lambda trial: {"decisions": decisions([3.0, 1.0, 4.0, 2.0]), "components": 5})
     assert "Measure of novelty: paper." in study.findings(done).tables[0].notes
-
-
-def test_novelty_without_bound_is_the_largest(tmp_path: Path, come_of: Callable[..., list[Outcome]]) -> None:
-    novelty = decisions([1.0, 1.0])
-    novelty[1]["novelty"], novelty[2]["novelty"] = [None], [None, 2.0]
-    (outcome,) = come_of(swept(tmp_path).trials(()), lambda _: {"decisions": novelty})
-    assert outcome.metrics.novelties == [float("inf"), 2.0]
-    assert threshold_for(2, [float("inf"), 2.0]) == 4.0
 
 
 @pytest.mark.parametrize("name", ["threshold", "gate", "method", "seed"])
