@@ -232,9 +232,3 @@ def test_what_can_not_be_measured_is_refused_in_words(
 def test_a_search_that_can_not_be_done_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadInput, match=next(iter(wrong))):
         Search(**wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("make", [lambda: thresholds([]), lambda: half_planes(0, [0.0]), lambda: half_planes(3, [])])
-def test_a_class_without_members_is_refused(make: object) -> None:
-    with pytest.raises(BadInput, match=r"empty|directions is 0"):
-        make()  # type: ignore[operator]

@@ -7,59 +7,17 @@ import numpy as np
 import pytest
 import torch
 
+from followed import QUICK, SETTINGS, followed, make_stream
 from growmix import GrowingMixture, streams
 from growmix.errors import BadInput
 from growmix.learning.replay import as_bytes
 from growmix.streams import Stream
-from growmix.theory.account import account, coverage, forgetting, rank_correlation
-from growmix.theory.discrepancy import Search
+from growmix.theory.account import account
 from growmix.theory.ledger import RiskLedger
 from growmix.theory.records import METHODS
-from growmix.theory.regeneration import next_generation
 from growmix.theory.risks import risks
 
 pytestmark = pytest.mark.slow
-
-QUICK = Search(steps=10, batch=32, restarts=2)
-SETTINGS = {"hidden": 16, "latent": 2, "epochs": 4, "student_hidden": 8, "student_examples": 60, "student_epochs": 1}
-
-
-def make_stream(*, labelled: bool) -> Stream:
-    """Dark, bright and half-dark images, in two classes each."""
-    rng = np.random.default_rng(0)
-    tasks = []
-    for t, level in enumerate((0.1, 0.8, 0.3)):
-        y = rng.integers(0, 2, 160)
-        x = level + 0.1 * rng.random((160, 1, 8, 8))
-        x[:, :, :4] += 0.1 * y[:, None, None, None]
-        tasks.append((x[:80], y[:80] + 2 * t, x[80:], y[80:] + 2 * t) if labelled else (x[:80], x[80:]))
-    return streams.from_arrays(tasks)
-
-
-def followed(stream: Stream, **settings: object) -> tuple[GrowingMixture, RiskLedger]:
-    mixture = GrowingMixture("mlp", **{**SETTINGS, **settings})
-    ledger = RiskLedger(stream, examples=60, search=QUICK)
-    for task in stream:
-        mixture.learn(task.train)
-        ledger.after_task(mixture)
-    return mixture, ledger
-
-
-@pytest.fixture(scope="module", params=[True, False], ids=["labelled", "images"])
-def labelled(request: pytest.FixtureRequest) -> bool:
-    return bool(request.param)
-
-
-@pytest.fixture(scope="module")
-def reused(labelled: bool) -> tuple[Stream, GrowingMixture, RiskLedger]:
-    stream = make_stream(labelled=labelled)
-    return stream, *followed(stream, threshold=2.0)  # KS is at most 1: everything goes to one component
-
-
-@pytest.fixture(scope="module")
-def grown(labelled: bool) -> tuple[Stream, GrowingMixture, RiskLedger]:
-    stream = make_stream(labelled=labelled)
-    return stream, *followed(stream, gate="always")
 
 
 def test_a_chain_is_as_long_as_the_component_was_reused(reused: tuple[Stream, GrowingMixture, RiskLedger]) -> None:
@@ -155,17 +113,6 @@ def test_of_a_run_that_nobody_followed_what_is_gone_is_named(labelled: bool) -> 
         assert document["followed"] is False
 
 
-def test_generated_images_are_told_apart_by_task_where_labels_can_not() -> None:
-    stream = make_stream(labelled=False)
-    mixture, _ = followed(replace(stream, tasks=stream.tasks[:2]), threshold=2.0, epochs=400)
-    trained = {i: stream[i].train for i in (0, 1)}
-    drawn = next_generation(mixture.components[0], trained, 50, torch.Generator().manual_seed(0))
-    means = [float(drawn[i].images().mean()) for i in (0, 1)]
-    assert means[0] == pytest.approx(float(stream[0].train.images().mean()), abs=0.1)
-    assert means[1] == pytest.approx(float(stream[1].train.images().mean()), abs=0.1)
-    assert min(len(part) for part in drawn.values()) >= 25  # both were learnt as often
-
-
 def test_an_interrupt_leaves_the_ledger_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = make_stream(labelled=True)
     mixture = GrowingMixture("mlp", **SETTINGS, threshold=2.0)
@@ -207,21 +154,6 @@ def test_source_risks_need_labels_and_test_data_too() -> None:
         RiskLedger(replace(stream, tasks=(replace(task, test=blind),)))
 
 
-def test_an_account_counts_bounds_and_ranks_forgetting(reused: tuple[Stream, GrowingMixture, RiskLedger]) -> None:
-    stream, mixture, ledger = reused
-    document = account(ledger, mixture, stream, followed=True)
-    assert len(document["between_tasks"]["novelty"]) == 3
-    assert [len(row) for row in document["between_tasks"]["discrepancy"]["plug-in"]] == [0, 1, 2]
-    for method in METHODS:
-        entries = [entry for row in ledger.rows for entry in row]
-        above = sum(ledger.bound(entry, method).computable >= entry.observed for entry in entries)
-        gone = sum(link.estimates[method] is None for chain in ledger.chains for link in chain[:-1])
-        assert coverage(ledger, method)["above"] == above
-        assert coverage(ledger, method)["of"] >= 6 - gone > 0
-        assert len(forgetting(ledger, method)["points"]) >= 3 - gone
-    assert document["accumulated"][-1]["observed"] == pytest.approx(sum(e.observed for e in ledger.rows[-1]))
-
-
 def test_vectors_of_any_unit_are_followed_with_bounded_risks() -> None:
     rng = np.random.default_rng(0)
     x = [rng.normal(5.0 + 2 * t, 3.0, (80, 4)).astype(np.float32) for t in range(2)]
@@ -239,13 +171,6 @@ def test_vectors_of_any_unit_are_followed_with_bounded_risks() -> None:
     assert found[1] == pytest.approx(found[0], rel=0.05)
 
 
-def test_rank_correlation_needs_three_pairs_that_vary() -> None:
-    assert rank_correlation([[0, 1], [1, 2]]) is None
-    assert rank_correlation([[0, 1], [0, 2], [0, 3]]) is None
-    assert rank_correlation([[0, 1], [1, 5], [2, 9]]) == 1.0
-    assert rank_correlation([[0, 3], [1, 2], [2, 1]]) == -1.0
-
-
 def test_a_ledger_must_be_told_of_every_task() -> None:
     stream = make_stream(labelled=True)
     mixture = GrowingMixture("mlp", **SETTINGS)
@@ -253,19 +178,6 @@ def test_a_ledger_must_be_told_of_every_task() -> None:
         mixture.learn(task.train)
     with pytest.raises(BadInput, match="learnt 2 tasks, but this ledger follows 0"):
         RiskLedger(stream, search=QUICK).after_task(mixture)
-
-
-def test_streams_that_can_not_be_measured_are_refused() -> None:
-    stream = make_stream(labelled=False)
-    task = stream[0]
-    few = replace(stream, tasks=(replace(task, test=task.test[:49]),))
-    with pytest.raises(BadInput, match="49 test examples; at least 50"):
-        RiskLedger(few)
-    pairs = replace(task, train=replace(task.train, target=task.train.x), test=replace(task.test, target=task.test.x))
-    with pytest.raises(BadInput, match="pairs of images"):
-        RiskLedger(replace(stream, tasks=(pairs,)))
-    with pytest.raises(BadInput, match="examples is 10"):
-        RiskLedger(make_stream(labelled=True), examples=10)
 
 
 def test_labels_that_are_names_are_followed_whatever_numbers_the_mixture_gives_them() -> None:
@@ -282,3 +194,8 @@ def test_labels_that_are_names_are_followed_whatever_numbers_the_mixture_gives_t
     for entry, task in zip(ledger.rows[-1], numbers, strict=True):
         said = mixture.predict(task.test.x.numpy(), component=entry.component)
         assert entry.observed == pytest.approx(np.mean(said != np.array(named(task.test.y))))
+
+
+def test_a_ledger_measures_with_no_fewer_examples_than_make_a_sample() -> None:
+    with pytest.raises(BadInput, match="examples is 10"):
+        RiskLedger(make_stream(labelled=True), examples=10)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from growmix.cli.app import execute
-from growmix.errors import BadCheckpoint, BadInput
 from growmix.theory import files
 
 pytestmark = pytest.mark.slow
@@ -118,13 +117,3 @@ def test_a_folder_without_a_run_has_no_theory(tmp_path: Path) -> None:
     refused = growmix("theory", tmp_path)
     assert refused.returncode == 2
     assert "holds no run" in refused.stderr
-
-
-def test_what_can_not_be_written_or_read_is_named(tmp_path: Path) -> None:
-    document = {"tasks": ["a"], "rows": [[]], "chains": [[]], "statements": []}
-    with pytest.raises(BadInput, match="can't be written"):
-        files.write(document, tmp_path / "missing")
-    for text in ("{", "[]", "{}"):
-        (tmp_path / files.THEORY).write_text(text)
-        with pytest.raises(BadCheckpoint, match=files.THEORY):
-            files.read(tmp_path)

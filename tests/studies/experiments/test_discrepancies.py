@@ -44,7 +44,9 @@ def test_a_set_is_compared_with_other_images_of_its_own_and_with_the_test_images
         return SimpleNamespace(estimate=sign * round(float(p.mean() - q.mean()), 4))
 
     monkeypatch.setattr("growmix.theory.discrepancy", gap)
-    a, a_test, b, b_test = (np.full((60, 1, 4, 4), level, np.float32) for level in (0.5, 0.75, 0.0, 0.125))
+    pattern = np.resize([-0.0625, 0.0625], (60, 1, 4, 4)).astype(np.float32)
+    pattern[::2] *= -1
+    a, a_test, b, b_test = (pattern + level for level in (0.5, 0.75, 0.25, 0.125))
     found = estimates(streams.from_arrays({"a": (a, a_test), "b": (b, b_test)}), Search())
     assert found == {
         ITSELF: {"plug-in": -0.25, "adversarial": 0.25},
