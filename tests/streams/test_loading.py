@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -309,27 +308,6 @@ def test_a_task_of_which_nothing_can_be_learnt_is_refused(
         pq.write_table(make_table(images, [0, 0, 0]), tmp_path / "few" / f"{part}.parquet")
     with pytest.raises(BadInput, match="task 'few': data has 3 examples; learning needs at least 4"):
         load("domains", tasks="few", data_root=tmp_path)
-
-
-def test_every_row_of_the_catalogue_says_what_it_needs() -> None:
-    assert {entry.name: entry.data_sets for entry in available()} == {
-        "split-digits": ("digits",),
-        "permuted-digits": ("digits",),
-        "split-mnist": ("mnist",),
-        "permuted-mnist": ("mnist",),
-        "split-fashion": ("fashion_mnist",),
-        "split-letters": ("emnist_letters",),
-        "split-cifar10": ("cifar10",),
-        "split-cifar": ("cifar10", "cifar100"),
-        "msfir": ("mnist", "svhn", "fashion_mnist"),
-        "msfirc": ("mnist", "svhn", "fashion_mnist", "cifar10"),
-        "msc": ("mnist", "svhn", "cifar10"),
-        "cms": ("cifar10", "mnist", "svhn"),
-        "cccos": ("celeba", "cacd", "chairs", "omniglot", "imagenet"),
-        "translation": ("facades", "cifar10", "fashion_mnist"),
-        "domains": (),
-    }
-    assert all(re.fullmatch(r"[^\n]+", entry.description) for entry in available())
 
 
 @pytest.mark.slow
