@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from growmix import BadInput, GrowingMixture, Settings, Student
-from growmix.components.likelihoods import Likelihood
-from growmix.components.nets import MLP
-from growmix.learning.gating import AlwaysGate, Decision, DirichletGate, Gate
-from growmix.learning.novelty import KolmogorovSmirnov
+from growmix.components.likelihoods import Bernoulli, Likelihood
+from growmix.components.nets import MLP, Conv
+from growmix.learning.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdGate
+from growmix.learning.novelty import PaperMeasure
 from growmix.learning.plugins import Plugins, names_of_plugins
 
 TINY: dict[str, Any] = {"hidden": 8, "latent": 2, "epochs": 1, "device": "cpu", "student_examples": 8}
@@ -38,16 +38,58 @@ def task(kind: int) -> tuple[np.ndarray, np.ndarray]:
     return x * 0.3 + 0.6 * kind, np.arange(24) % 2 + 2 * kind
 
 
-def test_a_name_and_an_object_mean_the_same() -> None:
-    named, given = GrowingMixture(gate="dirichlet", alpha=3.0), GrowingMixture(gate=DirichletGate(3.0), alpha=1.0)
-    assert (named.gate.name, named.plugins) == (given.gate.name, Plugins())
-    assert given.plugins.names() == {"gate": "dirichlet"}
-    assert GrowingMixture(blueprint="conv", settings=Settings(latent=3)).settings.blueprint == "conv"
-    assert GrowingMixture(settings=Settings(latent=3), novelty="smd").measure.name == "smd"
-    for own in (AlwaysGate(), None):
-        learnt = [GrowingMixture(gate=own or "always", **TINY) for _ in range(2)]
-        for mixture in learnt:
-            assert [mixture.learn(task(0)).action for _ in range(2)] == ["grow", "grow"]
+NAMED: list[tuple[str, Any, dict[str, Any]]] = [
+    ("gate", AlwaysGate(), {"gate": "always"}),
+    ("gate", ThresholdGate(), {"gate": "threshold"}),
+    ("gate", DirichletGate(3.0), {"gate": "dirichlet", "alpha": 3.0}),
+    ("novelty", PaperMeasure(), {"novelty": "paper"}),
+    ("likelihood", Bernoulli(), {"likelihood": "bernoulli"}),
+    ("blueprint", MLP(hidden=5, depth=1), {"blueprint": "mlp", "hidden": 5, "depth": 1}),
+    ("blueprint", Conv(width=2), {"blueprint": "conv", "width": 2, "hidden": 256}),
+]
+
+
+@pytest.mark.parametrize(("keyword", "given", "named"), NAMED)
+def test_a_name_and_an_object_mean_the_same_also_when_read_back(
+    keyword: str, given: Any, named: dict[str, Any], tmp_path: Path
+) -> None:
+    by_object, by_name = GrowingMixture(**{keyword: given}), GrowingMixture(**named)
+    assert (by_object.settings, by_object.plugins) == (by_name.settings, Plugins())
+    by_object.save(tmp_path / "it")
+    assert GrowingMixture.load(tmp_path / "it").settings == by_name.settings
+    assert GrowingMixture.load(tmp_path / "it", **{keyword: given}).settings == by_name.settings
+
+
+def test_an_object_that_settings_could_not_name_stays_an_object() -> None:
+    mine = MLP(5, name="mine")
+    assert GrowingMixture(mine).plugins == Plugins(blueprint=mine)
+    assert GrowingMixture(novelty="smd", settings=Settings(latent=3)).measure.name == "smd"
+
+
+def test_an_object_and_a_setting_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"^hidden is 16, but the object that was handed in has 8"):
+        GrowingMixture(MLP(hidden=8), hidden=16)
+    GrowingMixture(gate="always").save(tmp_path / "it")
+    with pytest.raises(BadInput, match=r"^gate is 'threshold', but this mixture was made with 'always'"):
+        GrowingMixture.load(tmp_path / "it", gate=ThresholdGate())
+
+
+@pytest.mark.parametrize("name", ["hidden", "latent", "classification_weight"])
+def test_settings_of_an_autoencoder_are_refused_beside_a_component_of_ones_own(name: str) -> None:
+    with pytest.raises(BadInput, match=f"^{name} has no effect beside a component of your own"):
+        GrowingMixture(component=GrowingMixture().kind, **{name: 5})  # type: ignore[arg-type]
+
+
+def test_a_variance_is_refused_where_the_examples_take_the_bernoulli_default() -> None:
+    idle = r"^variance is 0.1, which has no effect with likelihood 'bernoulli'"
+    mixture = GrowingMixture(variance=0.1, **TINY)
+    with pytest.raises(BadInput, match=idle):
+        mixture.learn(task(0))
+    assert mixture.history == ()
+    x, y = task(0)
+    assert mixture.learn((x.reshape(24, 16), y)).action == "grow"
+    with pytest.raises(BadInput, match=idle):
+        GrowingMixture(variance=0.1, support="unit")
 
 
 class Half:
@@ -93,7 +135,7 @@ def test_an_object_that_has_everything_but_the_interface_is_told_to_inherit() ->
 
 def test_networks_beside_a_component_of_ones_own_are_refused() -> None:
     kind = GrowingMixture().kind
-    for keyword, given in (("blueprint", MLP()), ("likelihood", Laplace())):
+    for keyword, given in (("blueprint", MLP(5, name="mine")), ("likelihood", Laplace())):
         with pytest.raises(BadInput, match=f"^{keyword} has no effect beside a component of your own"):
             GrowingMixture(component=kind, **{keyword: given})
 
@@ -116,13 +158,9 @@ def test_a_likelihood_of_ones_own_is_kept_by_its_class_for_the_student_too(tmp_p
 
 
 def test_an_object_that_a_mixture_was_made_without_is_refused(tmp_path: Path) -> None:
-    mixture = GrowingMixture(**TINY)
-    mixture.learn(task(0))
-    mixture.save(tmp_path / "it")
-    with pytest.raises(
-        BadInput, match="novelty is 'ks', but this mixture was made without a novelty of its user's own"
-    ):
-        GrowingMixture.load(tmp_path / "it", novelty=KolmogorovSmirnov())
+    GrowingMixture(**TINY).save(tmp_path / "it")
+    with pytest.raises(BadInput, match="likelihood is 'Laplace', but this mixture was made without a likelihood of"):
+        GrowingMixture.load(tmp_path / "it", likelihood=Laplace())
 
 
 @pytest.mark.parametrize("saved", [3, ["gate"], {"gate": 3}, {"gates": "mine"}, None])

@@ -69,6 +69,10 @@ class Bernoulli(Likelihood):
     supports = ("unit",)
     is_density = False
 
+    def as_settings(self) -> dict[str, str]:
+        """Return the settings that name this likelihood."""
+        return {"likelihood": "bernoulli"}
+
     def log_prob(self, output: Tensor, x: Tensor) -> Tensor:
         """Return minus the binary cross-entropy, summed over the numbers of an example."""
         return -F.binary_cross_entropy_with_logits(output, x, reduction="none").flatten(1).sum(1)

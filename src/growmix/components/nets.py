@@ -88,6 +88,11 @@ class MLP(PlainLayers):
         if self.hidden is not None:
             require_whole(self.hidden, "hidden", 1, MOST_UNITS)
 
+    def as_settings(self) -> dict[str, Any]:
+        """Return the settings that name such a blueprint; none of one that has another name."""
+        given = {"hidden": self.hidden, "depth": self.depth}
+        return {"blueprint": "mlp", **given} if self == MLP(self.hidden, self.depth) else {}
+
     def encoder(self, shape: Shape) -> nn.Module:
         """Make a network that flattens examples and has ``depth`` layers."""
         return nn.Sequential(nn.Flatten(), *self._layers(math.prod(shape), shape))
@@ -136,6 +141,11 @@ class Conv(PlainLayers):
     def __post_init__(self) -> None:
         require_whole(self.width, "width", 1, MOST_UNITS)
         require_whole(self.hidden, "hidden", 1, MOST_UNITS)
+
+    def as_settings(self) -> dict[str, Any]:
+        """Return the settings that name such a blueprint; none of one that has another name."""
+        given = {"hidden": self.hidden, "width": self.width}
+        return {"blueprint": "conv", **given} if self == Conv(self.width, self.hidden) else {}
 
     def encoder(self, shape: Shape) -> nn.Module:
         """Make a network of strided convolutions and one fully connected layer."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, final
+from typing import Any, Literal, final
 
 from growmix.errors import BadInput, shown
 from growmix.settings import Settings
@@ -84,6 +84,10 @@ class ThresholdGate(Gate):
 
     name = "threshold"
 
+    def as_settings(self) -> dict[str, Any]:
+        """Return the settings that name such a gate."""
+        return {"gate": self.name}
+
     def decide(self, novelty: Sequence[float], counts: Sequence[int], threshold: float) -> Decision:
         """Reuse the nearest component if it is nearer than the threshold, else grow."""
         check_measured(novelty, counts)
@@ -127,6 +131,10 @@ class DirichletGate(Gate):
         self.alpha = alpha
         self.temperature = temperature
 
+    def as_settings(self) -> dict[str, Any]:
+        """Return the settings that name such a gate."""
+        return {"gate": self.name, "alpha": self.alpha, "temperature": self.temperature}
+
     def decide(self, novelty: Sequence[float], counts: Sequence[int], threshold: float) -> Decision:
         """Take the component, or the new one, with the largest weight."""
         check_measured(novelty, counts)
@@ -148,6 +156,10 @@ class AlwaysGate(Gate):
     """
 
     name = "always"
+
+    def as_settings(self) -> dict[str, Any]:
+        """Return the settings that name such a gate."""
+        return {"gate": self.name}
 
     def decide(self, novelty: Sequence[float], counts: Sequence[int], threshold: float) -> Decision:
         """Grow, whatever the novelty is."""

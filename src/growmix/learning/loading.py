@@ -56,7 +56,9 @@ def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], dev
         with persistence.understanding(path):
             settings, name = Settings(**document["settings"]), document["blueprint"]
             plugins = names_of_plugins(document.get("plugins", {}))
-        learner = make(settings if device is None else settings.replace(device=device))
+        settings = settings if device is None else settings.replace(device=device)
+        learner = make(settings)
+        _refuse_other_settings(learner.settings, settings, kind)
         if learner.blueprint.name != name:
             raise BadInput(f"blueprint is {learner.blueprint.name!r}, but this {kind} was made with {shown(name)}")
         learner.plugins.check_names(plugins, kind)
@@ -74,6 +76,14 @@ def load_learner(path: str | Path, kind: str, make: Callable[[Settings], L], dev
     with persistence.understanding(path):
         _restore(learner, saved, place)
     return learner
+
+
+def _refuse_other_settings(given: Settings, saved: Settings, kind: str) -> None:
+    """Refuse an object that settings can name, such as a gate, where the checkpoint's settings name another."""
+    asked = given.to_dict()
+    for name, value in saved.to_dict().items():
+        if asked[name] != value:
+            raise BadInput(f"{name} is {shown(asked[name])}, but this {kind} was made with {shown(value)}")
 
 
 def _restore(learner: Learner[Any], saved: persistence.Checkpoint, device: torch.device) -> None:

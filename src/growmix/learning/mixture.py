@@ -123,7 +123,8 @@ class GrowingMixture(Learner[MixtureMemory]):
             "component": component,
         }
         settings, plugins = chosen(settings.replace(**changes), **choices)
-        refuse_idle_changes(settings, changes, plugins)
+        refuse_idle_changes(settings, changes, plugins, settings.support)
+        self._changes = changes
         super().__init__(settings, MixtureMemory(), plugins=plugins)
 
     # Learning --------------------------------------------------------------------------------------------------
@@ -315,6 +316,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
     ) -> Component:
         """Make an untrained component, on the foundation if there is one."""
+        refuse_idle_changes(self.settings, self._changes, self.plugins, domain.support)
         component = self.kind.make(domain, supervised=supervised, target=target, generator=generator)
         if self._memory.foundation is not None:
             self._memory.foundation.carry(component, generator)

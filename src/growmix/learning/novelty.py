@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -74,6 +74,14 @@ class NoveltyMeasure(ABC):
         """
 
 
+class ShippedMeasure(NoveltyMeasure):
+    """A measure of growmix's own: handing one in means the same as naming it."""
+
+    def as_settings(self) -> dict[str, Any]:
+        """Return the settings that name such a measure."""
+        return {"novelty": self.name}
+
+
 class ComparesWithSamples:
     """Ability of a measure that compares new data with what a component generates, in place of what it remembers.
 
@@ -89,7 +97,7 @@ def nearest(measure: NoveltyMeasure, new: Scores, references: Sequence[Statistic
 
 
 @final
-class KolmogorovSmirnov(NoveltyMeasure):
+class KolmogorovSmirnov(ShippedMeasure):
     """Largest gap between the distributions of new and of held-out scores; without a unit, in [0, 1].
 
     It looks at the ELBO, its rate and every coordinate of the code, and takes the largest: foreign data can meet a
@@ -118,7 +126,7 @@ class KolmogorovSmirnov(NoveltyMeasure):
 
 
 @final
-class StandardisedMeanDifference(NoveltyMeasure):
+class StandardisedMeanDifference(ShippedMeasure):
     """Difference of the mean ELBOs over their pooled standard deviation; without a unit.
 
     Examples
@@ -146,7 +154,7 @@ class StandardisedMeanDifference(NoveltyMeasure):
 
 
 @final
-class PaperMeasure(NoveltyMeasure, ComparesWithSamples):
+class PaperMeasure(ShippedMeasure, ComparesWithSamples):
     """The paper's measure: mean ELBO of new data against that of the component's own samples, nats per example.
 
     Examples
@@ -175,7 +183,7 @@ class PaperMeasure(NoveltyMeasure, ComparesWithSamples):
 
 
 @final
-class StoredMeasure(NoveltyMeasure):
+class StoredMeasure(ShippedMeasure):
     """The paper's measure with the stored ELBO of held-out data in place of the samples' (DEGM), nats per example."""
 
     name = "stored"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, final
+from typing import Any, Protocol, final, runtime_checkable
 
 from growmix.components.kinds import ComponentKind
-from growmix.components.likelihoods import Likelihood
+from growmix.components.likelihoods import DEFAULTS, Likelihood
 from growmix.components.nets import Blueprint
 from growmix.errors import BadInput, shown
 from growmix.learning.gating import Gate
 from growmix.learning.novelty import NoveltyMeasure
-from growmix.settings import Settings, declarations, idle
+from growmix.settings import Settings, Support, declarations, idle
 
 INTERFACES: Mapping[str, type] = MappingProxyType(
     {
@@ -28,6 +28,14 @@ INTERFACES: Mapping[str, type] = MappingProxyType(
 
 OF_OUR_KIND = ("hidden", "latent", "classification_weight")
 """Settings that only a component of growmix's own uses; the student has its own ones."""
+
+
+@runtime_checkable
+class NamedBySettings(Protocol):
+    """Ability of an object that settings may name: handing it in means the same as naming it."""
+
+    def as_settings(self) -> dict[str, Any]:
+        """Return the settings that name an equal object; none where no settings do."""
 
 
 @final
@@ -67,18 +75,19 @@ class Plugins:
     component: ComponentKind | None = None
 
     def __post_init__(self) -> None:
-        for keyword, interface in INTERFACES.items():
-            given = getattr(self, keyword)
-            if given is not None:
-                check_plugin(given, keyword, interface)
+        for keyword, given in self.given().items():
+            check_plugin(given, keyword, INTERFACES[keyword])
         for keyword in ("blueprint", "likelihood"):
             if self.component is not None and getattr(self, keyword) is not None:
                 raise BadInput(f"{keyword} has no effect beside a component of your own; leave one of them out")
 
+    def given(self) -> dict[str, Any]:
+        """Return the objects that were given, by keyword."""
+        return {keyword: each for keyword in INTERFACES if (each := getattr(self, keyword)) is not None}
+
     def names(self) -> dict[str, str]:
         """Return the names of the objects that were given, by keyword; a blueprint's stands in a checkpoint anyway."""
-        given = ((keyword, getattr(self, keyword)) for keyword in INTERFACES if keyword != "blueprint")
-        return {keyword: _name_of(each) for keyword, each in given if each is not None}
+        return {keyword: _name_of(each) for keyword, each in self.given().items() if keyword != "blueprint"}
 
     def check_names(self, saved: Mapping[str, str], kind: str) -> None:
         """Check that these are the objects that a checkpoint was made with.
@@ -127,22 +136,31 @@ def names_of_plugins(saved: object) -> dict[str, str]:
 
 
 def chosen(settings: Settings, **given: Any) -> tuple[Settings, Plugins]:
-    """Sort what is given by keyword: a name changes the settings, an object of a user's own becomes a plugin.
+    """Sort what is given by keyword: what settings can name changes them, an object of a user's own becomes a plugin.
 
     Examples
     --------
     >>> from growmix.learning.gating import AlwaysGate
     >>> settings, plugins = chosen(Settings(), gate=AlwaysGate(), novelty="smd", blueprint=None)
-    >>> settings.novelty, plugins.names()
-    ('smd', {'gate': 'always'})
+    >>> settings.gate, settings.novelty, plugins.names()
+    ('always', 'smd', {})
     """
-    named: Any = {keyword: each for keyword, each in given.items() if isinstance(each, str)}
-    objects = {keyword: each for keyword, each in given.items() if each is not None and keyword not in named}
+    named: Any = {}
+    objects: dict[str, Any] = {}
+    for keyword, each in given.items():
+        if isinstance(each, str):
+            named[keyword] = each
+        elif isinstance(each, NamedBySettings) and not isinstance(each, type) and (found := each.as_settings()):
+            named |= found
+        elif each is not None:
+            objects[keyword] = each
     return settings.replace(**named), Plugins(**objects)
 
 
-def refuse_idle_changes(settings: Settings, changes: Mapping[str, Any], plugins: Plugins) -> None:
-    """Refuse a setting given by name that has no effect in its combination.
+def refuse_idle_changes(
+    settings: Settings, changes: Mapping[str, Any], plugins: Plugins, support: Support | None
+) -> None:
+    """Refuse a setting given by name that has no effect in its combination, or that an object contradicts.
 
     Settings that come as a whole, in a ``Settings``, may hold more than one combination uses.
 
@@ -154,15 +172,18 @@ def refuse_idle_changes(settings: Settings, changes: Mapping[str, Any], plugins:
         The settings that were given by name.
     plugins
         Objects of a user's own in place of what the settings name.
+    support
+        Which numbers the examples hold, which decides on the default likelihood; ``None`` while that is open.
 
     Raises
     ------
     BadInput
         A setting has no effect; the message says what would use it.
     """
-    handed = {keyword: each for keyword in INTERFACES if (each := getattr(plugins, keyword)) is not None}
-    declared = declarations(Settings)
-    for name, reason in idle(settings.to_dict() | handed, declared.values()):
+    values, declared = settings.to_dict() | plugins.given(), declarations(Settings)
+    if values["likelihood"] is None and support is not None:
+        values["likelihood"] = DEFAULTS[support]
+    for name, reason in idle(values, declared.values()):
         if name in changes:
             raise BadInput(reason)
     for name in OF_OUR_KIND:
