@@ -106,6 +106,13 @@ def test_codes_without_spread_still_give_a_density_to_draw_from(kind: str, n: in
     assert float(density.weight.sum()) == pytest.approx(1.0, abs=1e-5)
 
 
+def test_nobody_is_warned_that_em_was_stopped() -> None:
+    codes = torch.randn(400, 6, generator=stream())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(LatentDensity.fit(codes, no_labels(len(codes)), 8, seed=0).weight) == 8
+
+
 def test_small_classes_get_few_gaussians() -> None:
     for count in (1, 2, 6):
         for codes in (count * MIN_PER_GAUSSIAN, (count + 1) * MIN_PER_GAUSSIAN - 1):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from growmix import BadInput, GrowingMixture, Settings, Student
+from growmix.components.component import Component, Trainer
+from growmix.components.kinds import ComponentKind
 from growmix.components.likelihoods import Bernoulli, Likelihood
 from growmix.components.nets import MLP, Conv
+from growmix.data.domain import Domain
+from growmix.data.task import TaskData
 from growmix.learning.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdGate
 from growmix.learning.novelty import PaperMeasure
 from growmix.learning.plugins import Plugins, names_of_plugins
@@ -155,6 +160,45 @@ def test_a_likelihood_of_ones_own_is_kept_by_its_class_for_the_student_too(tmp_p
         with pytest.raises(BadInput, match=r"likelihood is missing: .* 'Laplace'"):
             kind.load(folder)
     GrowingMixture(**TINY).learn(task(0))
+
+
+class Drawing(Component):
+    """Draws its first weights, and what it learns, from torch's global generator, as users' modules may."""
+
+    def __init__(self, domain: Domain, *, supervised: bool) -> None:
+        super().__init__(domain, supervised=supervised)
+        self.first = nn.Linear(domain.size, 2)
+        self.register_buffer("learnt", torch.zeros(3))
+
+    def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
+        self.classes = tuple(dict.fromkeys((*self.classes, *labels)))
+        self.class_counts = torch.zeros(len(self.classes))
+
+    def fit(self, data: TaskData, weight: Tensor, trainer: Trainer) -> None:
+        self.learnt = torch.randn(3)
+
+    def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return -self.first(x.flatten(1)).square().sum(1), torch.zeros(len(x), len(self.classes)).log_softmax(1)
+
+    def draw(self, positions: Tensor, generator: torch.Generator) -> Tensor:
+        return torch.rand(len(positions), *self.shape, generator=generator)
+
+
+class DrawingKind(ComponentKind):
+    name = "drawing"
+
+    def make(self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator) -> Component:
+        return Drawing(domain, supervised=supervised)
+
+
+def test_a_component_of_ones_own_may_draw_globally_and_is_decided_by_the_seed_alone() -> None:
+    before = torch.get_rng_state()
+    learnt = [GrowingMixture(component=DrawingKind(), device="cpu") for _ in range(2)]
+    for mixture in learnt:
+        mixture.learn(task(0))
+    one, other = (mixture.components[0].state_dict() for mixture in learnt)
+    assert all(torch.equal(one[name], other[name]) for name in ("first.weight", "first.bias", "learnt"))
+    assert torch.equal(before, torch.get_rng_state())
 
 
 def test_an_object_that_a_mixture_was_made_without_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import functools
 import multiprocessing
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,7 +18,9 @@ from torch import nn
 
 from growmix import BadInput, GrowingMixture, Student
 from growmix.components.nets import OwnModules
+from growmix.learning.gating import Decision, Gate, ThresholdGate
 from growmix.learning.model import Model
+from growmix.system.compute_threads import torch_threads
 from growmix.training.callbacks import Callback, Progress
 
 THREADS = 8
@@ -177,6 +179,26 @@ def test_mixtures_that_learn_side_by_side_learn_what_they_learn_alone(precision:
 
     assert at_once(work, 5)[:4] == alone
     assert torch.equal(torch.stack(drawn), expected[: len(drawn)])
+
+
+def test_a_thread_that_begins_beside_work_of_one_thread_computes_with_the_number_of_the_process() -> None:
+    class Counts(Gate):
+        name = "counts"
+
+        def decide(self, novelty: Sequence[float], counts: Sequence[int], threshold: float) -> Decision:
+            found.append(torch.get_num_threads())
+            return ThresholdGate().decide(novelty, counts, threshold)
+
+    found: list[int] = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        mixture = GrowingMixture(gate=Counts(), **TINY)
+        with torch_threads(1), ThreadPoolExecutor(1) as pool:  # a new thread begins with the number that was set last
+            pool.submit(mixture.learn, images(0)).result()
+    finally:
+        torch.set_num_threads(before)
+    assert found == [2]
 
 
 def test_a_users_own_modules_wait_for_each_other() -> None:

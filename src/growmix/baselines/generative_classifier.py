@@ -107,7 +107,7 @@ class GenerativeClassifier(Learner[None]):
         self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
     ) -> Component:
         """Make an untrained component for one class."""
-        return self.kind.make(domain, supervised=supervised, target=target, generator=generator)
+        return self.kind.new(domain, supervised=supervised, target=target, generator=generator)
 
     def pack(self, memory: None) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return nothing: the components are all that it keeps."""

@@ -155,7 +155,7 @@ class OneNetwork(Learner[Past]):
         self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
     ) -> Component:
         """Make an untrained component of the method's kind."""
-        return self.kind.make(domain, supervised=supervised, target=target, generator=generator)
+        return self.kind.new(domain, supervised=supervised, target=target, generator=generator)
 
     def pack(self, memory: Past) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return the tensors of rehearsal and penalty."""

@@ -215,9 +215,7 @@ def a_copy_learns_on_and_leaves_the_original_alone(subject: Subject) -> None:
 def the_state_makes_another_component_the_same(subject: Subject) -> None:
     """Weights and buffers hold all that was learnt: a checkpoint keeps nothing else."""
     component = subject.component
-    other = subject.kind.make(
-        subject.domain, supervised=subject.supervised, target=None, generator=torch.Generator().manual_seed(9)
-    )
+    other = subject.kind.new(subject.domain, supervised=subject.supervised, generator=torch.Generator().manual_seed(9))
     other.add_classes(component.classes, torch.Generator().manual_seed(9))
     file = io.BytesIO()
     torch.save(component.state_dict(), file)
@@ -295,7 +293,7 @@ def _noise(domain: Domain) -> Tensor:
 
 def _subject(kind: ComponentKind, domain: Domain, supervised: bool) -> Subject:
     generator = torch.Generator().manual_seed(0)
-    component = kind.make(domain, supervised=supervised, target=None, generator=generator)
+    component = kind.new(domain, supervised=supervised, generator=generator)
     return Subject(kind, domain, supervised, component, _examples(domain, supervised=supervised))
 
 

@@ -7,7 +7,6 @@ posterior means of the training data, per class when labelled, does (Ghosh et al
 from __future__ import annotations
 
 import threading
-import warnings
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -32,7 +31,7 @@ RIDGE = 1e-4
 _DRAW_CHUNK = 4_096
 
 _one_at_a_time = threading.Lock()
-"""Held while scikit-learn fits: its number of threads and its warnings are settings of the whole process."""
+"""Held while scikit-learn fits: its number of threads is a setting of the whole process."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,15 +132,17 @@ def _fit_one(codes: np.ndarray, owner: int, gaussians: int, seed: int) -> Latent
     if len(codes) < 2:  # no spread to estimate: the ridge alone
         mean, covariance, weight = codes, np.zeros((1, codes.shape[1], codes.shape[1])), np.ones(1)
     else:
-        from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture
         from threadpoolctl import threadpool_limits
 
-        model = GaussianMixture(count, reg_covar=RIDGE, max_iter=30, init_params="k-means++", random_state=seed)
+        class EnoughSteps(GaussianMixture):  # type: ignore[misc]
+            # thirty steps of EM are enough to draw from, so nobody is warned that the last one still gained 0.001
+            # nats; to filter the warning would change what other threads see of theirs
+            converged_ = property(lambda self: True, lambda self, converged: None)
+
+        model = EnoughSteps(count, reg_covar=RIDGE, max_iter=30, init_params="k-means++", random_state=seed)
         # many small products: BLAS threads that hand them to one another cost up to twenty times the work
-        with _one_at_a_time, warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-            # thirty steps of EM are enough to draw from; whether the last one gained 0.001 nats does not matter
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        with _one_at_a_time, threadpool_limits(1, user_api="blas"):
             model.fit(codes)
         mean, covariance, weight = model.means_, model.covariances_, model.weights_
     return LatentDensity(

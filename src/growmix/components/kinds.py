@@ -15,6 +15,8 @@ from growmix.components.translation import Translation
 from growmix.components.vae import VAE, VAEOptions
 from growmix.data.domain import Domain
 from growmix.errors import BadInput
+from growmix.system.ambient import SinglePrecision
+from growmix.system.global_random import global_generator
 
 
 class ComponentKind(ABC):
@@ -48,6 +50,14 @@ class ComponentKind(ABC):
         BadInput
             The kind can't learn such examples.
         """
+
+    @final
+    def new(
+        self, domain: Domain, *, supervised: bool, target: Domain | None = None, generator: torch.Generator
+    ) -> Component:
+        """Make a component by :meth:`make`, in single precision and with first weights that the generator decides."""
+        with SinglePrecision(), global_generator(generator, needed=self.draws_globally):
+            return self.make(domain, supervised=supervised, target=target, generator=generator)
 
     @property
     def without_memory(self) -> bool:

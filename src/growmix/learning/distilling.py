@@ -25,7 +25,7 @@ from growmix.learning.routing import combine, log_responsibilities
 from growmix.learning.student import Student
 from growmix.learning.tasks import check_callbacks
 from growmix.settings import Settings
-from growmix.system.ambient import SinglePrecision, torch_as_it_comes
+from growmix.system.ambient import SinglePrecision
 from growmix.system.memory import require_room, require_training
 from growmix.training.budget import Budget
 from growmix.training.callbacks import Callback
@@ -38,7 +38,6 @@ FEWEST, MOST = 4_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
 
 
-@torch_as_it_comes()
 def distill(
     teacher: Knowledge,
     settings: Settings,
@@ -178,6 +177,6 @@ def _new_student(teacher: Knowledge, kind: ComponentKind, generator: torch.Gener
     like = teacher.components[0]
     target = like.target if isinstance(like, Pairs) else None
     with SinglePrecision():
-        student = kind.make(like.domain, supervised=len(teacher.labels) > 0, target=target, generator=generator)
+        student = kind.new(like.domain, supervised=len(teacher.labels) > 0, target=target, generator=generator)
         student.add_classes(teacher.labels, generator)
     return student

@@ -33,6 +33,7 @@ from growmix.learning.state import LearnerState, Learnt, Lesson, Memory
 from growmix.learning.tasks import check_callbacks, domain_of, target_of, task_for
 from growmix.settings import Settings
 from growmix.system.ambient import SinglePrecision, torch_as_it_comes
+from growmix.system.compute_threads import torch_threads
 from growmix.system.memory import require_room, require_training
 from growmix.system.paths import check_path
 from growmix.system.threads import OwnLock
@@ -252,7 +253,7 @@ class Learner(Model, Generic[Memory]):
         check_callbacks(callbacks)
         with self._training_lock.held:
             before = self._state
-            with torch_as_it_comes():
+            with torch_as_it_comes(), torch_threads(None):
                 task = task_for(data, before.knowledge, self.settings.supervised, self.settings.support)
                 require_room(task.nbytes, f"a copy of the {len(task)} examples to train on")
                 require_density(self.settings)

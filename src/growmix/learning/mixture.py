@@ -36,6 +36,8 @@ from growmix.learning.tasks import task_for
 from growmix.settings import Settings
 from growmix.storage.typed import record_from
 from growmix.system.ambient import torch_as_it_comes
+from growmix.system.compute_threads import torch_threads
+from growmix.system.global_random import global_generator
 from growmix.training.budget import Budget
 from growmix.training.callbacks import Callback, TrainingLog
 
@@ -186,7 +188,8 @@ class GrowingMixture(Learner[MixtureMemory]):
         trainer = self.trainer(
             index, lesson, Budget.of(self.settings, len(data)), lambda: held_out_elbo(component, held, draws)
         )
-        component.fit(data, weight, trainer)
+        with global_generator(lesson.generator, needed=self.kind.draws_globally):
+            component.fit(data, weight, trainer)
         return trainer.log
 
     def _remember(
@@ -263,7 +266,7 @@ class GrowingMixture(Learner[MixtureMemory]):
 
         See :func:`growmix.learning.distilling.distill`.
         """
-        with self._training_lock.held:
+        with self._training_lock.held, torch_threads(None):
             state = self._state
             return distill(
                 state.knowledge,
@@ -317,7 +320,7 @@ class GrowingMixture(Learner[MixtureMemory]):
     ) -> Component:
         """Make an untrained component, on the foundation if there is one."""
         refuse_idle_changes(self.settings, self._changes, self.plugins, domain.support)
-        component = self.kind.make(domain, supervised=supervised, target=target, generator=generator)
+        component = self.kind.new(domain, supervised=supervised, target=target, generator=generator)
         if self._memory.foundation is not None:
             self._memory.foundation.carry(component, generator)
         return component
@@ -336,7 +339,7 @@ class GrowingMixture(Learner[MixtureMemory]):
             return None
         first = saved.components[0].outline
         generator = torch.Generator()  # whatever is drawn from it is overwritten
-        whole = self.kind.make(first.domain, supervised=first.supervised, target=first.target, generator=generator)
+        whole = self.kind.new(first.domain, supervised=first.supervised, target=first.target, generator=generator)
         foundation = Foundation.of(whole, self.settings.sharing, self.settings.adapter_rank)
         load_state(foundation, saved.tensors, foreign=not self.kind.without_memory)
         return foundation

@@ -151,5 +151,5 @@ def _component(saved: persistence.Checkpoint, likelihood: Likelihood | None) -> 
     outline, kind = state.outline, student_kind(Settings(**saved.document["settings"]), likelihood)
     generator = torch.Generator()  # whatever is drawn from it is overwritten
     with SinglePrecision():
-        empty = kind.make(outline.domain, supervised=outline.supervised, target=outline.target, generator=generator)
+        empty = kind.new(outline.domain, supervised=outline.supervised, target=outline.target, generator=generator)
         return state.fill(empty, foreign=not kind.without_memory)

@@ -40,7 +40,7 @@ def global_generator(generator: torch.Generator, *, needed: bool) -> Iterator[No
     if not needed:
         yield
         return
-    seed = int(torch.randint(2**31, (), generator=generator))
+    seed = int(torch.randint(2**31, (), generator=generator, device="cpu"))
     with _lock, torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield

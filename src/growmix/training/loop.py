@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -59,7 +58,7 @@ def fit(
         Tensors with the same first dimension; the first are the examples. No example is ever dropped: batches
         differ by at most one in size.
     noise
-        How many stateard normal numbers every example gets at every step.
+        How many standard normal numbers every example gets at every step.
     budget
         How long and how to train.
     fabric
@@ -434,7 +433,6 @@ def _schedule(optimizer: torch.optim.Optimizer, budget: Budget, steps: int) -> t
 
 def _move_on(schedule: torch.optim.lr_scheduler.LRScheduler, done: int) -> None:
     """Bring a new schedule, and the optimiser whose rate it sets, to where so many steps had brought them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the optimiser made those steps in another process
-        schedule.last_epoch = done - 1
-        schedule.step()
+    # the count says that the optimiser made those steps, which it did in another process
+    schedule.load_state_dict({"last_epoch": done - 1, "_step_count": done + 1})
+    schedule.step()
