@@ -192,7 +192,7 @@ def test_a_setting_without_effect_is_refused_with_what_would_use_it(name: str) -
 
 
 def test_an_object_in_place_of_a_name_counts_as_another_choice() -> None:
-    with pytest.raises(BadInput, match="hidden is 4, which has no effect with blueprint"):
+    with pytest.raises(BadInput, match="hidden is 4, but the object that was handed in has 256"):
         GrowingMixture(Conv(2), hidden=4)
     with pytest.raises(BadInput, match=r"variance is 0\.1, which has no effect with likelihood"):
         GrowingMixture(likelihood=Bernoulli(), variance=0.1)

@@ -34,3 +34,10 @@ def test_unit_support_is_left_alone_and_nothing_is_kept() -> None:
     assert scaling.undo(x) is x
     assert scaling.log_volume == 0
     assert scaling.state_dict() == {}
+
+
+def test_numbers_without_end_from_the_mean_count_as_far_from_it() -> None:
+    domain = Domain((2,), "real").with_statistics(torch.tensor([[0.0, 1.0], [1.0, 5.0]]))
+    scaled = Scaling(domain)(torch.tensor([[3e38, -3e38]]))
+    assert scaled[0].tolist() == pytest.approx([1e12, -1e12])
+    assert bool(scaled.square().sum().isfinite())

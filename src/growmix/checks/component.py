@@ -19,6 +19,7 @@ from growmix.data.task import TaskData
 from growmix.errors import BadInput
 from growmix.learning.plugins import check_plugin
 from growmix.settings import Settings
+from growmix.system.global_random import global_generator
 from growmix.training.budget import Budget
 from growmix.training.fabric import make_fabric
 from growmix.training.trainer import GradientTrainer
@@ -204,7 +205,7 @@ def a_copy_learns_on_and_leaves_the_original_alone(subject: Subject) -> None:
     learner.thaw()
     half = subject.data[: _EXAMPLES // 2]
     learner.count(half)
-    learner.fit(half, torch.ones(len(half), dtype=torch.float32), _trainer(5, 5e-3, len(half), subject.kind))
+    _fit(learner, half, _trainer(5, 5e-3, len(half), subject.kind))
     learner.freeze()
     require(_same(component, before), "fit() of a copy changed the original")
     finite = bool(torch.isfinite(learner.score(subject.x)[0]).all())
@@ -303,7 +304,7 @@ def _trained(kind: ComponentKind, domain: Domain, supervised: bool, epochs: int,
     if supervised:
         component.add_classes(_CLASSES, torch.Generator().manual_seed(1))
     component.count(data)
-    component.fit(data, torch.ones(len(data), dtype=torch.float32), _trainer(epochs, learning_rate, len(data), kind))
+    _fit(component, data, _trainer(epochs, learning_rate, len(data), kind))
     component.freeze()
     return subject
 
@@ -312,6 +313,12 @@ def _trainer(epochs: int, learning_rate: float, examples: int, kind: ComponentKi
     settings = Settings(epochs=epochs, batch_size=16, learning_rate=learning_rate, device="cpu", precision="32-true")
     budget, generator = Budget.of(settings, examples), torch.Generator().manual_seed(2)
     return GradientTrainer(budget, make_fabric(settings), generator, component=0, draws_globally=kind.draws_globally)
+
+
+def _fit(component: Component, data: TaskData, trainer: GradientTrainer) -> None:
+    """Train a component as a mixture does, which lends it torch's global generator where its kind needs that."""
+    with global_generator(trainer.generator, needed=trainer.draws_globally):
+        component.fit(data, torch.ones(len(data), dtype=torch.float32), trainer)
 
 
 def _same(one: Component, other: Component) -> bool:

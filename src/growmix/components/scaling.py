@@ -8,7 +8,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from growmix.data.domain import MOST_DEVIATIONS, Domain
+from growmix.data.domain import Domain
+
+MOST_DEVIATIONS = 1e12
+"""Standard deviations from the mean that a number counts as at most, so that sums of squares stay finite."""
 
 
 @final
@@ -43,7 +46,7 @@ class Scaling(nn.Module):
         """What the density of a scaled example exceeds that of the example itself by, in nats."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Centre and scale examples ``(batch, *shape)``; see :data:`growmix.data.domain.MOST_DEVIATIONS`."""
+        """Centre and scale examples ``(batch, *shape)``; see :data:`MOST_DEVIATIONS`."""
         if not self._scales:
             return x
         return ((x - self.centre) / self.scale).clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)

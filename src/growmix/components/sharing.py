@@ -125,7 +125,7 @@ class Foundation(nn.Module):
         return cls(networks, kind, rank, sizes)
 
     def train(self, mode: bool = True) -> Foundation:
-        """Never: a foundation stays as it is in use."""
+        """Keep the foundation as it is in use, whatever mode is asked for."""
         return super().train(False)
 
     def carry(self, component: Component, generator: torch.Generator) -> None:
@@ -152,7 +152,7 @@ class Foundation(nn.Module):
         component.stand_on(f"{self.kind} {self._number}")
 
     def _layer(self, layer: nn.Module, generator: torch.Generator) -> nn.Module | None:
-        """What stands in a component for a frozen layer; ``None``: a copy that is the component's own."""
+        """Return what stands in a component for a frozen layer; ``None`` where it has a copy of its own."""
         if self.kind == "rank-one":
             return RankOne(layer)
         rank = _rank_of(layer, self.rank, self._pixels)
@@ -180,7 +180,7 @@ class OnTrunk(nn.Module):
         self.own = own
 
     def forward(self, x: Tensor) -> Tensor:
-        """Trunk, then own layers."""
+        """Compute the trunk, then the component's own layers."""
         output: Tensor = self.own(self._trunk.module(x))
         return output
 
@@ -213,7 +213,7 @@ class LowRank(nn.Module):
         self.bias = _own_bias(frozen)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Frozen layer plus update."""
+        """Add the update to what the frozen layer gives."""
         layer = self._frozen.module
         y: Tensor = layer(x) + UPDATE_SCALE * self.up(self.down(x))
         return y if self.bias is None else y + _along_channels(self.bias - layer.bias, layer, y)
@@ -250,7 +250,7 @@ class RankOne(nn.Module):
 
 
 def _along_channels(vector: Tensor, layer: nn.Module, x: Tensor) -> Tensor:
-    """Shaped such that it meets the features of a layer's inputs or outputs, in their precision."""
+    """Shape a vector so that it meets the features of a layer's inputs or outputs, in their precision."""
     return (vector if isinstance(layer, nn.Linear) else vector.view(-1, 1, 1)).to(x.dtype)
 
 
@@ -274,19 +274,20 @@ def _own_bias(layer: Any) -> nn.Parameter | None:
 
 
 def _narrow(layer: Any, rank: int) -> nn.Module:
-    """From the layer's inputs to ``rank``; a convolution does its moving about here."""
+    """Make a layer from the frozen one's inputs to ``rank``; that of a convolution slides over the image."""
     inputs, _ = _widths(layer)
     like: dict[str, Any] = {"bias": False}
     if isinstance(layer, nn.Linear):
         return nn.Linear(inputs, rank, **like)
     if isinstance(layer, nn.Conv2d):
         like |= {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
-        return nn.Conv2d(inputs, rank, _size(layer), padding_mode=layer.padding_mode, **like)
+        like |= {"kernel_size": layer.kernel_size, "padding_mode": layer.padding_mode}
+        return nn.Conv2d(inputs, rank, **like)
     return nn.Conv2d(inputs, rank, 1, **like)
 
 
 def _widen(layer: Any, rank: int) -> nn.Module:
-    """Make a layer from ``rank`` to the layer's outputs, zero at first; a transposed convolution moves about here."""
+    """Make a layer from ``rank`` to the outputs, zero at first; a transposed convolution slides here instead."""
     _, outputs = _widths(layer)
     like: dict[str, Any] = {"bias": False, "device": "meta", "dtype": layer.weight.dtype}
     if isinstance(layer, nn.Linear):
@@ -295,15 +296,11 @@ def _widen(layer: Any, rank: int) -> nn.Module:
         wide = nn.Conv2d(rank, outputs, 1, **like)
     else:
         like |= {"stride": layer.stride, "padding": layer.padding, "dilation": layer.dilation}
-        wide = nn.ConvTranspose2d(rank, outputs, _size(layer), output_padding=layer.output_padding, **like)
+        wide = nn.ConvTranspose2d(rank, outputs, layer.kernel_size, output_padding=layer.output_padding, **like)
     wide.to_empty(device=layer.weight.device)
     for weight in wide.parameters():
         nn.init.zeros_(weight)
     return wide
-
-
-def _size(layer: Any) -> Any:
-    return layer.kernel_size
 
 
 def _rank_of(layer: nn.Module, rank: int, pixels: Collection[int]) -> int:
@@ -311,10 +308,10 @@ def _rank_of(layer: nn.Module, rank: int, pixels: Collection[int]) -> int:
     return PIXEL_RANKS * rank if writes_pixels else rank
 
 
-def _update_cost(layer: nn.Module, rank: int) -> int:
-    """Weights of a low-rank update; the side of a convolution that moves about has its kernel."""
+def _update_cost(layer: Any, rank: int) -> int:
+    """Count the weights of a low-rank update; the side of a convolution that slides has its kernel."""
     inputs, outputs = _widths(layer)
-    kernel = 1 if isinstance(layer, nn.Linear) else math.prod(_size(layer))
+    kernel = 1 if isinstance(layer, nn.Linear) else math.prod(layer.kernel_size)
     moving, plain = (outputs, inputs) if isinstance(layer, nn.ConvTranspose2d) else (inputs, outputs)
     return rank * (moving * kernel + plain)
 
@@ -333,7 +330,7 @@ def _frozen_part(network: nn.Module, kind: Kind, name: str) -> nn.Module:
 
 
 def _halfway(network: nn.Sequential) -> int:
-    """Where the upper half of the weight layers begins; layers between belong to what is below them."""
+    """Return where the upper half of the weight layers begins; layers between belong to what is below them."""
     places = [i for i, layer in enumerate(network) if _has_weights(layer)]
     return 0 if len(places) < 2 else places[(len(places) + 1) // 2]
 
@@ -350,7 +347,7 @@ def _on_trunk(trunk: nn.Module, network: nn.Module) -> nn.Module:
 
 
 def _adapted(part: nn.Module, network: nn.Module, adapt: Callable[[nn.Module], nn.Module | None]) -> nn.Module:
-    """A copy of a frozen network with its weight layers adapted; whatever else holds anything is whole and its own.
+    """Copy a frozen network with its weight layers adapted; all else that has numbers is copied as it is.
 
     Parameters
     ----------
@@ -371,7 +368,7 @@ def _adapted(part: nn.Module, network: nn.Module, adapt: Callable[[nn.Module], n
 
 
 def _weight_layers(network: nn.Module) -> Iterator[nn.Module]:
-    """Layers that can be adapted, each once; torch's own compound modules reach into theirs, which stay whole."""
+    """Yield each layer that can be adapted once; torch's own compound modules stay whole, as they reach into theirs."""
     found: dict[int, nn.Module] = {}
     waiting = [network]
     while waiting:
@@ -384,7 +381,7 @@ def _weight_layers(network: nn.Module) -> Iterator[nn.Module]:
 
 
 def _affordable_rank(networks: dict[str, nn.Module], pixels: Collection[int]) -> int:
-    """Largest rank at which a component holds at most 5 % of the networks itself; at least 1."""
+    """Return the largest rank at which a component holds at most 5 % of the networks itself, at least 1."""
     whole = sum(part.numel() for network in networks.values() for part in network.parameters())
     layers = [layer for network in networks.values() for layer in _weight_layers(network)]
     spared = sum(map(_weights, layers))

@@ -14,9 +14,6 @@ from growmix.settings import Support as Support  # what a user may set it to
 Shape: TypeAlias = tuple[int, ...]
 """Axes of one example: ``(channels, height, width)`` of an image, ``(values,)`` of a vector."""
 
-MOST_DEVIATIONS = 1e12
-"""Standard deviations from the mean that a number counts as at most, so that sums of squares stay finite."""
-
 
 @dataclass(frozen=True)
 class Domain:
@@ -37,8 +34,6 @@ class Domain:
     >>> domain = Domain((2,), "real").with_statistics(torch.tensor([[0.0, 5.0], [2.0, 5.0]]))
     >>> domain.centre, domain.scale
     ((1.0, 5.0), (1.0, 1.0))
-    >>> domain.standardise(torch.tensor([[3.0, 5.0]]))
-    tensor([[2., 0.]])
     """
 
     shape: Shape
@@ -68,7 +63,8 @@ class Domain:
             raise ValueError(f"an example of shape {self.shape}")
         if len(self.centre) != len(self.scale) or len(self.centre) not in (0, self.shape[0]):
             raise ValueError(f"{len(self.centre)} centres and {len(self.scale)} scales of shape {self.shape}")
-        if not all(map(math.isfinite, self.centre)) or not all(0 < scale < math.inf for scale in self.scale):
+        kept = torch.tensor((*self.centre, *self.scale), dtype=torch.float32, device="cpu")
+        if not bool(torch.isfinite(kept).all() and (kept[len(self.centre) :] > 0).all()):
             raise ValueError("centres or scales that no data have")
 
     def project(self, values: Tensor) -> Tensor:
@@ -77,18 +73,6 @@ class Domain:
             return values.clamp(0.0, 1.0)
         limits = torch.finfo(values.dtype)
         return values.clamp(limits.min, limits.max)
-
-    def standardise(self, x: Tensor) -> Tensor:
-        """Centre and scale examples ``(n, *shape)`` by the first task's statistics; unit numbers stay as they are."""
-        if not self.centre:
-            return x
-        scaled = (x - self.along_first_axis(self.centre, x)) / self.along_first_axis(self.scale, x)
-        return scaled.clamp(-MOST_DEVIATIONS, MOST_DEVIATIONS)
-
-    def along_first_axis(self, numbers: tuple[float, ...], like: Tensor) -> Tensor:
-        """Shape one number per entry of the first axis so that it broadcasts over examples."""
-        vector = torch.tensor(numbers, dtype=torch.float32, device=like.device)
-        return vector.view(-1, *[1] * (len(self.shape) - 1))
 
     def with_statistics(self, x: Tensor) -> Domain:
         """Return the same domain with centre and scale of these examples, ``float32`` of shape ``(n, *shape)``.

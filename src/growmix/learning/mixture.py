@@ -27,7 +27,7 @@ from growmix.learning.learner import Learner
 from growmix.learning.loading import load_learner
 from growmix.learning.measuring import held_out_elbo, new_record, novelty_to, updated_record
 from growmix.learning.novelty import MEASURES, NoveltyMeasure
-from growmix.learning.plugins import chosen, refuse_idle_changes
+from growmix.learning.plugins import chosen, refuse_contradictions, refuse_idle_changes
 from growmix.learning.records import Record, check_records
 from growmix.learning.replay import example_weights, join, replay, replay_size
 from growmix.learning.state import LearnerState, Learnt, Lesson
@@ -125,6 +125,7 @@ class GrowingMixture(Learner[MixtureMemory]):
             "component": component,
         }
         settings, plugins = chosen(settings.replace(**changes), **choices)
+        refuse_contradictions(settings, changes)
         refuse_idle_changes(settings, changes, plugins, settings.support)
         self._changes = changes
         super().__init__(settings, MixtureMemory(), plugins=plugins)

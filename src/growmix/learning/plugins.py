@@ -160,7 +160,7 @@ def chosen(settings: Settings, **given: Any) -> tuple[Settings, Plugins]:
 def refuse_idle_changes(
     settings: Settings, changes: Mapping[str, Any], plugins: Plugins, support: Support | None
 ) -> None:
-    """Refuse a setting given by name that has no effect in its combination, or that an object contradicts.
+    """Refuse a setting given by name that has no effect in its combination.
 
     Settings that come as a whole, in a ``Settings``, may hold more than one combination uses.
 
@@ -189,6 +189,22 @@ def refuse_idle_changes(
     for name in OF_OUR_KIND:
         if plugins.component is not None and changes.get(name, declared[name].default) != declared[name].default:
             raise BadInput(f"{name} has no effect beside a component of your own; leave one of them out")
+
+
+def refuse_contradictions(settings: Settings, changes: Mapping[str, Any]) -> None:
+    """Refuse a setting given by name of which an object that was handed in has another value.
+
+    Raises
+    ------
+    BadInput
+        The settings, which the objects have changed, are not those that were given by name.
+    """
+    for name, value in changes.items():
+        kept = getattr(settings, name)
+        if kept != declarations(Settings)[name].check(value):
+            raise BadInput(
+                f"{name} is {shown(value)}, but the object that was handed in has {shown(kept)}; give one of them alone"
+            )
 
 
 def _members(interface: type) -> list[str]:

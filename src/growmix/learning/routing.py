@@ -17,10 +17,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
 from growmix.components.component import Component
+from growmix.components.pieces import ROWS
 from growmix.data.task import as_float
-
-ROWS = 1_024
-"""Examples scored at a time; bounds the memory, and a CPU is at its full speed from far fewer on."""
 
 NEGLIGIBLE = 20.0
 """Nats behind the best component from which on one is left out of the sum: it would add less than a part in 10^8."""

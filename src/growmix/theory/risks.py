@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from growmix.components.component import Component
-from growmix.components.pieces import in_pieces
+from growmix.components.pieces import ROWS, in_pieces
+from growmix.components.scaling import Scaling
 from growmix.data.domain import Domain
 from growmix.data.task import UNLABELLED, TaskData, as_float
 from growmix.errors import BadInput
@@ -17,9 +18,6 @@ from growmix.streams import Stream
 from growmix.theory.discrepancy import FEWEST, Discrepancy, Method, Search, discrepancy
 from growmix.theory.hypotheses import MLP
 from growmix.theory.losses import Loss, Squared, ZeroOne
-
-PIECE = 1_024
-"""Examples that a component sees at a time."""
 
 
 def check_stream(stream: Stream) -> None:
@@ -54,7 +52,7 @@ def bounded(x: Tensor, domain: Domain) -> Tensor:
     >>> bounded(torch.tensor([[3.0, -900.0]]), Domain((2,), "real", centre=(3.0, 0.0), scale=(1.0, 1.0)))
     tensor([[0.5000, 0.0000]])
     """
-    return as_float(x) if domain.support == "unit" else domain.standardise(x).sigmoid()
+    return as_float(x) if domain.support == "unit" else Scaling(domain)(x).sigmoid()
 
 
 @torch.no_grad()
@@ -76,7 +74,7 @@ def risks(component: Component, data: TaskData) -> Tensor | None:
     """
     if not component.classes:
         coder, gaps = codes_of(component, "theory"), []
-        for x in data.x.split(PIECE):
+        for x in data.x.split(ROWS):
             back = bounded(in_pieces(component, coder.reconstruct, x), component.domain)
             gaps.append((back - bounded(x, component.domain)).square().flatten(1).mean(1))
         return torch.cat(gaps).double()
