@@ -60,7 +60,9 @@ def test_answers_are_in_the_unit_of_the_data(mixture: GrowingMixture) -> None:
     assert set(labels.tolist()) == {28}
     assert (drawn.mean(0) - readings(28).mean(0)) / scale == pytest.approx(0.0, abs=0.3)
     assert mixture.encode(x).shape == (len(x), 3)
-    assert mixture.interpolate(x[0], x[1], steps=4).shape == (4, VALUES)
+    line, ends = mixture.interpolate(x[0], x[1], steps=4, component=0), mixture.reconstruct(x[:2], component=0)
+    assert line.shape == (4, VALUES)
+    np.testing.assert_allclose(line[[0, -1]], ends, rtol=1e-4, atol=1e-4 * np.abs(ends).max())
 
 
 def test_the_score_is_a_density_of_the_data_whatever_their_unit() -> None:

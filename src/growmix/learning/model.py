@@ -332,7 +332,7 @@ class Model(ABC):
         Returns
         -------
         array or tensor
-            Shape ``(steps, channels, height, width)``, in [0, 1].
+            Shape ``(steps, *shape)``; pixels lie in [0, 1].
 
         Examples
         --------
@@ -347,7 +347,7 @@ class Model(ABC):
         require_room_for(steps, known.learnt()[0].shape, "interpolating with")
         ends = torch.cat([as_float(_one(known, a, "a")), as_float(_one(known, b, "b"))])
         path = between(known, ends, steps, self.settings.routing_draws, component)
-        return like_given(path.clamp_(0.0, 1.0), a)
+        return like_given(known.domain().project(path), a)
 
 
 def check_x(known: Knowledge, x: Any, name: str = "x") -> Tensor:
