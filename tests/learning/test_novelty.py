@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
+from growmix import GrowingMixture
 from growmix.errors import BadInput
 from growmix.learning.novelty import (
     MEASURES,
+    NoveltyMeasure,
+    checked,
     ks_distance,
     ks_distances,
     ks_noise,
@@ -116,3 +120,31 @@ def test_means_of_large_scores_keep_their_digits() -> None:
     assert statistics.mean == pytest.approx(float(a[0]), rel=1e-9)
     assert statistics.variance == pytest.approx(0.0, abs=1e-9)
     assert gap(a, a[:1]) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("member", ["distance", "noise"])
+@pytest.mark.parametrize("value", [None, "far", math.nan, -1.0], ids=str)
+def test_a_measure_that_returns_no_number_is_refused_by_its_name_and_member(member: str, value: Any) -> None:
+    measure = MEASURES["ks"]
+    assert checked(measure, member, 0.25) == 0.25
+    with pytest.raises(BadInput, match=rf"measure 'ks' returned .* from {member}\(\); allowed is a number"):
+        checked(measure, member, value)
+
+
+def test_learning_refuses_such_a_measure_and_changes_nothing() -> None:
+    class Wrong(NoveltyMeasure):
+        name = "wrong"
+        default_threshold = 0.5
+
+        def distance(self, new: Any, reference: Any) -> Any:
+            return None
+
+        def noise(self, n: int, m: int, scores: int) -> float:
+            return 0.0
+
+    x = np.random.default_rng(0).random((40, 3))
+    mixture = GrowingMixture("mlp", novelty=Wrong(), hidden=4, latent=2, epochs=1, device="cpu")
+    mixture.learn(x)
+    with pytest.raises(BadInput, match=r"'wrong' returned None from distance\(\)"):
+        mixture.learn(x)
+    assert len(mixture.history) == 1

@@ -13,7 +13,7 @@ from growmix.components.component import Component
 from growmix.components.pieces import in_pieces
 from growmix.data.task import TaskData
 from growmix.learning.answers import routing_noise
-from growmix.learning.novelty import ComparesWithSamples, NoveltyMeasure, nearest
+from growmix.learning.novelty import ComparesWithSamples, NoveltyMeasure, checked, nearest
 from growmix.learning.records import Record, Reference, remember
 from growmix.learning.references import Scores, after_update, name_scores, statistics_of
 from growmix.learning.replay import generate, replay
@@ -95,7 +95,7 @@ def novelty_to(
         found.append(nearest(measure, scores_of(component, x, draws), known))
     best = min(range(len(found)), key=lambda k: found[k][0])
     reference = records[best].references[found[best][1]]
-    noise = measure.noise(len(x), reference.count, len(reference.statistics))
+    noise = checked(measure, "noise", measure.noise(len(x), reference.count, len(reference.statistics)))
     return tuple(distance for distance, _ in found), noise
 
 

@@ -14,6 +14,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from growmix.errors import BadInput, shown
 from growmix.learning.references import Scores, Statistics, quantiles_of, require_scores, stacked
 
 MOST_DEVIATIONS = 1e9
@@ -91,9 +92,34 @@ class ComparesWithSamples:
 
 def nearest(measure: NoveltyMeasure, new: Scores, references: Sequence[Statistics]) -> tuple[float, int]:
     """Return the smallest distance to what a component knows, and which of its references has it."""
-    distances = [measure.distance(new, reference) for reference in references]
+    distances = [checked(measure, "distance", measure.distance(new, reference)) for reference in references]
     best = min(range(len(distances)), key=distances.__getitem__)
     return distances[best], best
+
+
+def checked(measure: NoveltyMeasure, member: str, value: object) -> float:
+    """Return what a member of a measure returned as Python's number, or refuse it.
+
+    Raises
+    ------
+    BadInput
+        The value is no number of 0 or more; the message names the measure and the member.
+
+    Examples
+    --------
+    >>> checked(KolmogorovSmirnov(), "distance", torch.tensor(0.5))
+    0.5
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not number >= 0:
+        raise BadInput(
+            f"the novelty measure {measure.name!r} returned {shown(value)} from {member}(); allowed is a number of 0 "
+            "or more"
+        )
+    return number
 
 
 @final
