@@ -25,7 +25,7 @@ from growmix.storage.checkpoint_files import FILE_BROWSER_FILES, foreign_in, rem
 from growmix.storage.durable import make_folders, write_whole
 from growmix.storage.untrusted import name_kind, read_json
 from growmix.system import locking
-from growmix.system.paths import check_path
+from growmix.system.paths import check_path, writing_to
 
 METRICS = "metrics.json"
 EVENTS = "events.jsonl"
@@ -138,7 +138,7 @@ class RunFolder:
     @contextmanager
     def held(self) -> Iterator[str | None]:
         """Make the folder and be the one process that writes to it; gives what the user should know about the lock."""
-        with _writing(self.path):
+        with writing_to(self.path):
             make_folders(self.path)
         self.check_kinds()
         with locking.hold(self.path) as notice:
@@ -146,7 +146,7 @@ class RunFolder:
 
     def open(self, config: RunConfig) -> None:
         """Clear the folder of an earlier run, and write the configuration of a new one."""
-        with _writing(self.path):
+        with writing_to(self.path):
             # the configuration goes first, so that nobody resumes a run of which only a part is left
             for name in (CONFIG, METRICS, SAMPLES, INTERPOLATION, TRANSLATION, *theory_names.ALL):
                 (self.path / name).unlink(missing_ok=True)
@@ -165,7 +165,7 @@ class RunFolder:
 
     def forget_theory(self) -> None:
         """Remove what the theory said about a run that now goes on, because it holds for a part of it only."""
-        with _writing(self.path):
+        with writing_to(self.path):
             for name in theory_names.ALL:
                 (self.path / name).unlink(missing_ok=True)
 
@@ -211,7 +211,7 @@ class RunFolder:
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json``, whole or not at all."""
-        with _writing(self.path):
+        with writing_to(self.path):
             write_whole(self.path / METRICS, (json.dumps(metrics, indent=1, allow_nan=False) + "\n").encode())
 
 
@@ -230,11 +230,3 @@ def _check_kind(place: Path, is_kind: Callable[[int], bool]) -> None:
         return
     if not is_kind(mode):
         raise BadInput(f"{place} is {name_kind(mode)}; a run's folder holds files and folders of its own only")
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise BadInput(f"out is {str(path)!r}, which can't be written: {error.strerror or error}") from error

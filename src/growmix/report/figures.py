@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from growmix.errors import BadInput
 from growmix.report.pictures import require_images
+from growmix.system.paths import writing_to
 
 Estimate: TypeAlias = tuple[float | None, float | None]
 """Mean and standard error; the error is ``None`` for one seed, both where a figure does not apply."""
@@ -269,7 +270,5 @@ def write_figure(figure: Figure, file: Path) -> None:
     BadInput
         The file can't be written.
     """
-    try:
+    with writing_to(file):
         figure.savefig(file, dpi=DPI, metadata={"Software": None})
-    except OSError as error:
-        raise BadInput(f"out is {str(file)!r}, which can't be written: {error.strerror or error}") from error

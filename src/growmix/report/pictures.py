@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from growmix.errors import BadInput
+from growmix.system.paths import writing_to
 
 GAP = 1
 """White pixels between images, before enlargement."""
@@ -67,10 +68,8 @@ def write_grid(rows: Sequence[np.ndarray[Any, Any]], file: Path) -> None:
     channels = picture.shape[2]
     if channels not in (1, 3):
         raise BadInput(f"images have {channels} channels; a PNG shows 1 (gray) or 3 (colour)")
-    try:
+    with writing_to(file):
         Image.fromarray(picture[:, :, 0] if channels == 1 else picture).save(file, format="PNG")
-    except OSError as error:
-        raise BadInput(f"out is {str(file)!r}, which can't be written: {error.strerror or error}") from error
 
 
 def require_images(rows: Sequence[np.ndarray[Any, Any]]) -> None:

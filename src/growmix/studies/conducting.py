@@ -20,6 +20,7 @@ from growmix.studies.processes import run_trials
 from growmix.studies.runs import Outcome, check, relative
 from growmix.studies.study import Findings, Study, mean
 from growmix.studies.tables import as_document, show
+from growmix.system.paths import writing_to
 
 RESULTS = "results.json"
 TABLE = "table.md"
@@ -133,14 +134,12 @@ def write(title: str, lines: Sequence[str], findings: Findings, done: Sequence[O
         "tables": [table.to_dict() for table in findings.tables],
         "runs": [digest(outcome, folder) for outcome in done],
     }
-    try:
+    with writing_to(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / RESULTS).write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         (folder / TABLE).write_text(as_document(title, lines, findings.tables), encoding="utf-8")
         for name, draw in findings.figures.items():
             draw(folder / name)
-    except OSError as error:
-        raise BadInput(f"out is {str(folder)!r}, which can't be written: {error.strerror or error}") from error
 
 
 def digest(outcome: Outcome, folder: Path) -> dict[str, Any]:

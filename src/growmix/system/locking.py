@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from growmix.errors import BadInput, shown
+from growmix.system.paths import writing_to
 
 LOCK = "lock"
 
@@ -167,10 +168,8 @@ def _is_at(path: Path, file: IO[str]) -> bool:
 
 def _open(path: Path) -> IO[str]:
     """Open the file at that path, and make it if it is not there."""
-    try:
+    with writing_to(path.parent):
         return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+", encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise BadInput(f"out is {str(path.parent)!r}, which can't be written: {error.strerror or error}") from error
 
 
 def _said(file: IO[str]) -> dict[str, Any] | None:

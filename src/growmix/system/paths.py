@@ -6,7 +6,8 @@ The adversary is a typo. Promised is one line that names the argument.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from growmix.errors import BadInput, shown
@@ -39,3 +40,20 @@ def check_path(value: object, name: str) -> Path:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(f"{name} is {given}; allowed is a path that can be had here ({reason})") from error
     return path
+
+
+@contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Turn what the system says of a place that can't be written into a ``BadInput`` that names it.
+
+    Examples
+    --------
+    >>> with writing_to(Path("x.png")):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    growmix.errors.BadInput: out is 'x.png', which can't be written: No space left on device
+    """
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"out is {str(out)!r}, which can't be written: {error.strerror or error}") from error
