@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import shlex
+import shutil
 import subprocess
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -83,6 +84,16 @@ def test_the_theory_of_a_run_is_told_in_words_and_a_sweep_adds_to_it(run: Path) 
     assert (run / files.TRADE_OFF).stat().st_size > 10_000
     again = growmix("theory", run)
     assert "In the sweep" in " ".join(again.stdout.split())  # what was swept is kept
+
+
+def test_an_account_that_was_changed_by_hand_is_named_and_ends_in_one_line(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    document = json.loads((run / files.THEORY).read_text())
+    document["between_tasks"]["rank_correlation"] = []
+    (tmp_path / "run" / files.THEORY).write_text(json.dumps(document))
+    refused = growmix("theory", tmp_path / "run")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1 and "theory.json can't be understood" in refused.stderr
 
 
 def test_a_run_without_theory_says_what_is_gone(tmp_path: Path) -> None:

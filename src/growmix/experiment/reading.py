@@ -99,12 +99,8 @@ def explain(folder: Path, *, device: str | None = None) -> dict[str, Any]:
     with RunFolder(folder).held():
         written = (folder / files.THEORY).is_file()
         document = files.read(folder) if written else _account_of(folder, config, device)
-        try:
+        with files.understanding(folder / files.THEORY):
             files.write(document, folder)
-        except (LookupError, TypeError, ValueError) as error:  # what was read may be anything
-            if isinstance(error, BadInput):
-                raise
-            raise BadCheckpoint(f"{folder / files.THEORY} can't be understood: {error!r}") from error
     return document
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, final
 
 from growmix.config import RunConfig
-from growmix.errors import BadCheckpoint, BadInput
+from growmix.errors import BadInput
 from growmix.experiment import TRADE_OFF
 from growmix.learning.novelty import MEASURES
 from growmix.storage.untrusted import read_json
@@ -129,14 +129,10 @@ def with_trade_off(document: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     file = folder / TRADE_OFF / RESULTS
     results = read_json(file, MOST_RESULTS)
-    try:
+    with files.understanding(file):
         whole = {**document, "trade_off": results["trade_off"]}
         whole["statements"] = list(statements(whole))
         files.write(whole, folder)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:  # what was read may be anything
-        if isinstance(error, BadInput):
-            raise
-        raise BadCheckpoint(f"{file} can't be understood: {error!r}") from error
     return whole
 
 

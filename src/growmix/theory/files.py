@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from growmix.errors import BadCheckpoint, BadInput
+from growmix.errors import BadCheckpoint, GrowmixError, one_line
 from growmix.report.theory_names import ALL, BETWEEN, BOUNDS, MODELS, THEORY, TRADE_OFF
 from growmix.storage.durable import write_whole
 from growmix.storage.untrusted import read_json
+from growmix.system.paths import writing_to
 
-__all__ = ["ALL", "BETWEEN", "BOUNDS", "MODELS", "THEORY", "TRADE_OFF", "read", "write"]
+__all__ = ["ALL", "BETWEEN", "BOUNDS", "MODELS", "THEORY", "TRADE_OFF", "read", "understanding", "write"]
 
 MOST_THEORY = 64 * 2**20
 """Bytes that ``theory.json`` may have at most."""
@@ -35,10 +37,8 @@ def write(document: Mapping[str, Any], folder: Path) -> None:
     """
     from growmix.report import theory_figures
 
-    try:
+    with writing_to(folder):
         write_whole(folder / THEORY, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
-    except OSError as error:
-        raise BadInput(f"out is {str(folder)!r}, which can't be written: {error.strerror or error}") from error
     theory_figures.bounds_over_time(document, folder / BOUNDS)
     if len(document["tasks"]) > 1:
         theory_figures.between_tasks(document, folder / BETWEEN)
@@ -52,6 +52,17 @@ def write(document: Mapping[str, Any], folder: Path) -> None:
         risks["student"] = [entry["observed"] for entry in document["student"]]
     if len(risks) > 1:
         theory_figures.models(risks, document["tasks"], document["unit"], folder / MODELS)
+
+
+@contextmanager
+def understanding(file: Path) -> Iterator[None]:
+    """Make whatever is raised within a ``BadCheckpoint`` that names a file: what was read from it may be anything."""
+    try:
+        yield
+    except GrowmixError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise BadCheckpoint(f"{file} can't be understood: {one_line(error)}") from error
 
 
 def read(folder: Path) -> dict[str, Any]:
