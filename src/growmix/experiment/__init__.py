@@ -6,11 +6,9 @@ for pairs, ``translation.png``. With ``--theory`` also ``theory.json`` and its f
 ``progress/`` holds what :func:`resume` needs besides.
 """
 
-from growmix.experiment.description import show_translations
 from growmix.experiment.folder import (
     CHECKPOINT,
     CONFIG,
-    EVALUATION,
     EVENTS,
     INTERPOLATION,
     METRICS,
@@ -25,11 +23,7 @@ from growmix.experiment.observing import RunObserver
 from growmix.experiment.planning import (
     check_method,
     check_networks,
-    check_theory,
     load_stream,
-    plan,
-    precision,
-    teaches,
     versions,
 )
 from growmix.experiment.reading import explain, load_learner, load_student, reevaluate
@@ -38,7 +32,6 @@ from growmix.experiment.running import resume, run
 __all__ = [
     "CHECKPOINT",
     "CONFIG",
-    "EVALUATION",
     "EVENTS",
     "INTERPOLATION",
     "METRICS",
@@ -51,17 +44,12 @@ __all__ = [
     "RunObserver",
     "check_method",
     "check_networks",
-    "check_theory",
     "explain",
     "load_learner",
     "load_stream",
     "load_student",
-    "plan",
-    "precision",
     "reevaluate",
     "resume",
     "run",
-    "show_translations",
-    "teaches",
     "versions",
 ]

@@ -7,9 +7,7 @@ from types import MappingProxyType
 
 from growmix.errors import BadInput, did_you_mean, shown
 from growmix.studies.experiments import accuracies, discrepancies, orders, reconstructions, sweeps, translations
-from growmix.studies.experiments.experiment import Experiment, Scale
-
-__all__ = ["EXPERIMENTS", "Experiment", "Scale", "find"]
+from growmix.studies.experiments.experiment import Experiment
 
 _ALL = (
     *reconstructions.EXPERIMENTS[:1],
