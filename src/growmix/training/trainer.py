@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @final
 @dataclass
 class GradientTrainer:
-    """Trains one component, or the student, by the one optimisation loop; see :class:`growmix.components.Trainer`.
+    """Trains one component, or the student, by the one optimisation loop.
 
     Attributes
     ----------
