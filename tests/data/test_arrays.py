@@ -88,7 +88,8 @@ def test_what_a_table_will_not_copy_is_copied_for_it() -> None:
 
 
 def test_arrays_of_pyarrow_are_taken() -> None:
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow
+
     for make in (pyarrow.array, lambda values: pyarrow.chunked_array([values[:4], values[4:]])):
         assert check_task((FLOATS, make(NAMES))).names == ("dog", "cat", "ant", "a b")
         assert check_task((FLOATS, make(LABELS.tolist()))).classes() == (0, 1, 2, 5)
