@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growmix.baselines.catalogue import METHODS
-from growmix.config import RunConfig, checked_values, idle_keys, keys, read_values
+from growmix.config import RunConfig, checked_values, config_in, idle_keys, keys, read_values
 from growmix.errors import BadInput
 from growmix.settings import Settings
 
@@ -279,6 +279,13 @@ def test_a_date_is_text(tmp_path: Path) -> None:
 def test_a_file_may_hold_what_only_options_beside_it_give_an_effect(tmp_path: Path, values: dict[str, Any]) -> None:
     (tmp_path / "config.yaml").write_text("".join(f"{name}: {value}\n" for name, value in values.items()))
     assert read_values(tmp_path / "config.yaml") == values
+
+
+@pytest.mark.parametrize("said", ["alpha: 2.0", "ewc_strength: 5.0", "method: vae-per-task\ngate: dirichlet"])
+def test_the_file_of_a_run_is_named_where_a_key_has_no_effect(tmp_path: Path, said: str) -> None:
+    (tmp_path / "config.yaml").write_text(f"stream: split-digits\n{said}\n")
+    with pytest.raises(BadInput, match=r"config .*config\.yaml': (alpha|ewc_strength|gate) is "):
+        config_in(tmp_path)
 
 
 def test_an_empty_file_asks_for_nothing(tmp_path: Path) -> None:

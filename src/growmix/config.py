@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -309,12 +310,19 @@ def read_values(file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         kind = type(document).__name__
         raise BadInput(f"config {str(file)!r} holds a {kind}; allowed are lines of 'key: value'")
-    try:
+    with _naming(file):
         values = checked_values(document)
         RunConfig.fitting({"stream": "any"} | values)  # checks ranges; what makes the rest work may be named elsewhere
+    return values
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Name the file of a configuration in what is said against it."""
+    try:
+        yield
     except BadInput as error:
         raise BadInput(f"config {str(file)!r}: {error}") from error
-    return values
 
 
 _TEXT_HERE = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:merge")
@@ -371,7 +379,9 @@ def config_in(folder: Path) -> RunConfig:
         There is no run in the folder, or its configuration can't be read.
     """
     require_run(folder)
-    return dataclasses.replace(RunConfig.of(read_values(folder / CONFIG)), out=folder)
+    values = read_values(folder / CONFIG)
+    with _naming(folder / CONFIG):
+        return dataclasses.replace(RunConfig.of(values), out=folder)
 
 
 def checked_values(values: Mapping[Any, Any]) -> dict[str, Any]:

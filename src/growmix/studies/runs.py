@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from growmix.config import RunConfig, read_values
+from growmix.config import RunConfig
 from growmix.errors import BadInput
 from growmix.settings import Settings
 from growmix.studies.metrics import Metrics
@@ -144,7 +144,7 @@ def standing(config: RunConfig, *, overwrite: bool = False) -> Standing:
     if overwrite or not (folder.path / CONFIG).is_file():
         folder.check(overwrite)
         return "open"
-    if RunConfig.of(read_values(folder.path / CONFIG)) != config.changed(out=None):
+    if folder.config().changed(out=None) != config.changed(out=None):
         raise BadInput(
             f"out: {str(folder.path)!r} holds a run of another configuration; choose another --out, or say --overwrite"
         )
