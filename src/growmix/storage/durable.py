@@ -59,16 +59,15 @@ def make_folders(folder: Path) -> None:
     to_disk(folder.parent)
 
 
-def to_disk(place: Path) -> None:
-    """Wait until a file or the names in a folder are on the disk."""
-    is_folder = place.is_dir()
-    if is_folder and os.name != "posix":  # where folders can't be opened
+def to_disk(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    if os.name != "posix":  # where folders can't be opened
         return
-    handle = os.open(place, os.O_RDONLY if is_folder else os.O_RDWR)  # Windows wants it to be writable
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:
-        if not (is_folder and error.errno == errno.EINVAL):  # file systems that keep names in order by themselves
+        if error.errno != errno.EINVAL:  # file systems that keep names in order by themselves
             raise
     finally:
         os.close(handle)

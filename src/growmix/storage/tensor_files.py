@@ -51,8 +51,10 @@ def outlines(file: OpenFile) -> dict[str, Tensor]:
         The file holds no tensors that growmix can have written.
     """
     file.stream.seek(0)
-    header = file.read(check_header(file.read(8), file))
-    strict_json(header, file.path)  # a name that comes twice, of which safetensors takes the last
+    length = int.from_bytes(file.read(8), "little")
+    if length > min(MOST_HEADER, file.size - 8):
+        raise BadCheckpoint(f"{file.path} is no safetensors file: a header of {length} bytes in {file.size}")
+    strict_json(file.read(length), file.path)  # a name that comes twice, of which safetensors takes the last
     found = {}
     with _opened(file, "numpy") as tensors:
         for name in tensors.keys():  # noqa: SIM118 not a dictionary
@@ -85,20 +87,6 @@ def read_tensors(file: OpenFile) -> dict[str, Tensor]:
                 raise BadCheckpoint(f"{file.path}: tensor {shown(name)} has truth values that are neither 0 nor 1")
             found[name] = tensor.clone()  # until then it lies in the file, and changes with it
     return found
-
-
-def check_header(begin: bytes, file: OpenFile) -> int:
-    """Return the length of a header, from the first eight bytes of its file, if a header of that length is read.
-
-    Raises
-    ------
-    BadCheckpoint
-        The header is too long, or longer than its file.
-    """
-    length = int.from_bytes(begin, "little")
-    if length > min(MOST_HEADER, file.size - 8):
-        raise BadCheckpoint(f"{file.path} is no safetensors file: a header of {length} bytes in {file.size}")
-    return length
 
 
 def _opened(file: OpenFile, framework: str) -> Any:
