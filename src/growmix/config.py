@@ -65,10 +65,6 @@ class Place(Rule):
         """Say whether the value is a path, or text for one."""
         return isinstance(value, (str, os.PathLike))
 
-    def read(self, text: str) -> str:
-        """Return the text as it is."""
-        return text
-
     def kept(self, value: Any, name: str) -> Path:
         """Return the path, with ``~`` resolved."""
         return check_path(value, name)

@@ -10,7 +10,6 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from growmix.report.console import make_console as make_console
 from growmix.report.console import say
 from growmix.report.reporter import Reporter
 from growmix.report.words import number, printable, whole

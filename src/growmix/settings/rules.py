@@ -58,7 +58,7 @@ def is_import_path(name: object) -> bool:
 class Rule(ABC):
     """Interface of what values a setting may have.
 
-    A new kind of value is one more class with these three members.
+    A new kind of value is one more class that says what is allowed, and how text spells it where it is no text.
     """
 
     @property
@@ -70,15 +70,15 @@ class Rule(ABC):
     def accepts(self, value: Any) -> bool:
         """Say whether a setting may have this value."""
 
-    @abstractmethod
     def read(self, text: str) -> Any:
-        """Return the value that a text spells, as files and command lines give it.
+        """Return the value that a text spells, as files and command lines give it: itself, unless a rule says more.
 
         Raises
         ------
         ValueError
             The text spells no such value.
         """
+        return text
 
     def kept(self, value: Any, name: str) -> Any:
         """Return the form in which an accepted value of a setting is kept: as it is, unless a rule says more.
@@ -210,10 +210,6 @@ class OneOf(Rule):
         """Say whether the value is one of the names."""
         return isinstance(value, str) and (value in self.names or self.is_own(value))
 
-    def read(self, text: str) -> str:
-        """Return the text: a name stands for itself."""
-        return text
-
     def hint(self, value: Any) -> str:
         """Return the name that is nearest to a refused one."""
         near = nearest(value, self.names)
@@ -248,7 +244,3 @@ class Text(Rule):
     def accepts(self, value: Any) -> bool:
         """Say whether the value is such text."""
         return isinstance(value, str) and value.isprintable() and bool(value)
-
-    def read(self, text: str) -> str:
-        """Return the text as it is."""
-        return text
