@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,14 @@ def test_who_takes_turns_waits_for_another_process(tmp_path: Path) -> None:
     with taking_turns(tmp_path):
         child = os.fork()
         if child == 0:
+            os.write(here, b"there")
             with taking_turns(tmp_path):
-                os.write(here, (tmp_path / "file").read_bytes())
+                os.write(here, b"after" if (tmp_path / "file").exists() else b"amidst")
             os._exit(0)
-        (tmp_path / "file").write_bytes(b"done")
-    assert os.read(there, 10) == b"done"
+        assert os.read(there, 5) == b"there"
+        time.sleep(0.1)  # for one that does not wait to come first
+        (tmp_path / "file").touch()
+    assert os.read(there, 10) == b"after"
     os.waitpid(child, 0)
     os.close(there)
     os.close(here)
