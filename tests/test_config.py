@@ -63,6 +63,10 @@ def test_every_setting_and_every_parameter_of_a_method_is_a_key() -> None:
             "variance is 0.1, which has no effect with likelihood 'bernoulli'; it has one with likelihood",
         ),
         ({"student": False, "student_epochs": 3}, "student_epochs is 3, which has no effect with student False"),
+        (
+            {"supervised": False, "label_fraction": 0.5},
+            "label_fraction is 0.5, .* supervised False; .* supervised true",
+        ),
         ({"likelihood_draws": 0, "likelihood_examples": 9}, "it has one with likelihood_draws above 0"),
         ({"buffer_size": 9}, "buffer_size is 9, which has no effect with method 'mixture'; it has one with method er"),
         ({"method": "ewc", "si_strength": 9.0}, "si_strength is 9.0, .* 'ewc'; it has one with method si"),

@@ -38,6 +38,7 @@ from growmix.settings import (
     setting,
     with_declarations,
 )
+from growmix.settings.mixture import LABELS, RUN
 from growmix.storage.durable import write_whole
 from growmix.streams.catalogue import LabelSpace
 from growmix.system.paths import check_path
@@ -50,8 +51,6 @@ RUNS = Path("runs")
 
 MOST_YAML = 2**20
 """The largest configuration in bytes: a hundred times what all keys take."""
-
-RUN = "Run"
 
 
 @final
@@ -156,7 +155,7 @@ class RunConfig:
     test_examples: int | None = setting(None, RUN, Whole(1), help=(
         "Largest number of test examples of a task, drawn by the seed; by default all."
     ))
-    label_fraction: float = setting(1.0, RUN, SHARE, help=(
+    label_fraction: float = setting(1.0, RUN, SHARE, uses=(LABELS,), help=(
         "Share of each class's training labels that is kept; the other examples are learnt without a label."
     ))
     student: bool = setting(True, RUN, common=True, help="Whether a mixture teaches a student at the end.")
