@@ -23,6 +23,7 @@ from growmix.settings.limits import (
 )
 from growmix.settings.mixture import (
     BlueprintName,
+    ComponentName,
     NoveltyName,
     ScheduleName,
     Settings,
@@ -48,6 +49,7 @@ __all__ = [
     "NOT_NEGATIVE",
     "UNLABELLED",
     "BlueprintName",
+    "ComponentName",
     "Declaration",
     "NoveltyName",
     "Number",
