@@ -161,8 +161,9 @@ class Number(Rule):
     def accepts(self, value: Any) -> bool:
         """Say whether the value is a finite number within the condition."""
         # compared, not asked with isfinite: a whole number may be larger than any float
-        is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-        return is_number and bool(abs(value) <= sys.float_info.max) and self.holds(value)
+        number = value.item() if isinstance(value, np.number) else value  # numpy's single precision ends far earlier
+        is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+        return is_number and abs(number) <= sys.float_info.max and self.holds(number)
 
     def read(self, text: str) -> float:
         """Return the number that the text spells."""
