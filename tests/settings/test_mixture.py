@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-import typing
 from dataclasses import FrozenInstanceError, fields
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -16,14 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growmix import GrowingMixture
-from growmix.cli import reference
 from growmix.components.construction import make_blueprint, make_kind
 from growmix.components.likelihoods import Bernoulli
 from growmix.components.nets import MLP, Conv
 from growmix.errors import BadInput
 from growmix.learning.gating import ThresholdGate
 from growmix.settings import BlueprintName, Settings, declarations, idle
-from growmix.settings.changes import AllChanges, SettingsChanges
 
 WHOLE = ("depth", "width", "latent", "novelty_examples", "density_components", "devices")
 WHOLE_STUDENT = ("student_hidden", "student_latent", "student_epochs")
@@ -139,20 +135,6 @@ def test_every_setting_is_declared_with_a_rule_that_its_default_keeps() -> None:
     for each in declared.values():
         assert each.check(each.default) == each.default, each.name
         assert each.group and each.help.endswith("."), each.name
-
-
-def test_what_is_generated_from_the_declarations_is_up_to_date() -> None:
-    root = Path(__file__).parents[1]
-    stale = "run python -m growmix.cli.reference"
-    assert (root / reference.PAGE).read_text(encoding="utf-8") == reference.page(), stale
-    assert (root / reference.TYPES).read_text(encoding="utf-8") == reference.types(), stale
-
-
-def test_keyword_arguments_have_the_types_of_the_settings() -> None:
-    assert typing.get_type_hints(AllChanges) == typing.get_type_hints(Settings)
-    assert set(typing.get_type_hints(SettingsChanges)) == {
-        each.name for each in declarations(Settings).values() if not each.door
-    }
 
 
 IDLE = {
