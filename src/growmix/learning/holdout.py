@@ -46,10 +46,13 @@ def hold_out(task: TaskData, share: float, generator: torch.Generator) -> tuple[
 
 def _with_every_class_late(order: Tensor, labels: Tensor, size: int) -> Tensor:
     """Return the order, changed only if the first ``size`` would hold out all examples of a class."""
-    lost = sorted(set(labels[order[:size]].tolist()) - set(labels[order[size:]].tolist()) - {UNLABELLED})
-    if not lost:
-        return order
-    keep = torch.tensor([int((labels[order] == label).nonzero()[0]) for label in lost])
-    late = torch.zeros(len(order), dtype=torch.bool)
-    late[keep] = True
-    return torch.cat([order[~late], order[late]])
+    # what comes forward for an example that goes to the end may be the last one of its own class
+    for _ in range(len(labels.unique())):
+        lost = sorted(set(labels[order[:size]].tolist()) - set(labels[order[size:]].tolist()) - {UNLABELLED})
+        if not lost:
+            break
+        keep = torch.tensor([int((labels[order] == label).nonzero()[0]) for label in lost])
+        late = torch.zeros(len(order), dtype=torch.bool)
+        late[keep] = True
+        order = torch.cat([order[~late], order[late]])
+    return order
