@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import json
 import re
 import signal
@@ -15,15 +14,11 @@ import pytest
 from PIL import Image
 
 from growmix import GrowingMixture, experiment, streams
-from growmix.baselines import METHODS
-from growmix.cli import words
-from growmix.cli.app import app, execute
+from growmix.cli.app import execute
 from growmix.cli.drawing import paths, two_unlike
 from growmix.cli.words import DONE, FAILED, INTERRUPTED, WRONG_INPUT
-from growmix.config import RunConfig, keys
 from growmix.errors import NonFiniteLoss
 from growmix.studies import processes
-from growmix.studies.experiments import EXPERIMENTS
 from growmix.system.interrupts import ACKNOWLEDGED
 
 pytestmark = pytest.mark.slow
@@ -46,13 +41,6 @@ PROGRAM = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from growmix.cli.app import main; main()"
 )
 GROWMIX = [sys.executable, "-c", PROGRAM]
-
-
-@pytest.fixture(autouse=True)
-def _away_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("GROWMIX_DATA", raising=False)
-    monkeypatch.setenv("COLUMNS", "200")
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +68,6 @@ print("loaded:", *{"torch", "sklearn", "pyarrow", "matplotlib"} & sys.modules.ke
 """
 
 
-@pytest.mark.parametrize("option", ["seeds", "jobs"])
-def test_options_of_a_sweep_are_refused_without_it(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(["theory", "nowhere", f"--{option}", "3"]) == WRONG_INPUT
-    assert f"{option} is 3, which has no effect without --sweep" in capsys.readouterr().err
-
-
 def test_nothing_imports_torch_to_show_help_list_streams_or_refuse_a_path() -> None:
     """Help comes at once, an early Ctrl-C finds someone who listens, and torch's threads get their setting in time."""
     told = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=True)
@@ -97,26 +79,6 @@ def test_help_is_there_where_python_leaves_docstrings_out() -> None:
     told = subprocess.run(words, capture_output=True, text=True, check=True)
     for text in ("Learn a stream task by task", "Name of the stream;", "--epochs", "Length of the latent code."):
         assert text in told.stdout
-
-
-COMMANDS = ["run", "resume", "compare", "reproduce", "evaluate", "theory", "sample", "interpolate", "streams"]
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_has_its_help_from_a_declaration(name: str) -> None:
-    assert app[name].help
-    for argument in app[name].assemble_argument_collection():
-        assert argument.parameter.help or argument.children, argument.name
-
-
-def test_a_character_that_the_output_lacks_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    out, err = io.TextIOWrapper(io.BytesIO(), encoding="ascii"), io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    monkeypatch.setattr(sys, "stdout", out)
-    monkeypatch.setattr(sys, "stderr", err)
-    words.say("caf\u00e9 \x1b]0;mine\x07")
-    words.complain("caf\u00e9\n and more")
-    out.flush(), err.flush()
-    assert out.buffer.getvalue() == b"caf? ?]0;mine?\n" and err.buffer.getvalue() == b"growmix: caf? and more\n"
 
 
 @pytest.mark.parametrize("words", [["streams"], ["--help"]])
@@ -203,93 +165,6 @@ def test_a_path_has_the_reconstructions_of_two_test_images_at_its_ends(folder: P
     for end, image in ((0, first), (-1, second)):
         assert np.allclose(rows[0][1][end], learner.reconstruct(image, component=0)[0], atol=1e-5)
     assert rows[-1][0].startswith("components ") and all(len(images) == 4 for _, images in rows)
-
-
-def test_compare_lists_every_method_there_is(capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(["compare", "--help"]) == DONE
-    names = re.search(r"or all: (.*?)\.", " ".join(capsys.readouterr().out.replace("│", " ").split()))
-    assert names is not None and names.group(1).split(", ") == list(METHODS)
-
-
-def test_reproduce_lists_experiments_and_whether_their_data_are_there(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "mnist").mkdir()
-    for part in ("train", "test"):
-        (tmp_path / "mnist" / f"{part}.parquet").touch()
-    assert execute(["reproduce", "--list", "--data-root", str(tmp_path)]) == DONE
-    cells = [[cell.strip() for cell in line.split("│")] for line in capsys.readouterr().out.splitlines() if "│" in line]
-    found = {row[1]: row[4] for row in cells if row[1]}
-    assert list(found) == list(EXPERIMENTS)
-    assert found["split-mnist"] == "yes" and found["order"] == "no: svhn, cifar10"
-
-
-def test_streams_tell_what_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for part in ("train", "test"):
-        (tmp_path / "mnist").mkdir(exist_ok=True)
-        (tmp_path / "mnist" / f"{part}.parquet").touch()
-
-    def found(*options: str) -> dict[str, str]:
-        assert execute(["streams", *options]) == DONE
-        cells = [line.split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
-        return {row[1].strip(): row[5].strip() for row in cells if row[1].strip()}
-
-    assert found()["split-digits"] == "with scikit-learn"
-    monkeypatch.setattr("growmix.cli.places.find_spec", lambda name: None)
-    assert found()["split-mnist"] == "with growmix[hub]"  # brackets are no markup
-    monkeypatch.setattr("growmix.cli.places.find_spec", lambda name: name)
-    assert found()["split-mnist"] == "on the Hub"
-    assert found()["split-letters"] == "no: emnist_letters"
-    there = found("--data-root", str(tmp_path))
-    assert there["split-mnist"] == "yes" and there["split-fashion"] == "no: fashion_mnist"
-    monkeypatch.setenv("GROWMIX_DATA", str(tmp_path))
-    assert found()["permuted-mnist"] == "yes"
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_fits_a_screen_and_says_where_the_rest_is(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    assert execute([command, "--help"]) == DONE
-    shown = capsys.readouterr().out
-    assert len(shown.splitlines()) <= 50 and "--help-all lists every option" in shown
-    assert "Usage: growmix" in shown and "--density-components" not in shown
-
-
-@pytest.mark.parametrize(
-    ("command", "words"),
-    [
-        ("streams", ["--data-root"]),
-        ("evaluate", ["--device", "--json"]),
-        ("sample", ["--component", "--label", "--n", "PNG file", "samples.png", "[default: 10]"]),
-        ("interpolate", ["--steps", "PNG file", "interpolation.png"]),
-    ],
-)
-def test_help_shows_the_options_that_one_command_alone_has(
-    command: str, words: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert execute([command, "--help"]) == DONE
-    shown = capsys.readouterr().out
-    assert all(word in shown for word in words)
-
-
-def test_help_shows_every_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(["run", "--help-all"]) == DONE
-    shown = capsys.readouterr().out
-    for name in set(keys()) - {"stream"}:
-        assert f"--{name.replace('_', '-')} " in shown
-    for text in ("--no-supervised", "--config", "--tasks", "[default: 0.002]", "ks, smd, paper, stored", "Student"):
-        assert text in shown
-
-
-@pytest.mark.parametrize("words", [[], ["--help"], ["--version"], ["sample", "--help"]])
-def test_help_and_version_are_no_mistakes(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(words) == DONE
-    printed = capsys.readouterr()
-    assert printed.out and not printed.err
 
 
 # What the user may get wrong -----------------------------------------------------------------------------------
@@ -419,34 +294,6 @@ def test_samples_that_can_not_be_had_are_refused(
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and all(part in error for part in parts), error
     assert not files(tmp_path)
-
-
-def test_a_label_of_a_run_without_labels_is_refused_with_the_reason(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    mixture = GrowingMixture("mlp", hidden=4, latent=2, epochs=1)
-    mixture.learn(np.random.default_rng(0).random((12, 1, 4, 4)))
-    RunConfig(stream="split-digits", settings=mixture.settings).write(tmp_path / "config.yaml")
-    mixture.save(tmp_path / "checkpoint")
-    assert execute(["sample", ".", "--label", "1"]) == WRONG_INPUT
-    said = "growmix: label is 1, but this mixture learnt without labels; leave --label out\n"
-    assert capsys.readouterr().err == said
-
-
-@pytest.mark.parametrize("command", ["sample", "interpolate"])
-@pytest.mark.parametrize(
-    ("out", "said"),
-    [
-        ("x.nope", "out is 'x.nope'; allowed is a file whose name ends in .png"),
-        ("x", "out is 'x'; allowed is a file whose name ends in .png"),
-        ("nowhere/x.png", "out is 'nowhere/x.png', but there is no folder 'nowhere'; make it first"),
-    ],
-)
-def test_where_a_picture_can_not_be_is_told_before_anything_is_computed(
-    command: str, out: str, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert execute([command, "no-run", "--out", out]) == WRONG_INPUT
-    assert capsys.readouterr().err == f"growmix: {said}\n"
 
 
 def test_a_broken_checkpoint_is_the_users_to_mend(folder: Path, tmp_path: Path) -> None:
