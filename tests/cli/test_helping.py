@@ -30,6 +30,7 @@ def test_help_fits_a_screen_and_says_where_the_rest_is(
     assert "Usage: growmix" in shown and "--density-components" not in shown
 
 
+@pytest.mark.slow
 def test_help_shows_every_option_with_its_default(capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["run", "--help-all"]) == DONE
     shown = capsys.readouterr().out
