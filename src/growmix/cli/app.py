@@ -40,7 +40,6 @@ app = App(
     help_epilogue=EPILOGUE,
     help_format="plaintext",
     version=__version__,
-    console=Console(file=cast("IO[str]", PatientOutput("stdout"))),
     suppress_keyboard_interrupt=False,
 )
 app.command(run, help=RUN_HELP)
@@ -62,6 +61,7 @@ def execute(tokens: Sequence[str] | None = None) -> int:
     tokens
         The words of the command line; by default those that the program was started with.
     """
+    app.console = Console(file=cast("IO[str]", PatientOutput("stdout")))  # as wide as the terminal is now
     words, app.help_formatter = asked(sys.argv[1:] if tokens is None else tokens)
     try:
         status = app(words, exit_on_error=False, print_error=False, result_action="return_value")
