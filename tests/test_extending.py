@@ -40,7 +40,7 @@ def test_what_the_page_makes_learns_digits(page: dict[str, Any], own: str) -> No
     made = {
         "gate": lambda: GrowingMixture(gate=page["AtMost"](3), **SMALL),
         "measure": lambda: GrowingMixture(novelty=page["Transport"](), **SMALL),
-        "component": lambda: GrowingMixture(component=page["ClassGaussianKind"](), **SMALL),
+        "component": lambda: GrowingMixture(component=page["ClassGaussianKind"](), device="cpu"),
         "method": lambda: page["FineTuning"](Settings(**SMALL)),
     }[own]()
     stream = streams.load("split-digits")

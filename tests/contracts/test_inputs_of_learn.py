@@ -182,7 +182,7 @@ def test_what_a_training_would_need_in_the_end_is_asked_for_before_it(monkeypatc
         routing_noise(10**9, made("numbers").components[0])
     teacher = copy.deepcopy(made("numbers"))
     teacher.settings = teacher.settings.replace(student_examples=2**62)
-    with pytest.raises(GrowmixError, match="generated images for the student needs about"):
+    with pytest.raises(GrowmixError, match="generated examples for the student needs about"):
         teacher.distill()
 
 

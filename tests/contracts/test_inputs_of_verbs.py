@@ -133,7 +133,7 @@ def test_a_users_own_modules_can_not_change_what_was_handed_over() -> None:
 
     decoder = nn.Linear(2, 16)
     own = OwnModules(lambda shape: Halving(), lambda inputs, shape: nn.Sequential(decoder, nn.Unflatten(1, shape)))
-    mixture = GrowingMixture(own, **TINY)
+    mixture = GrowingMixture(own, **{name: value for name, value in TINY.items() if name != "hidden"})
     mixture.learn(noisy())
     x = torch.from_numpy(noisy(3))
     for ask in (mixture.route, mixture.score_samples, mixture.reconstruct, mixture.encode, mixture.novelty):
