@@ -13,12 +13,12 @@ from growmix.baselines.rehearsal import Rehearsal, generated_size
 from growmix.components.abilities import CodeDensity, Codes, SampledElbo, most_likely
 from growmix.components.component import Component, Trainer
 from growmix.components.construction import vae_kind
-from growmix.components.density import fit_density, no_labels
+from growmix.components.density import no_labels
 from growmix.components.kinds import ComponentKind
 from growmix.components.nets import Blueprint, initialised, make_network
 from growmix.components.objectives import TaskObjective
 from growmix.components.pieces import ROWS, in_pieces
-from growmix.components.vae import VAE
+from growmix.components.vae import VAE, density_of_codes
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
 from growmix.errors import BadInput
@@ -63,9 +63,7 @@ class SolvedVAE(Component, Codes, SampledElbo, CodeDensity):
         unlabelled, options = bool((positions < 0).any()), self.autoencoder.options
         objective = TaskObjective(self, options.classification_weight, unlabelled=unlabelled)
         trainer.minimise(objective, [data.x, positions], noise=self.latent)
-        if not options.from_prior:
-            codes = in_pieces(self, self.code, data.x)
-            self.density = fit_density(codes, positions, weight, options.gaussians, trainer.generator)
+        self.density = density_of_codes(self, self.code, data, weight, options, trainer.generator)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return what the solver says of examples, shape ``(batch, classes)``."""

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from growmix.components.abilities import CodeDensity, Codes, Pairs, SampledElbo, Shared
 from growmix.components.component import Component, Trainer
-from growmix.components.density import fit_density, no_labels
+from growmix.components.density import no_labels
 from growmix.components.likelihoods import Likelihood
 from growmix.components.nets import Blueprint, check_blueprint, initialised, make_network
-from growmix.components.pieces import ROWS, in_pieces
-from growmix.components.vae import VAE, kl_to_prior
+from growmix.components.pieces import ROWS
+from growmix.components.vae import VAE, density_of_codes, kl_to_prior
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData, as_float
 from growmix.errors import BadInput
@@ -107,9 +107,7 @@ class Translation(Component, Codes, SampledElbo, CodeDensity, Pairs, Shared):
         if data.target is None:
             raise BadInput("data has no targets; this mixture learns pairs of images, (source, target)")
         trainer.minimise(TranslationObjective(self), [data.x, data.target], noise=self.latent)
-        if not self.source.options.from_prior:
-            codes, gaussians = in_pieces(self, self.code, data.x), self.source.options.gaussians
-            self.density = fit_density(codes, no_labels(len(data)), weight, gaussians, trainer.generator)
+        self.density = density_of_codes(self, self.code, data, weight, self.source.options, trainer.generator)
 
     def pair_elbo(self, x: Tensor, target: Tensor, noise: Tensor) -> Tensor:
         """Return the ELBO of source and target images in [0, 1], nats per pair."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -21,7 +21,7 @@ from growmix.components.abilities import (
     most_likely,
 )
 from growmix.components.component import Component, Trainer
-from growmix.components.density import fit_density, no_labels
+from growmix.components.density import LatentDensity, fit_density, no_labels
 from growmix.components.likelihoods import Likelihood
 from growmix.components.nets import Blueprint, check_blueprint, initialised, make_network
 from growmix.components.objectives import DistillationObjective, TaskObjective
@@ -139,19 +139,14 @@ class VAE(Component, Codes, GaussianCode, SampledElbo, CodeDensity, SoftLabels, 
         unlabelled = bool((positions < 0).any())
         objective = TaskObjective(self, self.options.classification_weight, unlabelled=unlabelled)
         trainer.minimise(objective, [data.x, positions], noise=self.latent)
-        self._fit_density(data, weight, trainer.generator)
+        self.density = density_of_codes(self, self.code, data, weight, self.options, trainer.generator)
 
     def fit_soft(self, data: TaskData, soft: Tensor, trainer: Trainer) -> None:
         """Maximise the ELBO of generated examples, and match the teacher's class probabilities."""
         objective = DistillationObjective(self, self.options.classification_weight)
         trainer.minimise(objective, [data.x, self.positions_of(data), soft], noise=self.latent)
-        self._fit_density(data, torch.ones(len(data), dtype=torch.float32), trainer.generator)
-
-    def _fit_density(self, data: TaskData, weight: Tensor, generator: torch.Generator) -> None:
-        if self.options.from_prior:
-            return
-        codes = in_pieces(self, self.code, data.x)
-        self.density = fit_density(codes, self.positions_of(data), weight, self.options.gaussians, generator)
+        weight = torch.ones(len(data), dtype=torch.float32)
+        self.density = density_of_codes(self, self.code, data, weight, self.options, trainer.generator)
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Add a row to the classifier and to the label codes for each new label."""
@@ -307,6 +302,33 @@ class VAE(Component, Codes, GaussianCode, SampledElbo, CodeDensity, SoftLabels, 
     def _log_prob(self, codes: Tensor, positions: Tensor, x: Tensor) -> Tensor:
         """Return log p(x|z, y) in the unit of the examples, nats, shape ``(batch,)``."""
         return self.likelihood.log_prob(self.output(codes, positions), self.scaling(x)) - self.scaling.log_volume
+
+
+def density_of_codes(
+    component: Component,
+    code: Callable[[Tensor], Tensor],
+    data: TaskData,
+    weight: Tensor,
+    options: VAEOptions,
+    generator: torch.Generator,
+) -> LatentDensity | None:
+    """Fit where the codes of what a component has just learnt lie; ``None`` where codes are drawn from the prior.
+
+    Parameters
+    ----------
+    component, code
+        The component that was trained, and its method that codes examples.
+    data, weight
+        What it was trained on, and how many examples each row stands for.
+    options
+        How the component is built.
+    generator
+        Generator on the CPU.
+    """
+    if options.from_prior:
+        return None
+    codes = in_pieces(component, code, data.x)
+    return fit_density(codes, component.positions_of(data), weight, options.gaussians, generator)
 
 
 def kl_to_prior(mean: Tensor, log_variance: Tensor) -> Tensor:
