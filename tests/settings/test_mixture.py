@@ -25,7 +25,8 @@ WHOLE = ("depth", "width", "latent", "novelty_examples", "density_components", "
 WHOLE_STUDENT = ("student_hidden", "student_latent", "student_epochs")
 OPTIONAL = ("adapter_rank", "max_steps", "hidden", "epochs", "batch_size", "patience", "student_examples")
 FROM_ZERO = ("routing_draws", "seed")
-POSITIVE = ("variance", "alpha", "temperature", "learning_rate", "student_temperature")
+POSITIVE = ("variance", "alpha", "temperature", "student_temperature")
+OPTIONAL_POSITIVE = ("learning_rate",)
 NOT_NEGATIVE = (
     "classification_weight",
     "student_classification_weight",
@@ -34,8 +35,8 @@ NOT_NEGATIVE = (
     "gradient_clip",
     "threshold",
 )
-NAMES = ("component", "blueprint", "novelty", "gate", "sampling", "schedule", "sharing")
-OPTIONAL_NAMES = ("likelihood", "support")
+NAMES = ("component", "blueprint", "novelty", "gate", "sampling", "sharing")
+OPTIONAL_NAMES = ("likelihood", "support", "schedule")
 FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
 
 BEYOND = ("classification_weight", "student_classification_weight", "student_temperature")
@@ -48,6 +49,7 @@ BAD = [
     *[(name, None) for name in (*WHOLE, *WHOLE_STUDENT, *FROM_ZERO)],
     *[(name, value) for name in FROM_ZERO for value in (-1, 1.5, *NO_NUMBERS)],
     *[(name, value) for name in POSITIVE for value in (0, -1.0, *NO_NUMBERS, None)],
+    *[(name, value) for name in OPTIONAL_POSITIVE for value in (0, -1.0, *NO_NUMBERS)],
     *[(name, value) for name in NOT_NEGATIVE for value in (-0.1, *NO_NUMBERS)],
     *[("adam_beta1", value) for value in (1, -0.1, *NO_NUMBERS, None)],
     *[("holdout", value) for value in (0, 0.51, 1, -0.1, *NO_NUMBERS, None)],
@@ -129,7 +131,7 @@ def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
 
 def test_every_setting_is_declared_with_a_rule_that_its_default_keeps() -> None:
     tested = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *NAMES, *OPTIONAL_NAMES, *FREE}
-    tested |= {"holdout", "supervised", "adam_beta1"}
+    tested |= {"holdout", "supervised", "adam_beta1", *OPTIONAL_POSITIVE}
     declared = declarations(Settings)
     assert list(declared) == [field.name for field in fields(Settings)] and set(declared) == tested
     for each in declared.values():

@@ -24,7 +24,7 @@ from growmix.learning.replay import example_weights, join, replay, replay_size
 from growmix.learning.state import Learnt, Lesson
 from growmix.settings import Settings
 from growmix.training.budget import Budget
-from growmix.training.callbacks import Callback, TrainingLog
+from growmix.training.callbacks import Callback, TrainingLog, summed
 
 
 @final
@@ -83,7 +83,7 @@ class GenerativeClassifier(Learner[None]):
                 logs.append(log)
             decision = _decision(places, len(lesson.components))
             learnt = {places[label]: len(examples) for label, examples in own.items()}
-            lesson.learnt = Learnt(decision, components, learnt, None, _summed(logs))
+            lesson.learnt = Learnt(decision, components, learnt, None, summed(logs))
         return decision
 
     def _train(self, index: int, lesson: Lesson[None], data: TaskData, budget: Budget) -> tuple[Component, TrainingLog]:
@@ -163,14 +163,3 @@ def _split_by_class(task: TaskData) -> dict[int, TaskData]:
             "needs one for each, since every class has a network of its own"
         )
     return {label: task[task.y == label] for label in task.classes()}
-
-
-def _summed(logs: Sequence[TrainingLog]) -> TrainingLog:
-    """Make one log of several trainings, one after the other."""
-    return TrainingLog(
-        epochs=sum(log.epochs for log in logs),
-        steps=sum(log.steps for log in logs),
-        examples=sum(log.examples for log in logs),
-        seconds=sum(log.seconds for log in logs),
-        losses=tuple(loss for log in logs for loss in log.losses),
-    )

@@ -16,6 +16,7 @@ from growmix.baselines.rehearsal import Nothing, Rehearsal, together
 from growmix.checkpoints.persistence import Checkpoint, prefixed, under
 from growmix.components.component import Component
 from growmix.components.nets import Blueprint
+from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
 from growmix.learning.gating import Decision
@@ -61,10 +62,13 @@ class RestrainedTrainer:
         self.generator = inner.generator
         self._restraint, self._replayed = restraint, replayed
 
-    def minimise(self, objective: nn.Module, data: Sequence[Tensor], *, noise: int) -> None:
+    def minimise(
+        self, objective: nn.Module, data: Sequence[Tensor], *, noise: int, recipe: Recipe = DEFAULT_RECIPE
+    ) -> None:
         """Minimise the objective plus the penalty; the objective alone is kept for what comes after."""
         self.objective, self.noise = objective, noise
-        self.inner.minimise(Restrained(objective, self._restraint), [*data, self._replayed], noise=noise)
+        restrained = Restrained(objective, self._restraint)
+        self.inner.minimise(restrained, [*data, self._replayed], noise=noise, recipe=recipe)
 
 
 @final

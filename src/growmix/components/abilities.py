@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from growmix.components.density import LatentDensity, prior_codes
+from growmix.components.judging import ClassRule
 from growmix.data.domain import Domain
 from growmix.data.task import UNLABELLED, TaskData
 
@@ -19,7 +20,72 @@ if TYPE_CHECKING:
     from growmix.components.component import Trainer
 
 
-class Codes(ABC):
+class Described(ABC):
+    """Ability of a component that has label-free numbers of every example beside its score, for novelty to look at."""
+
+    @property
+    @abstractmethod
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the numbers, in their order."""
+
+    @abstractmethod
+    def describe(self, x: Tensor) -> Tensor:
+        """Return the numbers of examples ``(batch, *shape)``, shape ``(batch, numbers)``."""
+
+
+class Evidence(ABC):
+    """Ability of a component that judges by several scores, whose weights a mixture chooses.
+
+    Attributes
+    ----------
+    sources
+        Names of the scores, in their order.
+    preset
+        Weight of every score where nothing was chosen.
+    preset_rule
+        Whose word on the class counts where nothing was chosen.
+    """
+
+    sources: tuple[str, ...]
+    preset: tuple[float, ...]
+    preset_rule: ClassRule
+
+    @abstractmethod
+    def evidence(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return all that the component knows of examples without their label.
+
+        Parameters
+        ----------
+        x
+            Examples of the domain, shape ``(batch, *shape)``.
+
+        Returns
+        -------
+        scores
+            Score of every class from every source, shape ``(batch, classes, sources)``, with one column of classes
+            where there are none; the log share of a class is in the first of them.
+        class_log_proba
+            Log-probabilities of the classes by the component's classifier, shape ``(batch, classes)``.
+        """
+
+
+class Bounded(ABC):
+    """Ability of a component whose score is no bound of log p(x), but that knows one."""
+
+    @abstractmethod
+    def bound(self, x: Tensor) -> Tensor:
+        """Return a lower bound of log p(x) with all its constants, nats, shape ``(batch,)``."""
+
+
+class Cheap(ABC):
+    """Ability of a component whose score is dear, and that has a cheap one to find out who might answer."""
+
+    @abstractmethod
+    def cheap(self, x: Tensor) -> Tensor:
+        """Return a score that is comparable between all components of the kind, shape ``(batch,)``."""
+
+
+class Codes(Described):
     """Ability of a component that describes every example by a short code, and can decode codes.
 
     Attributes
@@ -29,6 +95,15 @@ class Codes(ABC):
     """
 
     latent: int
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Names of the rate and of the coordinates of the code."""
+        return ("rate", *(f"code{j}" for j in range(self.latent)))
+
+    def describe(self, x: Tensor) -> Tensor:
+        """Return rate and posterior mean of the code, shape ``(batch, 1 + latent)``."""
+        return torch.cat([self.rate(x)[:, None], self.code(x)], dim=1)
 
     @abstractmethod
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

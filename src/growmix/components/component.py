@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from growmix.components.abilities import SampledElbo
+from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.data.domain import Domain, Shape
 from growmix.data.task import UNLABELLED, TaskData, label_positions
 
@@ -25,8 +26,12 @@ class Trainer(Protocol):
 
     generator: torch.Generator
 
-    def minimise(self, objective: nn.Module, data: Sequence[Tensor], *, noise: int) -> None:
+    def minimise(
+        self, objective: nn.Module, data: Sequence[Tensor], *, noise: int, recipe: Recipe = DEFAULT_RECIPE
+    ) -> None:
         """Minimise an objective by gradient steps; a component in closed form never calls it.
+
+        A component of several networks calls it for each of them, one after the other.
 
         Parameters
         ----------
@@ -36,6 +41,8 @@ class Trainer(Protocol):
             Tensors with the same first dimension, from which batches are taken; the first are the examples.
         noise
             How many standard normal numbers every example gets at every step.
+        recipe
+            What the network is trained by where the settings leave it open.
         """
 
 

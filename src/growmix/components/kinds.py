@@ -11,6 +11,7 @@ import torch
 from growmix.components.component import Component
 from growmix.components.likelihoods import Likelihood, make_likelihood
 from growmix.components.nets import Blueprint, PlainLayers
+from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.components.translation import Translation
 from growmix.components.vae import VAE, VAEOptions
 from growmix.data.domain import Domain
@@ -68,6 +69,11 @@ class ComponentKind(ABC):
     def draws_globally(self) -> bool:
         """Whether components may draw from torch's global generator, in training or when they are made."""
         return True
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """What the networks of a component are trained by, one for each that is trained after another."""
+        return (DEFAULT_RECIPE,)
 
 
 @final

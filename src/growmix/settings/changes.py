@@ -30,11 +30,11 @@ class SettingsChanges(TypedDict, total=False):
     epochs: int | None
     max_steps: int | None
     batch_size: int | None
-    learning_rate: float
-    schedule: Literal["one-cycle", "constant"]
+    learning_rate: float | None
+    schedule: Literal["one-cycle", "constant"] | None
     adam_beta1: float
-    weight_decay: float
-    gradient_clip: float
+    weight_decay: float | None
+    gradient_clip: float | None
     patience: int | None
     student_hidden: int
     student_latent: int

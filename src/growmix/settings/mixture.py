@@ -83,7 +83,9 @@ class Settings:
     """
 
     # fmt: off
-    component: ComponentName = setting("vae", COMPONENT, door=True, help="Kind of component.")
+    component: ComponentName = setting("vae", COMPONENT, door=True, help=(
+        "Kind of component: vae (a variational autoencoder)."
+    ))
     blueprint: str = setting("mlp", COMPONENT, BLUEPRINTS, door=True, common=True, help=(
         "Networks of a component: mlp, conv, or your own by their import path, such as my_nets:blueprint, which "
         "--allow-import or growmix.components.importing.allow_import must allow."
@@ -166,26 +168,32 @@ class Settings:
         "chooses better and costs one decoding."
     ))
     epochs: int | None = setting(None, TRAINING, FEWEST, common=True, help=(
-        "Passes over a task; by default 40, within 1,500 to 6,000 steps."
+        "Passes over a task; by default as many as the network's recipe says (mlp: 40, within 1,500 to 6,000 steps)."
     ))
     max_steps: int | None = setting(None, TRAINING, FEWEST, common=True, help=(
-        "Largest number of gradient steps of one training; by default the epochs alone decide."
+        "Largest number of gradient steps of one training (of each network of a component that has several); by "
+        "default the epochs alone decide."
     ))
     batch_size: int | None = setting(None, TRAINING, FEWEST, help=(
-        "Examples of one step; by default 128, or 32 for tasks below 4,000 examples."
+        "Examples of one step; by default that of the network's recipe (mlp: 128), or 32 for tasks below 4,000 "
+        "examples."
     ))
-    learning_rate: float = setting(2e-3, TRAINING, POSITIVE, help=(
-        "Learning rate of AdamW: the peak of the one-cycle schedule, or the constant."
+    learning_rate: float | None = setting(None, TRAINING, POSITIVE, help=(
+        "Learning rate of AdamW: the peak of the one-cycle schedule, or the constant; by default that of the network's "
+        "recipe (mlp: 0.002)."
     ))
-    schedule: ScheduleName = setting("one-cycle", TRAINING, help=(
-        "How the learning rate goes over a training: one-cycle or constant."
+    schedule: ScheduleName | None = setting(None, TRAINING, help=(
+        "How the learning rate goes over a training: one-cycle or constant; by default as the network's recipe says "
+        "(mlp: one-cycle)."
     ))
     adam_beta1: float = setting(0.9, TRAINING, DECAY, uses=(used_with("schedule", "constant"),), help=(
         "Decay of AdamW's mean of gradients; the one-cycle schedule cycles momentum and does not use it."
     ))
-    weight_decay: float = setting(0.01, TRAINING, NOT_NEGATIVE, help="Weight decay of AdamW.")
-    gradient_clip: float = setting(1_000.0, TRAINING, NOT_NEGATIVE, help=(
-        "Largest norm of a gradient; 0 leaves gradients alone."
+    weight_decay: float | None = setting(None, TRAINING, NOT_NEGATIVE, help=(
+        "Weight decay of AdamW; by default that of the network's recipe (mlp: 0.01)."
+    ))
+    gradient_clip: float | None = setting(None, TRAINING, NOT_NEGATIVE, help=(
+        "Largest norm of a gradient, 0 leaves gradients alone; by default that of the network's recipe (mlp: 1,000)."
     ))
     patience: int | None = setting(None, TRAINING, FEWEST, help=(
         "Epochs without a better held-out ELBO after which a training ends; by default it never ends early."

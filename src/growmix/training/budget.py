@@ -1,18 +1,19 @@
-"""How long and how to train: the settings of a mixture turned into numbers for one training."""
+"""How long and how to train: the settings of a mixture and a network's recipe turned into numbers for one training."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.settings import ScheduleName, Settings
-
-DEFAULT_EPOCHS = 40
-STEP_RANGE = (1_500, 6_000)
-"""Fewest and most steps of the default budget: small tasks need more passes, large ones fewer."""
 
 SMALL_TASK = 4_000
 """Number of examples below which batches of 32 are worth their overhead."""
+
+LEFT_OPEN = ("epochs", "batch_size", "learning_rate", "weight_decay", "gradient_clip", "schedule")
+"""Settings that a recipe chooses where a user does not."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class Budget:
 
     Examples
     --------
-    >>> Budget.of(Settings(), examples=11_000)
-    Budget(epochs=40, batch_size=128, learning_rate=0.002, weight_decay=0.01, gradient_clip=1000.0, patience=None, \
-steps=3440, schedule='one-cycle', beta1=0.9)
+    >>> budget = Budget.of(Settings(), examples=11_000)
+    >>> budget.epochs, budget.batch_size, budget.steps, budget.learning_rate
+    (40, 128, 3440, 0.002)
     >>> Budget.of(Settings(), examples=290).epochs
     150
 
@@ -31,6 +32,14 @@ steps=3440, schedule='one-cycle', beta1=0.9)
     ----------
     steps
         Most gradient steps, which may end within an epoch; ``None``: as many as the epochs have.
+    matrices_only
+        Whether weights with fewer than two axes are left without decay.
+    warm_up
+        Share of the training in which the learning rate rises, of a schedule that has such a part.
+    open
+        What a network's recipe may choose, because the settings do not say it.
+    most_steps
+        Largest number of gradient steps that the settings allow; ``None``: the epochs alone decide.
     """
 
     epochs: int
@@ -42,29 +51,61 @@ steps=3440, schedule='one-cycle', beta1=0.9)
     steps: int | None = None
     schedule: ScheduleName = "one-cycle"
     beta1: float = 0.9
+    beta2: float = 0.999
+    matrices_only: bool = False
+    warm_up: float = 0.1
+    open: tuple[str, ...] = field(default=(), compare=False)
+    most_steps: int | None = field(default=None, compare=False)
 
     @classmethod
-    def of(cls, settings: Settings, examples: int) -> Budget:
-        """Return the budget that the settings give a task of so many examples."""
-        batch_size = settings.batch_size or (128 if examples >= SMALL_TASK else 32)
-        per_epoch = math.ceil(examples / batch_size)
-        least, most = (math.ceil(bound / per_epoch) for bound in STEP_RANGE)
-        epochs = settings.epochs or min(max(DEFAULT_EPOCHS, least), most)
-        steps = min(epochs * per_epoch, settings.max_steps or epochs * per_epoch)
-        return cls(
-            epochs=math.ceil(steps / per_epoch),
-            batch_size=batch_size,
-            steps=steps,
-            learning_rate=settings.learning_rate,
-            schedule=settings.schedule,
-            beta1=settings.adam_beta1,
-            weight_decay=settings.weight_decay,
-            gradient_clip=settings.gradient_clip,
+    def of(cls, settings: Settings, examples: int, recipe: Recipe = DEFAULT_RECIPE) -> Budget:
+        """Return the budget that the settings, and a recipe where they say nothing, give a task of so many examples."""
+        given = settings.to_dict()
+        usual = asdict(recipe)
+        chosen = {name: usual[name] if given[name] is None else given[name] for name in LEFT_OPEN}
+        budget = cls(
+            **chosen,
             patience=settings.patience,
+            beta1=settings.adam_beta1,
+            open=(*(name for name in LEFT_OPEN if given[name] is None), "steps"),
+            most_steps=settings.max_steps,
         )
+        return budget.by(recipe, examples)
+
+    def by(self, recipe: Recipe, examples: int) -> Budget:
+        """Return the budget with all that is still open chosen by a network's recipe.
+
+        Parameters
+        ----------
+        recipe
+            What the network is trained by.
+        examples
+            How many examples are trained on.
+
+        Examples
+        --------
+        >>> budget = Budget.of(Settings(epochs=3), examples=11_000).by(Recipe(batch_size=256), 11_000)
+        >>> budget.epochs, budget.batch_size, budget.steps
+        (3, 256, 129)
+        """
+        chosen: dict[str, Any] = {name: getattr(recipe, name) for name in LEFT_OPEN if name in self.open}
+        if "batch_size" in chosen and examples < SMALL_TASK:
+            chosen["batch_size"] = 32
+        if "schedule" in chosen:  # a schedule that the user chose has the user's own decay
+            chosen["beta1"] = recipe.beta1
+        own = replace(self, **chosen, beta2=recipe.beta2, matrices_only=recipe.matrices_only, warm_up=recipe.warm_up)
+        per_epoch = math.ceil(examples / own.batch_size)
+        if "steps" not in self.open and self.steps is not None:
+            return replace(own, epochs=math.ceil(self.steps / per_epoch))
+        epochs = own.epochs
+        if "epochs" in chosen:
+            least, most = (math.ceil(bound / per_epoch) for bound in recipe.step_range)
+            epochs = min(max(epochs, least), most)
+        steps = min(epochs * per_epoch, self.most_steps or epochs * per_epoch)
+        return replace(own, epochs=math.ceil(steps / per_epoch), steps=steps)
 
     def over(self, examples: int) -> Budget:
-        """Return a budget of the same number of steps for another number of examples.
+        """Return a budget of the same number of steps for another number of examples, which no recipe changes.
 
         Examples
         --------
@@ -74,4 +115,5 @@ steps=3440, schedule='one-cycle', beta1=0.9)
         """
         if self.steps is None:
             return self
-        return replace(self, epochs=math.ceil(self.steps / math.ceil(examples / self.batch_size)))
+        fixed = tuple(name for name in self.open if name not in ("epochs", "steps"))
+        return replace(self, epochs=math.ceil(self.steps / math.ceil(examples / self.batch_size)), open=fixed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -63,6 +63,17 @@ class TrainingLog:
     examples: int
     seconds: float
     losses: tuple[float, ...]
+
+
+def summed(logs: Sequence[TrainingLog]) -> TrainingLog:
+    """Make one log of several trainings, one after the other."""
+    return TrainingLog(
+        epochs=sum(log.epochs for log in logs),
+        steps=sum(log.steps for log in logs),
+        examples=sum(log.examples for log in logs),
+        seconds=sum(log.seconds for log in logs),
+        losses=tuple(loss for log in logs for loss in log.losses),
+    )
 
 
 class Callback:

@@ -97,7 +97,8 @@ def fit(
         info = FitInfo(what, component, budget.epochs, loop.steps, loop.examples)
         keepers = [each for each in callbacks if isinstance(each, Keeper)] if fabric.world_size == 1 else []
         for keeper in keepers:
-            kept = keeper.recall({**asdict(info), **asdict(budget), "beginning": loop.beginning()}, loop.check)
+            training = {**asdict(info), **asdict(budget), "open": list(budget.open), "beginning": loop.beginning()}
+            kept = keeper.recall(training, loop.check)
             if kept is not None:
                 loop.restore(kept)
         for callback in callbacks:
@@ -183,7 +184,7 @@ class _Loop:
         self._optimizer = torch.optim.AdamW(
             self._weights,
             lr=budget.learning_rate,
-            betas=(budget.beta1, 0.999),
+            betas=(budget.beta1, budget.beta2),
             weight_decay=budget.weight_decay,
             # a gradient scaler (16-mixed) must see the gradients before the step, which a fused one hides
             fused=fabric.device.type in ("cpu", "cuda") and getattr(fabric.strategy.precision, "scaler", None) is None,

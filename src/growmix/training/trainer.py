@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, final
 import torch
 from torch import Tensor, nn
 
+from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.training.budget import Budget
-from growmix.training.callbacks import Callback, Follower, TrainingLog
+from growmix.training.callbacks import Callback, Follower, TrainingLog, summed
 from growmix.training.loop import fit
 
 if TYPE_CHECKING:
@@ -57,13 +58,15 @@ class GradientTrainer:
     draws_globally: bool = False
     log: TrainingLog = field(default=TrainingLog(epochs=0, steps=0, examples=0, seconds=0.0, losses=()), init=False)
 
-    def minimise(self, objective: nn.Module, data: Sequence[Tensor], *, noise: int) -> None:
-        """Minimise an objective over data in memory, see :func:`growmix.training.loop.fit`."""
-        self.log = fit(
+    def minimise(
+        self, objective: nn.Module, data: Sequence[Tensor], *, noise: int, recipe: Recipe = DEFAULT_RECIPE
+    ) -> None:
+        """Minimise an objective over data in memory, see :func:`growmix.training.loop.fit`; logs add up."""
+        log = fit(
             objective if self.wrap is None else self.wrap(objective),
             data,
             noise,
-            self.budget,
+            self.budget.by(recipe, len(data[0])),
             self.fabric,
             self.generator,
             component=self.component,
@@ -72,3 +75,4 @@ class GradientTrainer:
             follower=self.follower,
             draws_globally=self.draws_globally,
         )
+        self.log = log if self.log.steps == 0 else summed([self.log, log])
