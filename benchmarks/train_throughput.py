@@ -20,8 +20,9 @@ from pathlib import Path
 
 import torch
 
+from growmix.components.convolution import Conv
 from growmix.components.likelihoods import Bernoulli
-from growmix.components.nets import MLP, Blueprint, Conv, check_blueprint
+from growmix.components.nets import MLP, Blueprint, check_blueprint
 from growmix.components.objectives import TaskObjective
 from growmix.components.vae import LABEL_CODE, VAE
 from growmix.data.task import as_float

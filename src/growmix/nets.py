@@ -1,5 +1,6 @@
-"""Networks of a component under their public name; they are made in :mod:`growmix.components.nets`."""
+"""Networks of a component under their public name; they are made in :mod:`growmix.components`."""
 
-from growmix.components.nets import MLP, Blueprint, Conv, OwnModules, check_blueprint
+from growmix.components.convolution import Conv
+from growmix.components.nets import MLP, Blueprint, OwnModules, check_blueprint
 
 __all__ = ["MLP", "Blueprint", "Conv", "OwnModules", "check_blueprint"]

@@ -36,7 +36,8 @@ TINY: dict[str, Any] = {
 
 KINDS: dict[str, dict[str, Any]] = {
     "mlp": {},
-    "conv": {"blueprint": "conv", "width": 2, "likelihood": "gaussian-pixel", "variance": 0.1},
+    "conv": {"blueprint": "conv", "width": 2, "likelihood": "gaussian-pixel", "variance": 0.1}
+    | {"hidden": None, "student_hidden": 400},
     "unsupervised": {"likelihood": "gaussian-learnt", "novelty": "paper", "threshold": 5.0},
     "prior": {"sampling": "prior", "gate": "dirichlet", "novelty": "smd", "likelihood": "gaussian"},
 }

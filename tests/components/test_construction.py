@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import get_args
 
 from growmix.components.construction import KINDS, make_blueprint, make_kind, student_kind
+from growmix.components.convolution import Conv
 from growmix.components.kinds import VAEKind
 from growmix.components.likelihoods import Bernoulli
-from growmix.components.nets import MLP, Conv
+from growmix.components.nets import MLP
 from growmix.settings import ComponentName, Settings
 
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growmix import GrowingMixture
+from growmix.components.convolution import Conv
 from growmix.components.density import no_labels
 from growmix.components.kinds import VAEKind
-from growmix.components.nets import MLP, Blueprint, Conv, OwnModules
+from growmix.components.nets import MLP, Blueprint, OwnModules
 from growmix.components.objectives import TaskObjective
 from growmix.components.sharing import Foundation, Kind, LowRank, RankOne
 from growmix.components.vae import VAE, VAEOptions
@@ -33,7 +34,7 @@ NORMED = OwnModules(
     ),
     name="normed",
 )
-BLUEPRINTS: dict[str, Blueprint] = {"mlp": MLP(hidden=12), "conv": Conv(width=4, hidden=10), "normed": NORMED}
+BLUEPRINTS: dict[str, Blueprint] = {"mlp": MLP(hidden=12), "conv": Conv(width=4), "normed": NORMED}
 
 
 def make(blueprint: Blueprint, shape: Shape = (1, 8, 8), *, supervised: bool = True, seed: int = 0) -> VAE:
@@ -170,7 +171,7 @@ def test_the_layer_that_writes_pixels_has_three_times_the_rank() -> None:
 
 
 def test_no_update_holds_more_than_the_layer_that_it_updates() -> None:
-    component = make(Conv(width=4, hidden=10))
+    component = make(Conv(width=4))
     whole = own(component)
     Foundation.of(component, "adapter", 500).carry(component, torch.Generator())
     assert own(component) == whole
@@ -252,7 +253,7 @@ def test_a_low_rank_update_has_the_rank() -> None:
     assert int(torch.linalg.matrix_rank(change, atol=1e-5)) == 2
 
 
-@pytest.mark.parametrize("blueprint", [MLP(hidden=12), Conv(width=4, hidden=10)], ids=["mlp", "conv"])
+@pytest.mark.parametrize("blueprint", [MLP(hidden=12), Conv(width=4)], ids=["mlp", "conv"])
 def test_batched_over_components_they_answer_as_one_by_one(blueprint: Blueprint, kind: Kind) -> None:
     first = make(blueprint)
     foundation = Foundation.of(first, kind, None)
@@ -343,7 +344,7 @@ def test_components_of_two_foundations_are_not_batched_as_if_they_had_one(kind: 
         torch.testing.assert_close(scores.elbo[:, k], member.score_draws(x, noise)[0].detach(), rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("blueprint", [MLP(hidden=12), Conv(width=4, hidden=10)], ids=["mlp", "conv"])
+@pytest.mark.parametrize("blueprint", [MLP(hidden=12), Conv(width=4)], ids=["mlp", "conv"])
 def test_in_mixed_precision_nothing_is_widened(blueprint: Blueprint, kind: Kind) -> None:
     component = make(blueprint)
     Foundation.of(component, kind, 1).carry(component, torch.Generator())

@@ -353,7 +353,9 @@ def learn_three(**changes: Any) -> GrowingMixture:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [{}, {"supervised": True, "blueprint": "conv", "width": 2}, {"novelty": "paper"}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"supervised": True, "blueprint": "conv", "width": 2, "hidden": None}, {"novelty": "paper"}]
+)
 def test_the_same_seed_gives_the_same_numbers_whatever_the_global_streams(changes: dict[str, Any]) -> None:
     runs = []
     for seed in (1, 2):

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from growmix import BadInput, GrowingMixture, Settings, Student
 from growmix.components.component import Component, Trainer
+from growmix.components.convolution import Conv
 from growmix.components.kinds import ComponentKind
 from growmix.components.likelihoods import Bernoulli, Likelihood
-from growmix.components.nets import MLP, Conv
+from growmix.components.nets import MLP
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
 from growmix.learning.gating import AlwaysGate, Decision, DirichletGate, Gate, ThresholdGate
@@ -50,7 +51,7 @@ NAMED: list[tuple[str, Any, dict[str, Any]]] = [
     ("novelty", PaperMeasure(), {"novelty": "paper"}),
     ("likelihood", Bernoulli(), {"likelihood": "bernoulli"}),
     ("blueprint", MLP(hidden=5, depth=1), {"blueprint": "mlp", "hidden": 5, "depth": 1}),
-    ("blueprint", Conv(width=2), {"blueprint": "conv", "width": 2, "hidden": 256}),
+    ("blueprint", Conv(width=2), {"blueprint": "conv", "width": 2}),
 ]
 
 

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from growmix.components.convolution import Conv
 from growmix.components.kinds import VAEKind
 from growmix.components.likelihoods import Bernoulli, Gaussian, Likelihood, make_likelihood
-from growmix.components.nets import MLP, Blueprint, Conv, OwnModules
+from growmix.components.nets import MLP, Blueprint, OwnModules
 from growmix.components.vae import VAE, VAEOptions
 from growmix.data.domain import Domain
 from growmix.learning import routing
@@ -70,7 +71,7 @@ def test_batched_scores_equal_one_call_per_component(n: int, name: str, classes:
 
 
 def test_batched_scores_of_convolutions_equal_one_call_per_component() -> None:
-    assert_like_one_by_one([component(k, (0, 1), Conv(width=2, hidden=6)) for k in range(3)], 5)
+    assert_like_one_by_one([component(k, (0, 1), Conv(width=2)) for k in range(3)], 5)
 
 
 def test_components_of_every_kind_are_routed_together() -> None:
@@ -79,7 +80,7 @@ def test_components_of_every_kind_are_routed_together() -> None:
         component(1),
         component(2, (2, 3)),
         component(3, (4, 5, 6)),
-        component(4, (0, 1), Conv(width=2, hidden=6)),
+        component(4, (0, 1), Conv(width=2)),
         component(5, (7,), OWN),
         component(6, (8,), OWN),
         component(7, (), None, Gaussian(0.2)),

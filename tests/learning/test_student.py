@@ -161,7 +161,8 @@ def test_examples_without_a_label_count_for_no_class() -> None:
 
 
 def test_a_student_of_convolutions_is_made_of_convolutions() -> None:
-    mixture = GrowingMixture("conv", **{**TINY, "epochs": 2, "width": 2, "student_epochs": 1})
+    settings = {name: value for name, value in TINY.items() if "hidden" not in name}
+    mixture = GrowingMixture("conv", **{**settings, "epochs": 2, "width": 2, "student_epochs": 1})
     mixture.learn(images(0))
     student = mixture.distill()
     assert any(isinstance(layer, torch.nn.Conv2d) for layer in student.component.encoder)

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from growmix import GrowingMixture
 from growmix.components.construction import make_blueprint, make_kind
+from growmix.components.convolution import Conv
 from growmix.components.likelihoods import Bernoulli
-from growmix.components.nets import MLP, Conv
+from growmix.components.nets import MLP
 from growmix.errors import BadInput
 from growmix.learning.gating import ThresholdGate
 from growmix.settings import BlueprintName, Settings, declarations, idle
@@ -147,7 +148,8 @@ IDLE = {
     "variance": ({"variance": 0.1, "likelihood": "bernoulli"}, {"likelihood": "gaussian"}),
     "width": ({"width": 4}, {"blueprint": "conv"}),
     "depth": ({"depth": 4, "blueprint": "conv"}, {"blueprint": "mlp"}),
-    "hidden": ({"hidden": 4, "blueprint": "my_nets:blueprint"}, {"blueprint": "conv"}),
+    "hidden": ({"hidden": 4, "blueprint": "my_nets:blueprint"}, {"blueprint": "mlp"}),
+    "student_hidden": ({"student_hidden": 4, "blueprint": "conv"}, {"blueprint": "mlp"}),
     "density_components": ({"density_components": 3, "sampling": "prior"}, {"sampling": "ex-post"}),
     "adam_beta1": ({"adam_beta1": 0.5}, {"schedule": "constant"}),
     "classification_weight": ({"classification_weight": 2.0, "supervised": False}, {"supervised": True}),
@@ -176,7 +178,9 @@ def test_a_setting_without_effect_is_refused_with_what_would_use_it(name: str) -
 
 
 def test_an_object_in_place_of_a_name_counts_as_another_choice() -> None:
-    with pytest.raises(BadInput, match="hidden is 4, but the object that was handed in has 256"):
+    with pytest.raises(BadInput, match="width is 4, but the object that was handed in has 2"):
+        GrowingMixture(Conv(2), width=4)
+    with pytest.raises(BadInput, match=r"hidden is 4, which has no effect with blueprint .*; it has one with .* mlp"):
         GrowingMixture(Conv(2), hidden=4)
     with pytest.raises(BadInput, match=r"variance is 0\.1, which has no effect with likelihood"):
         GrowingMixture(likelihood=Bernoulli(), variance=0.1)
@@ -254,4 +258,3 @@ def test_a_blueprint_is_given_once(blueprint: Any) -> None:
 def test_settings_reach_the_networks() -> None:
     assert make_blueprint(Settings(hidden=9, depth=3)) == MLP(9, 3)
     assert make_blueprint(Settings(blueprint="conv", width=5)) == Conv(5)
-    assert make_blueprint(Settings(blueprint="conv", width=5, hidden=7)) == Conv(5, 7)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from growmix.components.convolution import Conv
 from growmix.components.density import MOST_GAUSSIANS
 from growmix.components.importing import imported
 from growmix.components.kinds import ComponentKind, VAEKind
 from growmix.components.likelihoods import Likelihood
-from growmix.components.nets import MLP, Blueprint, Conv
+from growmix.components.nets import MLP, Blueprint
 from growmix.components.vae import VAEOptions
 from growmix.settings import Settings, is_import_path
 from growmix.system.memory import require_room
@@ -30,7 +31,7 @@ def make_blueprint(settings: Settings) -> Blueprint:
     if is_import_path(settings.blueprint):
         return imported(settings.blueprint)
     if settings.blueprint == "conv":
-        return Conv(settings.width) if settings.hidden is None else Conv(settings.width, settings.hidden)
+        return Conv(settings.width)
     return MLP(settings.hidden, settings.depth)
 
 
@@ -66,9 +67,9 @@ def make_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood |
 
 
 def student_blueprint(settings: Settings) -> Blueprint:
-    """Return the networks of the student: of the mixture's blueprint, with ``student_hidden`` units."""
+    """Return the networks of the student: ``conv`` as the mixture's, else an mlp with ``student_hidden`` units."""
     if settings.blueprint == "conv":
-        return Conv(settings.width, settings.student_hidden)
+        return Conv(settings.width)
     return MLP(settings.student_hidden, settings.depth)
 
 

@@ -1,4 +1,4 @@
-"""Encoders and decoders: ``mlp``, ``conv``, and how a user's own modules come in.
+"""Encoders and decoders: what makes them, ``mlp``, and how a user's own modules come in.
 
 An encoder maps examples ``(batch, *shape)`` to features ``(batch, features)``; the heads for posterior and class sit
 on top and belong to the component. A decoder maps a code ``(batch, inputs)`` (the latent, with the class code behind
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -61,6 +62,14 @@ class PlainLayers:
     """
 
 
+class StartsAtZero(ABC):
+    """Ability of a module some of whose layers are zero at first, so that a new one adds nothing."""
+
+    @abstractmethod
+    def zero_at_first(self) -> tuple[nn.Module, ...]:
+        """Return the layers whose weights and biases are zero at first."""
+
+
 @dataclass(frozen=True)
 class MLP(PlainLayers):
     """Fully connected encoder and decoder with GELU.
@@ -110,79 +119,6 @@ class MLP(PlainLayers):
         if self.hidden is not None:
             return self.hidden
         return 400 if math.prod(shape) <= SMALL_EXAMPLE else 800
-
-
-@dataclass(frozen=True)
-class Conv(PlainLayers):
-    """Strided convolutions with GELU; the decoder mirrors them.
-
-    Each stage halves the image until its side would fall below four, so that 8x8, 28x28, 32x32 and 64x64
-    (and unequal sides) all work; no batch normalisation, so nothing differs between training and use.
-
-    Parameters
-    ----------
-    width
-        Number of channels after the first stage; doubled at every further one.
-    hidden
-        Number of units in the fully connected layer at the narrow end.
-
-    Examples
-    --------
-    >>> conv = Conv(width=8, hidden=32)
-    >>> conv.decoder(5, (3, 28, 28))(conv.encoder((3, 28, 28))(torch.zeros(2, 3, 28, 28))[:, :5]).shape
-    torch.Size([2, 3, 28, 28])
-    """
-
-    width: int = 32
-    hidden: int = 256
-    name: str = "conv"
-    batchable: bool = True
-
-    def __post_init__(self) -> None:
-        require_whole(self.width, "width", 1, MOST_UNITS)
-        require_whole(self.hidden, "hidden", 1, MOST_UNITS)
-
-    def as_settings(self) -> dict[str, Any]:
-        """Return the settings that name such a blueprint; none of one that has another name."""
-        given = {"hidden": self.hidden, "width": self.width}
-        return {"blueprint": "conv", **given} if self == Conv(self.width, self.hidden) else {}
-
-    def encoder(self, shape: Shape) -> nn.Module:
-        """Make a network of strided convolutions and one fully connected layer."""
-        sizes = _halvings(shape)
-        layers: list[nn.Module] = []
-        channels = shape[0]
-        for stage in range(len(sizes) - 1):
-            layers += [nn.Conv2d(channels, self._channels(stage), 3, stride=2, padding=1), nn.GELU()]
-            channels = self._channels(stage)
-        flat = channels * sizes[-1][0] * sizes[-1][1]
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(flat, self.hidden), nn.GELU())
-
-    def decoder(self, inputs: int, shape: Shape) -> nn.Module:
-        """Make a network of one fully connected layer and transposed convolutions back up through the same sizes."""
-        sizes = _halvings(shape)
-        stages = len(sizes) - 1
-        channels = self._channels(stages - 1)
-        narrow = (channels, *sizes[-1])
-        layers: list[nn.Module] = [
-            nn.Linear(inputs, self.hidden),
-            nn.GELU(),
-            nn.Linear(self.hidden, math.prod(narrow)),
-            nn.GELU(),
-            nn.Unflatten(1, narrow),
-        ]
-        for stage in reversed(range(stages)):
-            small, large = sizes[stage + 1], sizes[stage]
-            # an odd size was halved upwards (7 -> 4), so the way back overshoots by one unless it was even
-            extra = (large[0] - (2 * small[0] - 1), large[1] - (2 * small[1] - 1))
-            out = shape[0] if stage == 0 else self._channels(stage - 1)
-            layers.append(nn.ConvTranspose2d(channels, out, 3, stride=2, padding=1, output_padding=extra))
-            layers += [nn.GELU()] if stage else []
-            channels = out
-        return nn.Sequential(*layers)
-
-    def _channels(self, stage: int) -> int:
-        return self.width << min(stage, 2)  # beyond four times the width, cost grows and density hardly
 
 
 @dataclass(frozen=True)
@@ -276,6 +212,7 @@ def make_network(blueprint: Blueprint, make: Callable[[], nn.Module], generator:
 def initialised(make: Callable[[], nn.Module], generator: torch.Generator) -> nn.Module:
     """Make a module of torch's own layers, with the first weights that torch gives them, drawn from a generator.
 
+    Layers that a part of it names in :meth:`StartsAtZero.zero_at_first` are zero.
     Within ``torch.device("meta")`` it has shapes and no memory, and nothing is drawn.
 
     Examples
@@ -297,6 +234,10 @@ def initialised(make: Callable[[], nn.Module], generator: torch.Generator) -> nn
             reach = 1.0 / math.sqrt(max(1, own["weight"][0].numel()))
             for weight in own.values():
                 nn.init.uniform_(weight, -reach, reach, generator=generator)
+    for part in module.modules():
+        if isinstance(part, StartsAtZero):
+            for weight in (weight for layer in part.zero_at_first() for weight in layer.parameters()):
+                nn.init.zeros_(weight)
     return module
 
 
@@ -329,14 +270,3 @@ def _told(output: Any) -> str:
     if not isinstance(output, torch.Tensor):
         return f"a {type(output).__name__}"
     return f"{tuple(output.shape)} of {output.dtype} for a batch of 2"
-
-
-def _halvings(shape: Shape) -> list[tuple[int, int]]:
-    """Return height and width after every stage of an image's convolutions, those of the image first."""
-    if len(shape) != 3:
-        raise BadInput(f"convolutions are for images (channels, height, width), not for shape {shape}; take 'mlp'")
-    sizes = [(shape[1], shape[2])]
-    while len(sizes) == 1 or (min(sizes[-1]) > 4 and len(sizes) < 5):
-        height, width = sizes[-1]
-        sizes.append(((height + 1) // 2, (width + 1) // 2))
-    return sizes

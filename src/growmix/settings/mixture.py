@@ -50,7 +50,7 @@ SHARE = Number("above 0 and at most 0.5", lambda share: 0 < share <= 0.5)
 RATIO = Number(f"from 0 to {MOST_REPLAY:,}", lambda ratio: 0 <= ratio <= MOST_REPLAY)
 DECAY = Number("from 0 to below 1", lambda decay: 0 <= decay < 1)
 
-OUR_BLUEPRINTS = used_with("blueprint", "mlp", "conv")
+OUR_MLP = used_with("blueprint", "mlp")
 FULLY_CONNECTED = Use("blueprint", lambda name: name != "conv", "blueprint mlp")  # a student of own networks is one
 GAUSSIANS = ("gaussian", "gaussian-learnt", "gaussian-pixel")
 GAUSSIAN = Use(
@@ -90,15 +90,14 @@ class Settings:
         "Networks of a component: mlp, conv, or your own by their import path, such as my_nets:blueprint, which "
         "--allow-import or growmix.components.importing.allow_import must allow."
     ))
-    hidden: int | None = setting(None, COMPONENT, UNITS, uses=(OUR_BLUEPRINTS,), help=(
-        "Units of a fully connected layer; by default the blueprint's own (mlp: 800, or 400 for examples of at most "
-        "256 numbers; conv: 256)."
+    hidden: int | None = setting(None, COMPONENT, UNITS, uses=(OUR_MLP,), help=(
+        "Units of a hidden layer; by default 800, or 400 for examples of at most 256 numbers."
     ))
     depth: int = setting(2, COMPONENT, Whole(1, MOST_LAYERS), uses=(FULLY_CONNECTED,), help=(
         "Hidden layers of an mlp on each side."
     ))
     width: int = setting(32, COMPONENT, UNITS, uses=(used_with("blueprint", "conv"),), help=(
-        "Channels of the first convolution."
+        "Channels at half the size of an image; at smaller sizes up to twice as many."
     ))
     latent: int = setting(24, COMPONENT, UNITS, common=True, help="Length of the latent code.")
     support: Support | None = setting(None, COMPONENT, help=(
@@ -198,8 +197,8 @@ class Settings:
     patience: int | None = setting(None, TRAINING, FEWEST, help=(
         "Epochs without a better held-out ELBO after which a training ends; by default it never ends early."
     ))
-    student_hidden: int = setting(400, STUDENT, UNITS, uses=(TEACHING,), help=(
-        "Units of a fully connected layer of the student."
+    student_hidden: int = setting(400, STUDENT, UNITS, uses=(TEACHING, FULLY_CONNECTED), help=(
+        "Units of a hidden layer of the student."
     ))
     student_latent: int = setting(24, STUDENT, UNITS, uses=(TEACHING,), help="Length of the student's latent code.")
     student_examples: int | None = setting(None, STUDENT, FEWEST, uses=(TEACHING,), help=(
