@@ -420,10 +420,11 @@ def idle_keys(values: Mapping[str, Any]) -> dict[str, str]:
     """
     known = keys()
     whole = {name: declared.default for name, declared in known.items()} | dict(values)
+    method = METHODS[whole["method"]]
+    of_method = method.idle(whole)
     if whole["likelihood"] is None:  # the pictures of streams are numbers in [0, 1] unless the settings say otherwise
         whole["likelihood"] = "gaussian-pixel" if whole["support"] == "real" else "bernoulli"
-    method = METHODS[whole["method"]]
-    return method.idle(whole) | dict(idle({**whole, **method.fixed}, known.values()))
+    return of_method | dict(idle({**whole, **method.fixed}, known.values()))
 
 
 def _plain(value: Any) -> Any:

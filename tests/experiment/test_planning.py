@@ -63,6 +63,9 @@ def test_tasks_that_can_not_be_learnt_show_before_the_first_is(tmp_path: Path, m
         ({"method": "vae-per-task", "settings": TINY.replace(sharing="adapter")}, "sharing is 'adapter'"),
         ({"method": "limix", "settings": TINY.replace(novelty="smd")}, "novelty is 'smd'"),
         ({"method": "er", "settings": BARE.replace(sharing="trunk")}, "sharing is 'trunk'"),
+        ({"method": "pec", "likelihood_draws": 9}, "likelihood_draws is 9, but the method 'pec' has no density"),
+        ({"method": "pec", "frechet_examples": 9}, "frechet_examples is 9, but the method 'pec' has no density"),
+        ({"method": "pec", "settings": Settings(latent=3)}, "latent is 3, which has no effect with method 'pec'"),
     ],
 )
 def test_what_would_have_no_effect_or_fail_at_the_end_is_refused(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from growmix.errors import BadInput, shown
 from growmix.settings import (
+    MOST_UNITS,
     NOT_NEGATIVE,
     Declaration,
     OneOf,
@@ -24,6 +25,7 @@ from growmix.settings import (
 )
 
 if TYPE_CHECKING:
+    from growmix.components.nets import Blueprint
     from growmix.learning.learner import Learner
 
 Labels: TypeAlias = Literal["optional", "some", "all"]
@@ -42,6 +44,12 @@ NO_STUDENT = (
     "student_temperature",
 )  # fmt: skip
 """Settings that only a method which teaches a student uses."""
+
+NO_AUTOENCODER = (
+    "component", "blueprint", "hidden", "depth", "width", "latent", "likelihood", "variance", "classification_weight",
+    "sampling", "density_components", "routing_draws", "replay_ratio",
+)  # fmt: skip
+"""Settings that only components which are autoencoders, and generate, use."""
 
 ONE_NETWORK = (*NO_GATE, *NO_STUDENT, "replay_ratio")
 """Settings that a single network doesn't use."""
@@ -65,6 +73,8 @@ class Method:
         A function that makes a new learner from settings, and from the method's parameters by keyword.
     labels
         Whether the method learns without labels too (optional), needs some, or needs one for every example (all).
+    generative
+        Whether components have a density and generate examples; otherwise likelihood and samples are not measured.
     is_mixture
         Whether the learner is a :class:`growmix.GrowingMixture`: such learn pairs too, and can teach a student.
     fixed
@@ -83,6 +93,7 @@ class Method:
     description: str
     make: Callable[..., Learner[Any]]
     labels: Labels = "optional"
+    generative: bool = True
     is_mixture: bool = False
     fixed: Mapping[str, Any] = field(default_factory=dict)
     usual: Mapping[str, Any] = field(default_factory=dict)
@@ -180,9 +191,19 @@ def _mixture(settings: Settings) -> Learner[Any]:
 
 
 def _generative_classifier(settings: Settings) -> Learner[Any]:
-    from growmix.baselines.generative_classifier import GenerativeClassifier
+    from growmix.baselines.one_per_class import OnePerClass
 
-    return GenerativeClassifier(settings)
+    return OnePerClass("generative-classifier", settings)
+
+
+def _prediction_error(settings: Settings, **sizes: int) -> Learner[Any]:
+    from growmix.baselines.one_per_class import OnePerClass
+    from growmix.baselines.prediction_error import PredictionErrorKind
+
+    def kind(settings: Settings, blueprint: Blueprint) -> PredictionErrorKind:
+        return PredictionErrorKind(settings.seed, **sizes)
+
+    return OnePerClass("pec", settings, replays=False, kind=kind, parameters=sizes)
 
 
 def _fine_tuning(settings: Settings) -> Learner[Any]:
@@ -280,6 +301,43 @@ _ALL = (
         _generative_classifier,
         labels="all",
         unused=(*NO_GATE, *NO_STUDENT),
+    ),
+    Method(
+        "pec",
+        "Prediction errors",
+        "Zajac, Tuytelaars, van de Ven 2024, Prediction error-based classification for class-incremental learning",
+        "One small network per class learns to predict a frozen random network on its class; the smallest error "
+        "answers. It has no density and generates nothing.",
+        _prediction_error,
+        labels="all",
+        generative=False,
+        unused=(*NO_GATE, *NO_STUDENT, *NO_AUTOENCODER),
+        parameters=(
+            parameter(
+                "pec_hidden",
+                10,
+                Whole(1, MOST_UNITS),
+                BASELINES,
+                "Hidden units of each class's network in pec.",
+                used_with("method", "pec"),
+            ),
+            parameter(
+                "pec_teacher_hidden",
+                5_000,
+                Whole(1, MOST_UNITS),
+                BASELINES,
+                "Hidden units of the frozen random network that the networks of pec predict.",
+                used_with("method", "pec"),
+            ),
+            parameter(
+                "pec_outputs",
+                99,
+                Whole(1, MOST_UNITS),
+                BASELINES,
+                "Numbers that the frozen random network of pec gives for each example.",
+                used_with("method", "pec"),
+            ),
+        ),
     ),
     Method(
         "lgm",

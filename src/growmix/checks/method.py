@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from growmix.checks.promises import keep, refuses, require
-from growmix.components.abilities import Codes
+from growmix.components.abilities import Codes, WithoutDensity
 from growmix.learning.gating import Decision
 from growmix.learning.learner import Learner
 from growmix.training.callbacks import Callback, FitInfo
@@ -100,8 +100,12 @@ def every_verb_answers(learner: Learner[Any]) -> None:
     ones = proba.shape == (n, 4) and np.allclose(proba.sum(1), 1.0, atol=1e-4)
     require(ones, f"predict_proba() must have shape {(n, 4)} and rows that sum to 1; its shape is {proba.shape}")
     require(set(learner.predict(x).tolist()) <= {0, 1, 2, 3}, "predict() must answer with labels that were learnt")
-    require(bool(np.isfinite(learner.score_samples(x)).all()), "score_samples() must be finite")
     require(set(learner.route(x).tolist()) <= set(range(len(learner.components))), "route() must name components")
+    if not _has_density(learner):
+        for verb, asked in (("score_samples", x), ("sample", 7)):
+            refuses(lambda verb=verb, asked=asked: getattr(learner, verb)(asked), f"{verb}() without a density")  # type: ignore[misc]
+        return
+    require(bool(np.isfinite(learner.score_samples(x)).all()), "score_samples() must be finite")
     drawn, labels = learner.sample(7)
     require(drawn.shape == (7, *x.shape[1:]), f"sample(7) must have shape {(7, *x.shape[1:])}; it is {drawn.shape}")
     require(drawn.min() >= 0.0 and drawn.max() <= 1.0, "sampled pictures must lie in [0, 1]")
@@ -147,6 +151,10 @@ def a_copy_and_many_threads_answer_alike(learner: Learner[Any]) -> None:
     require(same, "a copy that several threads ask must answer as the original does")
 
 
+def _has_density(learner: Learner[Any]) -> bool:
+    return not any(isinstance(component, WithoutDensity) for component in learner.components)
+
+
 def _require_same(one: Learner[Any], other: Learner[Any], what: str) -> None:
     x = _questions()
     decisions = [entry.decision for entry in one.history] == [entry.decision for entry in other.history]
@@ -157,7 +165,7 @@ def _require_same(one: Learner[Any], other: Learner[Any], what: str) -> None:
     ]
     equal = states[0].keys() == states[1].keys() and all(torch.equal(t, states[1][n]) for n, t in states[0].items())
     require(equal, f"{what} must have the same weights and buffers")
-    for verb in ("predict_proba", "score_samples", "route"):
+    for verb in ("predict_proba", "route", *(("score_samples",) if _has_density(one) else ())):
         equal = np.array_equal(getattr(one, verb)(x), getattr(other, verb)(x))
         require(equal, f"{what} must answer {verb}() in the same way")
 

@@ -240,6 +240,25 @@ class SoftLabels(ABC):
         """
 
 
+class WithoutDensity:
+    """What a component lacks whose score is no logarithm of a density, and which generates nothing.
+
+    Its scores tell components and classes from each other. ``draw`` and a model's ``score_samples`` and ``sample``
+    refuse, in words that name what has a density.
+
+    Attributes
+    ----------
+    instead
+        What has a density and generates, as the end of a sentence.
+    """
+
+    instead: str
+
+    def refusal(self, what: str) -> str:
+        """Return the sentence of an error: that such a component has none, or generates nothing; and what does."""
+        return f"a {type(self).__name__} {what}; {self.instead}"
+
+
 class Shared:
     """Ability of a component whose networks can stand on a foundation that all components share.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 import torch
+from torch import nn
 
 from growmix.components.component import Component
 from growmix.components.likelihoods import Likelihood, make_likelihood
@@ -74,6 +75,11 @@ class ComponentKind(ABC):
     def recipes(self) -> tuple[Recipe, ...]:
         """What the networks of a component are trained by, one for each that is trained after another."""
         return (DEFAULT_RECIPE,)
+
+    @property
+    def shared_modules(self) -> tuple[nn.Module, ...]:
+        """What all components of the kind refer to, apart from themselves."""
+        return ()
 
 
 @final

@@ -160,13 +160,19 @@ class Foundation(nn.Module):
 
 
 @final
-class _Frozen:
-    """Refers to a module that belongs to a foundation: it is not registered with who refers to it, nor copied."""
+class Frozen:
+    """Refers to a module that many share: it is not registered with who refers to it, nor copied with them.
+
+    Parameters
+    ----------
+    module
+        The module, which nothing trains.
+    """
 
     def __init__(self, module: Any) -> None:
         self.module = module
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Frozen:
+    def __deepcopy__(self, memo: dict[int, Any]) -> Frozen:
         return self
 
 
@@ -176,7 +182,7 @@ class OnTrunk(nn.Module):
 
     def __init__(self, trunk: nn.Module, own: nn.Module) -> None:
         super().__init__()
-        self._trunk = _Frozen(trunk)
+        self._trunk = Frozen(trunk)
         self.own = own
 
     def forward(self, x: Tensor) -> Tensor:
@@ -204,7 +210,7 @@ class LowRank(nn.Module):
 
     def __init__(self, frozen: nn.Module, rank: int, generator: torch.Generator) -> None:
         super().__init__()
-        self._frozen = _Frozen(frozen)
+        self._frozen = Frozen(frozen)
         like = _weight_of(frozen)
         down = initialised(lambda: _narrow(frozen, rank), generator)
         without_memory = any(weight.is_meta for weight in down.parameters())
@@ -234,7 +240,7 @@ class RankOne(nn.Module):
 
     def __init__(self, frozen: nn.Module) -> None:
         super().__init__()
-        self._frozen = _Frozen(frozen)
+        self._frozen = Frozen(frozen)
         inputs, outputs = _widths(frozen)
         like = _weight_of(frozen)
         self.scale_in = nn.Parameter(torch.ones(inputs, device=like.device, dtype=like.dtype))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from growmix.checkpoints.persistence import prefixed, under
+from growmix.components.abilities import WithoutDensity
 from growmix.errors import BadInput, NotLearnt, shown
 from growmix.evaluation.images import ReconstructionScores
 from growmix.evaluation.labels import check_tasks, in_labels_of
@@ -294,7 +295,11 @@ class Evaluator:
         """Score how task i's examples come back now, with their likelihood bound."""
         if i not in self._bounds:
             scores = self._scores(learner, i, len(learner.components))
-            self._bounds[i] = learner.score_samples(self._stream[i].test.x, scores=scores)
+            x = self._stream[i].test.x
+            if any(isinstance(component, WithoutDensity) for component in learner.components):
+                self._bounds[i] = torch.full((len(x),), torch.nan, dtype=torch.float32)
+            else:
+                self._bounds[i] = learner.score_samples(x, scores=scores)
         return ReconstructionScores.with_elbo(self._reconstructed.of(i), self._bounds[i])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from growmix.components.abilities import WithoutDensity
 from growmix.config import RunConfig
 from growmix.data.task import as_float
 from growmix.learning.learner import Learner
@@ -43,7 +44,9 @@ def show_translations(learner: Learner[Any], stream: Stream, file: Path) -> None
 
 
 def quality(config: RunConfig, stream: Stream, learner: Learner[Any]) -> dict[str, Any]:
-    """Measure the blocks ``log_likelihood`` and ``frechet`` of ``metrics.json``, null where not asked for."""
+    """Measure the blocks ``log_likelihood`` and ``frechet`` of ``metrics.json``; null where there is none."""
+    if any(isinstance(component, WithoutDensity) for component in learner.components):
+        return {"log_likelihood": None, "frechet": None}
     from growmix.evaluation.quality import frechet_scores, likelihood_scores
 
     likelihood, frechet = None, None

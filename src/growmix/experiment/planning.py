@@ -14,6 +14,7 @@ from growmix.evaluation.labels import check_test_labels
 from growmix.learning.distilling import lessons_for
 from growmix.learning.learner import Learner
 from growmix.report.reporter import RunPlan
+from growmix.settings import declarations
 from growmix.streams import Stream
 from growmix.training.budget import Budget
 from growmix.training.fabric import native_precision
@@ -65,11 +66,19 @@ def check_method(config: RunConfig, stream: Stream) -> None:
     Raises
     ------
     BadInput
-        The method needs labels, or can't learn pairs, and the stream is another; or the theory says nothing of the run.
+        The method needs labels, or can't learn pairs, and the stream is another; it has no density that could be
+        measured; or the theory says nothing of the run.
     """
     if config.theory:
         check_theory(config, stream)
     method = baselines.METHODS[config.method]
+    for name in ("likelihood_draws", "frechet_examples"):
+        value, usual = getattr(config, name), declarations(RunConfig)[name].default
+        if not method.generative and value not in (0, usual):
+            raise BadInput(
+                f"{name} is {value}, but the method {config.method!r} has no density and generates nothing; leave "
+                f"{name} out, or take the method 'mixture' or 'generative-classifier'"
+            )
     pairs = any(task.train.target is not None for task in stream)
     if pairs and not method.is_mixture:
         raise BadInput(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from growmix.components.abilities import Codes, Pairs, most_likely
+from growmix.components.abilities import Codes, Pairs, WithoutDensity, most_likely
 from growmix.components.component import Component
 from growmix.components.density import no_labels
 from growmix.components.pieces import in_pieces
@@ -84,7 +84,17 @@ def class_probabilities(
 
 
 def bound(known: Knowledge, x: Tensor, scores: ComponentScores) -> Tensor:
-    """Return a lower bound of log p(x) under all components, nats, shape ``(n,)``; ``scores`` are those of ``x``."""
+    """Return a lower bound of log p(x) under all components, nats, shape ``(n,)``; ``scores`` are those of ``x``.
+
+    Raises
+    ------
+    BadInput
+        The components have no density.
+    """
+    for component in known.learnt():
+        if isinstance(component, WithoutDensity):
+            what = "has no density, so score_samples() has no answer, but component_scores() has its scores"
+            raise BadInput(component.refusal(what))
     generator = torch.Generator().manual_seed(_BOUND_SEED)
     first, noise = known.learnt()[0], None
     if isinstance(first, Codes):

@@ -165,7 +165,7 @@ class Learner(Model, Generic[Memory]):
     @property
     def shared_modules(self) -> tuple[nn.Module, ...]:
         """What components share, apart from themselves."""
-        return ()
+        return self.kind.shared_modules
 
     def memory_to_build_on(self, saved: persistence.Checkpoint) -> Memory:
         """Return the memory that components are made with before they are filled with what was saved."""

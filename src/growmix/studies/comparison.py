@@ -22,6 +22,7 @@ PUBLISHED = {
         "ewc": "0.206",
         "dgr": "0.904",
         "generative-classifier": "0.938",
+        "pec": "0.92 (one pass)",
         "joint": "0.982",
         "mixture": "0.9921 (grouped)",
     }
@@ -31,8 +32,8 @@ PUBLISHED = {
 PUBLISHED_NOTES = {
     "split-mnist": (
         "published: van de Ven et al. 2021 and what they compare with, class-incremental, to be read beside "
-        "task_agnostic (BI-R, which growmix does not have: 0.944). The growing mixture's is Ye and Bors 2025, who "
-        "chose the component once for a whole task: read it beside grouped."
+        "task_agnostic (BI-R, which growmix does not have: 0.944). pec's is Zajac et al. 2024, in batches of one. The "
+        "growing mixture's is Ye and Bors 2025, who chose the component once for a whole task: read it beside grouped."
     )
 }
 

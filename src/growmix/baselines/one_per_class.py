@@ -1,10 +1,11 @@
-"""A generative classifier, which has one network per class and uses Bayes' rule."""
+"""One component for each class, which learns its class alone: a generative classifier, and prediction errors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, final
 
 import torch
@@ -18,7 +19,7 @@ from growmix.data.domain import Domain
 from growmix.data.task import UNLABELLED, TaskData
 from growmix.errors import BadInput
 from growmix.learning.gating import Decision
-from growmix.learning.learner import Learner
+from growmix.learning.learner import Learner, MakeKind
 from growmix.learning.plugins import chosen
 from growmix.learning.replay import example_weights, join, replay, replay_size
 from growmix.learning.state import Learnt, Lesson
@@ -28,18 +29,26 @@ from growmix.training.callbacks import Callback, TrainingLog, summed
 
 
 @final
-class GenerativeClassifier(Learner[None]):
-    """One variational autoencoder per class; p(y|x) is proportional to p(y) p(x|y).
+class OnePerClass(Learner[None]):
+    """One component per class; p(y|x) follows from the components' scores by Bayes' rule.
 
-    The steps of a task's budget are shared out among its classes. A class that is met again updates its network, on
-    its own replay too. Images are scored at the posterior mean, where the paper takes 10,000 importance samples.
+    The steps of a task's budget are shared out among its classes. A class that is met again updates its component, on
+    its own replay too where components can generate.
 
     Parameters
     ----------
+    method
+        Name of the method, for checkpoints and reports.
     settings
-        Settings of all networks.
+        Settings of all components and their training.
+    replays
+        Whether a component that is updated rehearses what it generates itself.
+    kind
+        Function that returns the kind of the components; by default the kind that the settings name.
     blueprint
         Networks in place of those that the settings name.
+    parameters
+        The numbers that the components are made with beside the settings, by name; a checkpoint keeps them.
 
     Raises
     ------
@@ -48,29 +57,40 @@ class GenerativeClassifier(Learner[None]):
 
     References
     ----------
-    van de Ven, Li, Tolias 2021, Class-incremental learning with generative classifiers.
+    van de Ven, Li, Tolias 2021, Class-incremental learning with generative classifiers. Examples are scored at the
+    posterior mean, where the paper takes 10,000 importance samples.
 
     Examples
     --------
     >>> dark = np.random.default_rng(0).random((60, 1, 8, 8)) * 0.3
-    >>> classifier = GenerativeClassifier(Settings(hidden=16, latent=2, epochs=30))
+    >>> classifier = OnePerClass("generative-classifier", Settings(hidden=16, latent=2, epochs=30))
     >>> decision = classifier.learn((np.concatenate([dark, 1 - dark]), np.arange(120) // 60))
     >>> len(classifier.components), classifier.predict(dark[:3])
     (2, array([0, 0, 0]))
     """
 
-    method = "generative-classifier"
-
-    def __init__(self, settings: Settings, blueprint: str | Blueprint | None = None) -> None:
-        check_settings(self.method, settings)
+    def __init__(
+        self,
+        method: str,
+        settings: Settings,
+        *,
+        replays: bool = True,
+        kind: MakeKind | None = None,
+        blueprint: str | Blueprint | None = None,
+        parameters: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        check_settings(method, settings)
         settings, plugins = chosen(settings, blueprint=blueprint)
-        super().__init__(settings, None, plugins=plugins)
+        super().__init__(settings, None, plugins=plugins, kind=kind)
+        self.method = method
+        self.parameters = dict(parameters)
+        self._replays = replays
 
     def learn(self, data: Any, *, callbacks: Sequence[Callback] = ()) -> Decision:
         """Learn one task, see :meth:`growmix.learning.learner.Learner.learn`."""
         with self.lesson(data, callbacks) as lesson:
             check_images_alone(self.method, lesson.task)
-            own = _split_by_class(lesson.task)
+            own = _split_by_class(lesson.task, self.method)
             budget = equal_budget(self.settings, len(lesson.task))
             assert budget.steps is not None  # a budget of settings counts them
             places = _places(lesson.components, list(own))
@@ -87,13 +107,13 @@ class GenerativeClassifier(Learner[None]):
         return decision
 
     def _train(self, index: int, lesson: Lesson[None], data: TaskData, budget: Budget) -> tuple[Component, TrainingLog]:
-        """Return the network of one class after its part of a task, and what its training did."""
+        """Return the component of one class after its part of a task, and what its training did."""
         train, weight = data, example_weights(len(data))
         if index < len(lesson.components):
             teacher = lesson.components[index]
             component = self.copy(index, lesson, data)
             learnt = int(teacher.class_counts.sum())
-            size = replay_size(len(data), learnt, self.settings.replay_ratio)
+            size = replay_size(len(data), learnt, self.settings.replay_ratio) if self._replays else 0
             if size:
                 train = join(data, replay(teacher, size, lesson.generator))
                 weight = example_weights(len(data), size, learnt)
@@ -110,8 +130,8 @@ class GenerativeClassifier(Learner[None]):
         return self.kind.new(domain, supervised=supervised, target=target, generator=generator)
 
     def pack(self, memory: None) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return nothing: the components are all that it keeps."""
-        return {}, {}
+        """Return the parameters that components are made with, where there are some, and no tensor."""
+        return ({"parameters": self.parameters} if self.parameters else {}), {}
 
     def unpack(self, saved: Checkpoint) -> None:
         """Return nothing: the components are all that it keeps."""
@@ -148,7 +168,7 @@ def shares(steps: int, examples: Sequence[int]) -> list[int]:
     return [max(1, b - a) for a, b in pairwise(ends)]
 
 
-def _split_by_class(task: TaskData) -> dict[int, TaskData]:
+def _split_by_class(task: TaskData, method: str) -> dict[int, TaskData]:
     """Split the examples of a task by class.
 
     Raises
@@ -159,7 +179,7 @@ def _split_by_class(task: TaskData) -> dict[int, TaskData]:
     unlabelled = len(task) if task.y is None else int((task.y == UNLABELLED).sum())
     if task.y is None or unlabelled:
         raise BadInput(
-            f"data has {unlabelled} of {len(task)} examples without a label; the method 'generative-classifier' "
+            f"data has {unlabelled} of {len(task)} examples without a label; the method {method!r} "
             "needs one for each, since every class has a network of its own"
         )
     return {label: task[task.y == label] for label in task.classes()}

@@ -1,4 +1,4 @@
-"""A generative classifier has one network for each class, which learns its class alone."""
+"""A method with one component for each class: only the component of a class learns it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from growmix.baselines.generative_classifier import GenerativeClassifier, shares
+from growmix.baselines.one_per_class import OnePerClass, shares
 from growmix.errors import BadInput
 from growmix.settings import Settings
 
@@ -27,7 +27,7 @@ def test_steps_are_shared_out_in_proportion_and_none_is_lost(examples: list[int]
 
 
 def test_only_the_networks_of_the_classes_of_a_task_learn() -> None:
-    classifier = GenerativeClassifier(QUICK)
+    classifier = OnePerClass("generative-classifier", QUICK)
     assert classifier.learn((X, np.arange(48) % 2 * 3)).action == "grow"
     before = [[weight.clone() for weight in component.parameters()] for component in classifier.components]
     again = classifier.learn((X[:16], np.full(16, 3)))
@@ -45,7 +45,7 @@ def test_only_the_networks_of_the_classes_of_a_task_learn() -> None:
 
 @pytest.mark.parametrize(("y", "without"), [(None, 48), (np.repeat([0, -1], [40, 8]), 8)])
 def test_every_example_needs_a_label(y: np.ndarray | None, without: int) -> None:
-    classifier = GenerativeClassifier(QUICK)
+    classifier = OnePerClass("generative-classifier", QUICK)
     with pytest.raises(BadInput, match=f"{without} of 48 examples without a label"):
         classifier.learn(X if y is None else (X, y))
     assert classifier.history == ()
