@@ -15,7 +15,6 @@ from growmix.baselines.one_network import OneNetwork, RestrainedTrainer
 from growmix.baselines.penalties import Penalty, Restraint, Weights
 from growmix.baselines.rehearsal import Everything
 from growmix.components.component import Component
-from growmix.components.recipe import Recipe
 from growmix.data.task import TaskData
 from growmix.errors import BadInput
 from growmix.settings import Settings
@@ -76,7 +75,7 @@ def test_a_penalty_is_added_to_the_objective_which_stays_as_it_was() -> None:
 
     minimised: list[Any] = []
 
-    def minimise(objective: nn.Module, data: Sequence[Tensor], *, noise: int, recipe: Recipe) -> None:
+    def minimise(objective: nn.Module, data: Sequence[Tensor], *, noise: int, **others: Any) -> None:
         minimised.append(objective(*data, torch.zeros(3, noise)))
 
     inner: Any = SimpleNamespace(generator=torch.Generator(), minimise=minimise)

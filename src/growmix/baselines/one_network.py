@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, final
@@ -62,13 +62,24 @@ class RestrainedTrainer:
         self.generator = inner.generator
         self._restraint, self._replayed = restraint, replayed
 
+    @property
+    def patient(self) -> bool:
+        """Whether a training ends when what is held out of it gets no better."""
+        return self.inner.patient
+
     def minimise(
-        self, objective: nn.Module, data: Sequence[Tensor], *, noise: int, recipe: Recipe = DEFAULT_RECIPE
+        self,
+        objective: nn.Module,
+        data: Sequence[Tensor],
+        *,
+        noise: int,
+        recipe: Recipe = DEFAULT_RECIPE,
+        held_out: Callable[[], float] | None = None,
     ) -> None:
         """Minimise the objective plus the penalty; the objective alone is kept for what comes after."""
         self.objective, self.noise = objective, noise
         restrained = Restrained(objective, self._restraint)
-        self.inner.minimise(restrained, [*data, self._replayed], noise=noise, recipe=recipe)
+        self.inner.minimise(restrained, [*data, self._replayed], noise=noise, recipe=recipe, held_out=held_out)
 
 
 @final

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -22,12 +22,24 @@ class Trainer(Protocol):
     ----------
     generator
         Generator on the CPU for all that is drawn while the component learns.
+    patient
+        Whether a training ends when what is held out of it gets no better.
     """
 
     generator: torch.Generator
 
+    @property
+    def patient(self) -> bool:
+        """Whether a training ends when what is held out of it gets no better."""
+
     def minimise(
-        self, objective: nn.Module, data: Sequence[Tensor], *, noise: int, recipe: Recipe = DEFAULT_RECIPE
+        self,
+        objective: nn.Module,
+        data: Sequence[Tensor],
+        *,
+        noise: int,
+        recipe: Recipe = DEFAULT_RECIPE,
+        held_out: Callable[[], float] | None = None,
     ) -> None:
         """Minimise an objective by gradient steps; a component in closed form never calls it.
 
@@ -43,6 +55,9 @@ class Trainer(Protocol):
             How many standard normal numbers every example gets at every step.
         recipe
             What the network is trained by where the settings leave it open.
+        held_out
+            Returns how good the network is on data that it is not trained on, larger is better; asked after every
+            epoch of a patient trainer. ``None``: the trainer measures the whole component.
         """
 
 

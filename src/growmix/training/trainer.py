@@ -58,8 +58,19 @@ class GradientTrainer:
     draws_globally: bool = False
     log: TrainingLog = field(default=TrainingLog(epochs=0, steps=0, examples=0, seconds=0.0, losses=()), init=False)
 
+    @property
+    def patient(self) -> bool:
+        """Whether a training ends when what is held out of it gets no better."""
+        return self.budget.patience is not None
+
     def minimise(
-        self, objective: nn.Module, data: Sequence[Tensor], *, noise: int, recipe: Recipe = DEFAULT_RECIPE
+        self,
+        objective: nn.Module,
+        data: Sequence[Tensor],
+        *,
+        noise: int,
+        recipe: Recipe = DEFAULT_RECIPE,
+        held_out: Callable[[], float] | None = None,
     ) -> None:
         """Minimise an objective over data in memory, see :func:`growmix.training.loop.fit`; logs add up."""
         log = fit(
@@ -71,7 +82,7 @@ class GradientTrainer:
             self.generator,
             component=self.component,
             callbacks=self.callbacks,
-            held_out=self.held_out,
+            held_out=held_out or self.held_out,
             follower=self.follower,
             draws_globally=self.draws_globally,
         )
