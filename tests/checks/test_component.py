@@ -15,6 +15,7 @@ from growmix.components.nets import MLP
 from growmix.components.vae import VAE, VAEOptions
 from growmix.data.domain import Domain
 from growmix.errors import BadInput
+from several_scores import SeveralKind
 
 LATENT = 3
 
@@ -50,6 +51,14 @@ def test_the_check_says_which_promise_is_broken() -> None:
     ):
         with pytest.raises(AssertionError, match=said):
             check_component(Spoilt(spoil), domains=[Domain((1, 8, 8))], epochs=1)
+
+
+def test_a_component_of_several_scores_keeps_the_contract_or_is_told_why_not() -> None:
+    vectors = [Domain((3,), "real")]
+    kept = check_component(SeveralKind((1.0, 1.0, 0.0)), domains=vectors)
+    assert any(name.startswith("several scores become the one that counts") for name in kept)
+    with pytest.raises(AssertionError, match="preset must be a weight of 0 or more for each source"):
+        check_component(SeveralKind((1.0, 1.0, -1e-9)), domains=vectors)
 
 
 def test_a_kind_that_refuses_every_domain_keeps_no_contract() -> None:

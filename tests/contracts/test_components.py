@@ -106,7 +106,7 @@ def test_every_kind_keeps_the_contract_that_a_users_own_is_checked_against(
     shapes = [Domain((1, 8, 8)), *([Domain((6,), "real")] if likelihood != "bernoulli" else [])]
     kept = check_component(VAEKind(blueprint, likelihood, 0.1, VAEOptions(latent=LATENT)), domains=shapes)
     both_supports = isinstance(blueprint, MLP) and likelihood != "bernoulli"
-    assert len(kept) == 11 * 2 * (2 if both_supports else 1)
+    assert len(kept) == 12 * 2 * (2 if both_supports else 1)
 
 
 def autoencoder(component: Component) -> VAE:

@@ -38,6 +38,7 @@ METRICS = {
     "task_components",
     "decisions",
     "components",
+    "score_weights",
     "accuracy",
     "average",
     "reconstruction",

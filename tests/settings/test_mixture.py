@@ -36,7 +36,7 @@ NOT_NEGATIVE = (
     "gradient_clip",
     "threshold",
 )
-NAMES = ("component", "blueprint", "novelty", "gate", "sampling", "sharing")
+NAMES = ("component", "blueprint", "novelty", "gate", "sampling", "sharing", "score_weights")
 OPTIONAL_NAMES = ("likelihood", "support", "schedule")
 FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
 
@@ -154,6 +154,8 @@ IDLE = {
     "adam_beta1": ({"adam_beta1": 0.5}, {"schedule": "constant"}),
     "classification_weight": ({"classification_weight": 2.0, "supervised": False}, {"supervised": True}),
     "replay_ratio": ({"replay_ratio": 2.0, "gate": "always"}, {"gate": "dirichlet"}),
+    "routing_draws": ({"routing_draws": 3, "component": "vae+denoiser"}, {"component": "vae"}),
+    "score_weights": ({"score_weights": "preset"}, {"component": "vae+denoiser"}),
     "student_temperature": ({"student_temperature": 3.0, "supervised": False}, {"supervised": True}),
     "student_classification_weight": (
         {"student_classification_weight": 3.0, "supervised": False},

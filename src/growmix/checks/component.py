@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from growmix.checks.promises import keep, refuses, require
-from growmix.components.abilities import Codes, SampledElbo, WithoutDensity
+from growmix.components.abilities import Bounded, Codes, Evidence, SampledElbo, WithoutDensity
 from growmix.components.component import Component
+from growmix.components.judging import judge
 from growmix.components.kinds import ComponentKind
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
@@ -245,10 +246,34 @@ def abilities_keep_their_shapes(subject: Subject) -> None:
         require(component.reconstruct(x).shape == x.shape, "reconstruct() must have the shape of the examples")
         rate = component.rate(x)
         require(rate.shape == (n,) and bool((rate >= 0).all()), "rate() must be nats of 0 or more for each example")
-    if isinstance(component, SampledElbo) and isinstance(component, Codes):
+    if isinstance(component, Bounded):
+        bound = component.bound(x)
+        require(bound.shape == (n,) and bool(torch.isfinite(bound).all()), "bound() must be finite for each example")
+    if isinstance(component, SampledElbo) and isinstance(component, Codes) and not isinstance(component, Evidence):
         at_mean, _ = component.score_draws(x, torch.zeros(1, component.latent, dtype=torch.float32))
         same = torch.allclose(at_mean, component.score(x)[0], rtol=1e-5, atol=1e-3)
         require(same, "score_draws() with one row of zeros must be score()")
+
+
+@torch.no_grad()
+def several_scores_become_the_one_that_counts(subject: Subject) -> None:
+    """A component that judges by several scores says which, and weighs them by its preset where it judges alone."""
+    component, x = subject.component, subject.x
+    if not isinstance(component, Evidence):
+        return
+    k, sources = len(component.classes), len(component.sources)
+    require(len(set(component.sources)) == sources > 0, f"sources must have names of their own; {component.sources}")
+    weights = torch.tensor(component.preset, dtype=torch.float32)
+    enough = len(weights) == sources and bool((weights >= 0).all()) and float(weights[0]) > 0
+    require(enough, f"preset must be a weight of 0 or more for each source, the first above 0; it is {weights}")
+    scores, class_log_proba = component.evidence(x)
+    shapes, needed = (tuple(scores.shape), tuple(class_log_proba.shape)), ((len(x), max(1, k), sources), (len(x), k))
+    require(shapes == needed, f"evidence() must have shapes {needed}; it has {shapes}")
+    require(bool(torch.isfinite(scores).all()), "all scores of examples that were learnt must be finite")
+    expected = judge(scores, class_log_proba, weights, component.preset_rule)
+    for one, wanted in zip(component.score(x), expected, strict=True):
+        near = torch.allclose(one, wanted, rtol=1e-5, atol=1e-4)
+        require(near, "score() must be what judge() makes of evidence(), preset and preset_rule")
 
 
 _OF_A_NEW_ONE: tuple[Callable[[Subject], None], ...] = (
@@ -266,6 +291,7 @@ _OF_A_TRAINED_ONE: tuple[Callable[[Subject], None], ...] = (
     a_copy_learns_on_and_leaves_the_original_alone,
     the_state_makes_another_component_the_same,
     abilities_keep_their_shapes,
+    several_scores_become_the_one_that_counts,
 )
 
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from growmix.components.abilities import SampledElbo
+from growmix.components.abilities import Evidence, SampledElbo
 from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.data.domain import Domain, Shape
 from growmix.data.task import UNLABELLED, TaskData, label_positions
@@ -163,19 +163,27 @@ class Component(nn.Module, ABC):
     # What follows from it --------------------------------------------------------------------------------------
 
     def forward(self, x: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Score examples, by draws of the code where some are given; torch's functional calls need this name.
+        """Say all that is known of examples without their label; torch's functional calls need this name.
 
         Parameters
         ----------
         x
             Examples, as :meth:`score` takes them.
         noise
-            Draws for a component with the ability :class:`growmix.components.abilities.SampledElbo`; any other has
-            one score alone.
+            Draws of the code: a component with the ability :class:`growmix.components.abilities.SampledElbo` estimates
+            its bound by them.
+
+        Returns
+        -------
+        scores
+            Bound or score, shape ``(batch,)``; without draws, a component with the ability
+            :class:`growmix.components.abilities.Evidence` returns all its scores, shape ``(batch, classes, sources)``.
+        class_log_proba
+            Log-probabilities of the classes, shape ``(batch, classes)``.
         """
         if noise is not None and isinstance(self, SampledElbo):
             return self.score_draws(x, noise)
-        return self.score(x)
+        return self.evidence(x) if isinstance(self, Evidence) else self.score(x)
 
     @property
     def shape(self) -> Shape:

@@ -17,6 +17,7 @@ from growmix.evaluation.labels import check_tasks, in_labels_of
 from growmix.evaluation.pictures import Pictures, score_reconstructions, score_translations
 from growmix.evaluation.protocols import Accuracy, answer, compare
 from growmix.evaluation.scores import Accuracies, Scores
+from growmix.learning.judging import judged
 from growmix.learning.learner import Learner
 from growmix.learning.routing import ComponentScores, route_examples
 from growmix.storage.typed import check_range, record_from
@@ -255,7 +256,7 @@ class Evaluator:
 
         def accuracy(i: int, owners: tuple[int, ...]) -> Accuracy:
             task = self._stream[i]
-            scores = self._scores(learner, i, len(log_prior))
+            scores = self._scores(learner, i, t + 1)
             return compare(answer(scores, log_prior, classes, owners, task.classes), task.test.y, owners)
 
         columns = tuple(accuracy(i, owners_of(self._steps[i])) for i in range(t + 1))
@@ -272,29 +273,29 @@ class Evaluator:
         log_prior = learner.log_prior_at(t + 1)
         versions = torch.tensor(learner.versions)
         for i in range(t + 1):
-            route = route_examples(self._scores(learner, i, len(log_prior)).elbo, log_prior)
+            route = route_examples(self._scores(learner, i, t + 1).elbo, log_prior)
             test = self._stream[i].test
             self._reconstructed.look(learner, test, (t, i), route, versions[route])
             if test.target is not None:
                 self._translated.look(learner, test, (t, i), route, versions[route])
 
-    def _scores(self, learner: Learner[Any], i: int, components: int) -> ComponentScores:
-        """Score test set i under the first so many components; what is in the cache is not computed again."""
-        keys = [(k, self._versions[k], i) for k in range(components)]
+    def _scores(self, learner: Learner[Any], i: int, tasks: int) -> ComponentScores:
+        """Score test set i as the learner did after so many tasks; what is in the cache is not computed again.
+
+        The cache keeps what every component says for itself; how much that counts, the learner chooses again after each
+        task.
+        """
+        keys = [(k, self._versions[k], i) for k in range(len(learner.versions_at(tasks)))]
         for key in keys:
             if key not in self._cache:
                 # each alone: batched with others its last bits could differ, and a resumed run scores it again
                 self._cache[key] = learner.component_scores(self._stream[i].test.x, [key[0]])
-        kept = [self._cache[key] for key in keys]
-        return ComponentScores(
-            torch.cat([scores.elbo for scores in kept], dim=1),
-            tuple(scores.class_log_proba[0] for scores in kept),
-        )
+        return judged(ComponentScores.beside([self._cache[key] for key in keys]), self._steps[tasks - 1].weights)
 
     def _reconstruction(self, learner: Learner[Any], i: int) -> ReconstructionScores:
         """Score how task i's examples come back now, with their likelihood bound."""
         if i not in self._bounds:
-            scores = self._scores(learner, i, len(learner.components))
+            scores = self._scores(learner, i, len(learner.history))
             x = self._stream[i].test.x
             if any(isinstance(component, WithoutDensity) for component in learner.components):
                 self._bounds[i] = torch.full((len(x),), torch.nan, dtype=torch.float32)

@@ -9,6 +9,7 @@ from typing import Any
 from growmix.components.abilities import WithoutDensity
 from growmix.config import RunConfig
 from growmix.data.task import as_float
+from growmix.learning.judging import sources_of
 from growmix.learning.learner import Learner
 from growmix.report.events import finite
 from growmix.streams import Stream
@@ -58,6 +59,14 @@ def quality(config: RunConfig, stream: Stream, learner: Learner[Any]) -> dict[st
     return {"log_likelihood": likelihood, "frechet": frechet}
 
 
+def score_weights(learner: Learner[Any]) -> dict[str, Any] | None:
+    """Return what each score of a component counts, and what decides on the class; ``None`` with one score alone."""
+    sources, weights = sources_of(learner.components), learner.history[-1].weights
+    if not sources:
+        return None
+    return {"weights": dict(zip(sources, weights.values, strict=True)), "class_rule": weights.class_rule}
+
+
 def describe(
     config: RunConfig,
     stream: Stream,
@@ -100,6 +109,7 @@ def describe(
             for name, decision in zip(names, decisions, strict=True)
         ],
         "components": len(learner.components),
+        "score_weights": score_weights(learner),
         **scores,
         "student": student,
         "parameters": {

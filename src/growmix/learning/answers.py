@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from growmix.components.abilities import Codes, Pairs, WithoutDensity, most_likely
+from growmix.components.abilities import Bounded, Codes, Evidence, Pairs, WithoutDensity, most_likely
 from growmix.components.component import Component
 from growmix.components.density import no_labels
 from growmix.components.pieces import in_pieces
@@ -17,7 +17,15 @@ from growmix.data.domain import Shape
 from growmix.errors import BadInput, shown
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.replay import generate, replay
-from growmix.learning.routing import ComponentScores, Router, combine, log_responsibilities, route_examples, total_elbo
+from growmix.learning.routing import (
+    ComponentScores,
+    RawScores,
+    Router,
+    combine,
+    log_responsibilities,
+    route_examples,
+    total_elbo,
+)
 from growmix.settings import is_whole
 from growmix.system.memory import require_room
 
@@ -29,7 +37,7 @@ _BOUND_SEED = 20_250  # the draws are fixed, so that an example's bound never de
 
 
 def scores_under(known: Knowledge, x: Tensor, draws: int, components: Sequence[int] | None = None) -> ComponentScores:
-    """Return bounds and class log-probabilities of examples under all components, or under some.
+    """Return scores and class log-probabilities of examples under all components, or under some, as they count.
 
     Parameters
     ----------
@@ -44,7 +52,7 @@ def scores_under(known: Knowledge, x: Tensor, draws: int, components: Sequence[i
     """
     noise = routing_noise(draws, known.learnt()[0])
     router = known.router if components is None else Router([known.components[k] for k in components])
-    return router.scores(x, noise)
+    return known.judged(router.scores(x, noise))
 
 
 def class_probabilities(
@@ -102,7 +110,10 @@ def bound(known: Knowledge, x: Tensor, scores: ComponentScores) -> Tensor:
         noise = torch.cat([half, -half])
 
     def tight(k: int, rows: Tensor) -> Tensor:
-        return Router([known.components[k]]).scores(x[rows], noise).elbo[:, 0]
+        component = known.components[k]
+        if isinstance(component, Bounded):
+            return in_pieces(component, component.bound, x[rows])
+        return Router([component]).scores(x[rows], noise).elbo[:, 0]
 
     return total_elbo(scores.elbo, known.log_prior, tight)
 
@@ -246,7 +257,7 @@ def pairs_of(component: Component, verb: str) -> Pairs:
 
 def routing_noise(draws: int, component: Component) -> Tensor | None:
     """Return fixed draws of the code for comparing components; ``None`` scores at the posterior mean."""
-    if draws == 0 or not isinstance(component, Codes):
+    if draws == 0 or not isinstance(component, Codes) or isinstance(component, Evidence):
         return None
     require_room(4 * draws * component.latent, f"routing_draws of {draws} codes of length {component.latent}")
     generator = torch.Generator().manual_seed(_BOUND_SEED)
@@ -257,8 +268,15 @@ def are_scores_of(scores: Any, n: int, components: Sequence[Component]) -> bool:
     """Return whether that can be what these components say of ``n`` examples."""
     if not isinstance(scores, ComponentScores) or not isinstance(scores.class_log_proba, tuple):
         return False
-    parts = [scores.elbo, *scores.class_log_proba]
-    shapes = [(n, len(components)), *((n, len(component.classes)) for component in components)]
+    if not isinstance(scores.evidence, tuple) or not all(isinstance(each, RawScores) for each in scores.evidence):
+        return False
+    raw = [part for each in scores.evidence for part in (each.scores, each.class_log_proba)]
+    parts = [scores.elbo, *scores.class_log_proba, *raw]
+    shapes: list[tuple[int, ...]] = [(n, len(components)), *((n, len(component.classes)) for component in components)]
+    for component in components:
+        if isinstance(component, Evidence):
+            classes = len(component.classes)
+            shapes += [(n, max(1, classes), len(component.sources)), (n, classes)]
     return len(parts) == len(shapes) and all(
         isinstance(part, Tensor)
         and (part.dtype, part.device.type, part.layout) == (torch.float32, "cpu", torch.strided)

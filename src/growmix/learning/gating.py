@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, final
 
@@ -38,6 +38,18 @@ class Decision:
     novelty: tuple[float, ...]
     threshold: float
     note: str | None = None
+
+
+def noted(decision: Decision, note: str) -> Decision:
+    """Return a decision with one more remark behind its note, if there is any.
+
+    Examples
+    --------
+    >>> noted(noted(Decision("grow", 0, (), 0.2), "few examples"), "one class").note
+    'few examples; one class'
+    """
+    remarks = [remark for remark in (decision.note, note) if remark]
+    return replace(decision, note="; ".join(remarks) or None)
 
 
 class Gate(ABC):

@@ -11,6 +11,7 @@ from growmix.checkpoints.persistence import check_log
 from growmix.components.abilities import Pairs
 from growmix.components.component import Component
 from growmix.learning.gating import Decision
+from growmix.learning.judging import PRESET, ScoreWeights, sources_of
 from growmix.storage.typed import check_range, record_from
 from growmix.training.callbacks import TrainingLog
 
@@ -26,17 +27,36 @@ class Part:
 
 @dataclass(frozen=True)
 class HistoryEntry:
-    """One call of ``learn``: its decision, what each component learnt in it, and the log of its training."""
+    """One call of ``learn``.
+
+    Attributes
+    ----------
+    decision
+        Which component learnt the task, and why.
+    parts
+        What each component learnt of it.
+    log
+        Steps, losses and seconds of the training.
+    weights
+        What scores are weighed by from then on, where components judge by several.
+    """
 
     decision: Decision
     parts: tuple[Part, ...]
     log: TrainingLog
+    weights: ScoreWeights = PRESET
 
 
 def versions_after(history: Sequence[HistoryEntry]) -> tuple[int, ...]:
     """Return how often each component was trained in these tasks."""
     versions = {part.component: part.version for entry in history for part in entry.parts}
     return tuple(versions[k] for k in range(len(versions)))
+
+
+def last_trained(history: Sequence[HistoryEntry]) -> tuple[int, ...]:
+    """Return with which task, from 0, each component was trained last."""
+    tasks = {part.component: t for t, entry in enumerate(history) for part in entry.parts}
+    return tuple(tasks[k] for k in range(len(tasks)))
 
 
 def examples_after(history: Sequence[HistoryEntry]) -> tuple[int, ...]:
@@ -73,7 +93,9 @@ def check_history(history: Sequence[HistoryEntry], components: Sequence[Componen
     if len(kinds) > 1:
         raise ValueError("components of different kinds of examples")
     versions: dict[int, int] = {}
+    sources = len(sources_of(components)) if components else 0
     for number, entry in enumerate(history):
+        entry.weights.check(sources)
         known, learnt = len(versions), [part.component for part in entry.parts]
         for part in entry.parts:
             check_range("examples", part.examples, 1)

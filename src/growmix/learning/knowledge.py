@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, final
 
@@ -18,7 +18,8 @@ from growmix.data.domain import Domain, Shape
 from growmix.data.labels import Names, names_of
 from growmix.data.task import UNLABELLED
 from growmix.errors import BadInput, NotLearnt, shown
-from growmix.learning.routing import Router
+from growmix.learning.judging import PRESET, ScoreWeights, judged
+from growmix.learning.routing import ComponentScores, Router
 from growmix.settings import is_whole
 
 
@@ -35,11 +36,14 @@ class Knowledge:
         How many examples each component learnt.
     names
         Names of the labels in the order of their numbers; empty where labels are numbers.
+    weights
+        What the scores of components that judge by several are weighed by.
     """
 
     components: tuple[Component, ...] = ()
     examples: tuple[int, ...] = ()
     names: Names = ()
+    weights: ScoreWeights = PRESET
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # a copy makes its own router
@@ -59,6 +63,16 @@ class Knowledge:
     def router(self) -> Router:
         """What scores examples under all components."""
         return Router(self.learnt())
+
+    def after(self, index: int, component: Component, examples: int) -> Knowledge:
+        """Return what is known with a component that is new, or was trained again, on so many more examples."""
+        components, counts = dict(enumerate(self.components)), dict(enumerate(self.examples))
+        components[index], counts[index] = component, counts.get(index, 0) + examples
+        return replace(self, components=tuple(components.values()), examples=tuple(counts.values()))
+
+    def judged(self, scores: ComponentScores) -> ComponentScores:
+        """Return scores of its components as they count in its answers."""
+        return judged(scores, self.weights)
 
     def learnt(self) -> tuple[Component, ...]:
         """Return the components, of which there must be some.

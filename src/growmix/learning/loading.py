@@ -14,6 +14,7 @@ from growmix.components.component import Component
 from growmix.data.labels import check_names_of
 from growmix.errors import BadInput, shown
 from growmix.learning.history import check_history, entry_from, examples_after
+from growmix.learning.judging import PRESET
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.learner import Learner
 from growmix.learning.plugins import names_of_plugins
@@ -117,7 +118,9 @@ def _rebuild(learner: Learner[Any], saved: persistence.Checkpoint) -> None:
             components.append(state.fill(empty, foreign=not learner.kind.without_memory))
     history = tuple(entry_from(entry) for entry in saved.document["history"])
     check_history(history, components)
-    learner._state = LearnerState(learner._state.memory, Knowledge(tuple(components), examples_after(history)), history)
+    weights = history[-1].weights if history else PRESET
+    known = Knowledge(tuple(components), examples_after(history), weights=weights)
+    learner._state = LearnerState(learner._state.memory, known, history)
     learner._state = replace(learner._state, memory=learner.unpack(saved))
     if learner.pack(learner._state.memory)[1].keys() != saved.tensors.keys():
         raise ValueError(f"tensors {sorted(saved.tensors)} are not those that {learner.method!r} keeps")

@@ -20,9 +20,12 @@ from growmix.components.sharing import Foundation
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData, check_task
 from growmix.errors import BadInput
+from growmix.learning.choosing import NOTHING_COUNTED, Choice, Tally, choose
 from growmix.learning.distilling import distill
-from growmix.learning.gating import Decision, Gate, checked_decision, make_gate
+from growmix.learning.gating import Decision, Gate, checked_decision, make_gate, noted
+from growmix.learning.history import last_trained
 from growmix.learning.holdout import hold_out
+from growmix.learning.judging import preset_of, sources_of
 from growmix.learning.learner import Learner
 from growmix.learning.loading import load_learner
 from growmix.learning.measuring import held_out_elbo, new_record, novelty_to, updated_record
@@ -49,10 +52,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MixtureMemory:
-    """What a mixture keeps beside its components: a record of each, and the foundation that they share, if any."""
+    """What a mixture keeps beside its components.
+
+    Attributes
+    ----------
+    records
+        What is remembered of each component.
+    foundation
+        What the components share, if anything.
+    tally
+        How many held-out examples each candidate for the weights of scores would have answered rightly.
+    """
 
     records: tuple[Record, ...] = ()
     foundation: Foundation | None = None
+    tally: Tally = NOTHING_COUNTED
 
 
 @final
@@ -148,8 +162,10 @@ class GrowingMixture(Learner[MixtureMemory]):
                 replayed = self._replay(decision.component, lesson, len(rest))
             log = self._train(component, decision.component, lesson, rest, replayed, held)
             memory = self._remember(component, decision, lesson, held)
-            examples = {decision.component: len(lesson.task)}
-            lesson.learnt = Learnt(decision, {decision.component: component}, examples, memory, log)
+            choice = self._choose(component, decision, lesson, held)
+            decision = noted(decision, choice.note)
+            examples, memory = {decision.component: len(lesson.task)}, replace(memory, tally=choice.tally)
+            lesson.learnt = Learnt(decision, {decision.component: component}, examples, memory, log, choice.weights)
         return decision
 
     def _decide(self, lesson: Lesson[MixtureMemory]) -> Decision:
@@ -162,7 +178,7 @@ class GrowingMixture(Learner[MixtureMemory]):
         decision = checked_decision(self.gate.decide(novelty, counts, max(threshold, noise)), len(counts))
         if noise > threshold:
             note = f"so few examples may differ by {noise:.3f} by chance, more than the threshold of {threshold:g}"
-            decision = replace(decision, note=note)
+            decision = noted(decision, note)
         return decision
 
     def _replay(self, index: int, lesson: Lesson[MixtureMemory], new: int) -> TaskData | None:
@@ -209,6 +225,17 @@ class GrowingMixture(Learner[MixtureMemory]):
             before.records[k], lesson.components[k], component, held, examples, draws, lesson.generator
         )
         return MixtureMemory((*before.records[:k], record, *before.records[k + 1 :]), foundation)
+
+    def _choose(
+        self, component: Component, decision: Decision, lesson: Lesson[MixtureMemory], held: TaskData
+    ) -> Choice:
+        """Choose what the scores of components that judge by several are weighed by from now on."""
+        k, tally = decision.component, lesson.before.memory.tally
+        known = lesson.before.knowledge.after(k, component, len(lesson.task))
+        if self.settings.score_weights == "preset" or not sources_of(known.components):
+            return Choice(preset_of(known.components), tally)
+        trained = dict(enumerate(last_trained(lesson.before.history))) | {k: len(lesson.before.history)}
+        return choose(known, trained, k, held, tally, lesson.generator)
 
     # What it knows, and answers --------------------------------------------------------------------------------
 
@@ -327,9 +354,10 @@ class GrowingMixture(Learner[MixtureMemory]):
         return component
 
     def pack(self, memory: MixtureMemory) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return the records as JSON, and the tensors of the foundation."""
+        """Return the records and what was counted as JSON, and the tensors of the foundation."""
         tensors = {} if memory.foundation is None else dict(memory.foundation.state_dict())
-        return {"records": [asdict(record) for record in memory.records]}, tensors
+        document = {"records": [asdict(record) for record in memory.records], "tally": asdict(memory.tally)}
+        return document, tensors
 
     def memory_to_build_on(self, saved: Checkpoint) -> MixtureMemory:
         """Return a memory with the foundation alone: components are made to stand on it."""
@@ -349,4 +377,6 @@ class GrowingMixture(Learner[MixtureMemory]):
         """Return the memory again, see :meth:`growmix.learning.learner.Learner.unpack`."""
         records = record_from(saved.document["memory"]["records"], tuple[Record, ...])
         check_records(records, self.history, self.components)
-        return MixtureMemory(records, self._memory.foundation)
+        tally = record_from(saved.document["memory"].get("tally", {}), Tally)
+        tally.check(self.components)
+        return MixtureMemory(records, self._memory.foundation, tally)

@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from growmix.components.abilities import Evidence, SampledElbo
 from growmix.components.component import Component
+from growmix.components.judging import judge
 from growmix.components.pieces import ROWS
 from growmix.data.task import as_float
 
@@ -25,6 +27,23 @@ NEGLIGIBLE = 20.0
 
 FEW_ROWS = 32
 """Examples up to which a CPU gains from batching over components; with more, one component fills it already."""
+
+
+@dataclass(frozen=True, eq=False)
+class RawScores:
+    """What a component that judges by several scores says of every example, before anything is weighed.
+
+    Attributes
+    ----------
+    scores
+        Score of every class from every source, shape ``(n, classes, sources)``, with one column of classes where there
+        are none.
+    class_log_proba
+        Log-probabilities of the classes by the component's classifier, shape ``(n, classes)``.
+    """
+
+    scores: Tensor
+    class_log_proba: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,14 +56,30 @@ class ComponentScores:
         Score of each example under each component, nats, shape ``(n, components)``.
     class_log_proba
         Log-probabilities log p(y|x) of each component over its own classes, shape ``(n, classes)``.
+    evidence
+        What both were made of, for each component; empty where components have one score alone.
     """
 
     elbo: Tensor
     class_log_proba: tuple[Tensor, ...]
+    evidence: tuple[RawScores, ...] = ()
 
     def of(self, indices: Sequence[int]) -> ComponentScores:
         """Return the scores under some of the components."""
-        return ComponentScores(self.elbo[:, list(indices)], tuple(self.class_log_proba[k] for k in indices))
+        return ComponentScores(
+            self.elbo[:, list(indices)],
+            tuple(self.class_log_proba[k] for k in indices),
+            tuple(self.evidence[k] for k in indices) if self.evidence else (),
+        )
+
+    @classmethod
+    def beside(cls, parts: Sequence[ComponentScores]) -> ComponentScores:
+        """Put scores of the same examples under different components side by side."""
+        return cls(
+            torch.cat([part.elbo for part in parts], dim=1),
+            tuple(log_proba for part in parts for log_proba in part.class_log_proba),
+            tuple(evidence for part in parts for evidence in part.evidence),
+        )
 
 
 def log_responsibilities(elbo: Tensor, log_prior: Tensor) -> Tensor:
@@ -164,7 +199,7 @@ class Router:
 
     @torch.no_grad()
     def scores(self, x: Tensor, noise: Tensor | None = None) -> ComponentScores:
-        """Return scores and class log-probabilities of every component, on the CPU.
+        """Return scores and class log-probabilities of every component, on the CPU, each under its own preset.
 
         Parameters
         ----------
@@ -173,16 +208,44 @@ class Router:
         noise
             Draws of the code, shape ``(draws, latent)``; by default components are scored at the posterior mean.
         """
-        n = x.shape[0]
-        elbo = torch.empty(n, len(self._components), dtype=torch.float32)
-        log_proba = [torch.empty(n, len(c.classes), dtype=torch.float32) for c in self._components]
+        answers = [_Answer(component, len(x), noise) for component in self._components]
         for group in self._groups:
-            for start in range(0, n, ROWS):
+            for start in range(0, len(x), ROWS):
                 rows = slice(start, start + ROWS)
-                for k, (of_component, of_classes) in zip(group.indices, group.score(x[rows], noise), strict=True):
-                    elbo[rows, k] = of_component.cpu()
-                    log_proba[k][rows] = of_classes.cpu()
-        return ComponentScores(elbo, tuple(log_proba))
+                for k, said in zip(group.indices, group.score(x[rows], noise), strict=True):
+                    answers[k].take(rows, *said)
+        elbo, log_proba = zip(*(answer.judged() for answer in answers), strict=True)
+        evidence = tuple(raw for answer in answers for raw in answer.raw())
+        same = len(evidence) == len(answers)
+        return ComponentScores(torch.stack(elbo, dim=1), log_proba, evidence if same else ())
+
+
+class _Answer:
+    """What one component says of all examples, filled piece by piece."""
+
+    def __init__(self, component: Component, n: int, noise: Tensor | None) -> None:
+        self._component = component
+        draws = noise is not None and isinstance(component, SampledElbo)
+        classes = len(component.classes)
+        by_source = (max(1, classes), len(component.sources)) if isinstance(component, Evidence) and not draws else ()
+        self._scores = torch.empty(n, *by_source, dtype=torch.float32)
+        self._log_proba = torch.empty(n, classes, dtype=torch.float32)
+
+    def take(self, rows: slice, scores: Tensor, log_proba: Tensor) -> None:
+        """Keep what the component says of some rows."""
+        self._scores[rows] = scores.cpu()
+        self._log_proba[rows] = log_proba.cpu()
+
+    def judged(self) -> tuple[Tensor, Tensor]:
+        """Return one score of each example, and class log-probabilities, by the component's preset."""
+        component = self._component
+        if self._scores.ndim == 1 or not isinstance(component, Evidence):
+            return self._scores, self._log_proba
+        return judge(self._scores, self._log_proba, torch.tensor(component.preset), component.preset_rule)
+
+    def raw(self) -> list[RawScores]:
+        """Return the scores before they were weighed, if the component has several."""
+        return [] if self._scores.ndim == 1 else [RawScores(self._scores, self._log_proba)]
 
 
 class _Group:

@@ -13,6 +13,7 @@ from growmix.data.labels import Names
 from growmix.data.task import TaskData
 from growmix.learning.gating import Decision
 from growmix.learning.history import HistoryEntry, Part, examples_after, versions_after
+from growmix.learning.judging import PRESET, ScoreWeights, preset_of
 from growmix.learning.knowledge import Knowledge
 from growmix.training.callbacks import Callback, TrainingLog
 
@@ -35,6 +36,8 @@ class Learnt(Generic[Memory]):
         What the method keeps beside its components from now on.
     log
         Steps, losses and seconds of the training.
+    weights
+        What scores are weighed by from now on, where components judge by several; by default their own weights.
     """
 
     decision: Decision
@@ -42,6 +45,7 @@ class Learnt(Generic[Memory]):
     examples: Mapping[int, int]
     memory: Memory
     log: TrainingLog
+    weights: ScoreWeights = PRESET
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +87,10 @@ class LearnerState(Generic[Memory]):
             component.freeze()
             components[k] = component
         parts = tuple(Part(k, n, versions.get(k, 0) + 1) for k, n in sorted(learnt.examples.items()))
-        history = (*self.history, HistoryEntry(learnt.decision, parts, learnt.log))
         in_order = tuple(components[k] for k in sorted(components))
-        knowledge = Knowledge(in_order, examples_after(history), names or self.knowledge.names)
+        weights = learnt.weights if learnt.weights.values else preset_of(in_order)
+        history = (*self.history, HistoryEntry(learnt.decision, parts, learnt.log, weights))
+        knowledge = Knowledge(in_order, examples_after(history), names or self.knowledge.names, weights)
         return LearnerState(learnt.memory, knowledge, history)
 
 

@@ -27,6 +27,7 @@ class SettingsChanges(TypedDict, total=False):
     sampling: Literal["ex-post", "prior"]
     density_components: int
     routing_draws: int
+    score_weights: Literal["auto", "preset"]
     epochs: int | None
     max_steps: int | None
     batch_size: int | None

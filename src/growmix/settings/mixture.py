@@ -30,6 +30,7 @@ LikelihoodName: TypeAlias = Literal["bernoulli", "gaussian", "gaussian-learnt", 
 NoveltyName: TypeAlias = Literal["ks", "smd", "paper", "stored"]
 PrecisionName: TypeAlias = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 SamplingName: TypeAlias = Literal["ex-post", "prior"]
+ScoreWeightsName: TypeAlias = Literal["auto", "preset"]
 ScheduleName: TypeAlias = Literal["one-cycle", "constant"]
 SharingName: TypeAlias = Literal["none", "trunk", "adapter", "rank-one"]
 Support: TypeAlias = Literal["unit", "real"]
@@ -57,6 +58,10 @@ GAUSSIAN = Use(
     "likelihood", lambda name: name in (None, *GAUSSIANS), "likelihood gaussian, gaussian-learnt or gaussian-pixel"
 )
 LABELS = Use("supervised", lambda value: value is not False, "supervised true")
+ONE_SCORE = Use("component", lambda component: component == "vae" or not isinstance(component, str), "component vae")
+SEVERAL_SCORES = Use(
+    "component", lambda component: component != "vae", "component vae+denoiser or another of several scores"
+)
 TEACHING = used_with("student", True)
 DIRICHLET = used_with("gate", "dirichlet")
 JUDGING = Use("gate", lambda gate: gate != "always", "gate threshold or dirichlet")  # and one of the user's own
@@ -162,9 +167,13 @@ class Settings:
     density_components: int = setting(20, REPLAY, FEWEST, uses=(used_with("sampling", "ex-post"),), help=(
         "Largest number of Gaussians in the ex-post density of a class."
     ))
-    routing_draws: int = setting(0, REPLAY, Whole(0, MOST_DRAWS), help=(
+    routing_draws: int = setting(0, REPLAY, Whole(0, MOST_DRAWS), uses=(ONE_SCORE,), help=(
         "Draws of the code for each example when components are compared; 0 scores at the posterior mean, which "
         "chooses better and costs one decoding."
+    ))
+    score_weights: ScoreWeightsName = setting("auto", REPLAY, uses=(SEVERAL_SCORES,), help=(
+        "What the several scores of a component are weighed by, and what decides on the class: auto (what answers "
+        "most held-out examples rightly, chosen again after each task), or preset."
     ))
     epochs: int | None = setting(None, TRAINING, FEWEST, common=True, help=(
         "Passes over a task; by default as many as the network's recipe says (mlp: 40, within 1,500 to 6,000 steps)."
