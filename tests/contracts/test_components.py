@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from growmix.checks import check_component
 from growmix.components.component import Component
 from growmix.components.convolution import Conv
+from growmix.components.denoiser_kind import DenoiserKind
+from growmix.components.denoiser_options import DenoiserOptions
 from growmix.components.density import LatentDensity, no_labels, prior_codes
 from growmix.components.kinds import VAEKind
 from growmix.components.nets import MLP, Blueprint, OwnModules
@@ -107,6 +109,13 @@ def test_every_kind_keeps_the_contract_that_a_users_own_is_checked_against(
     kept = check_component(VAEKind(blueprint, likelihood, 0.1, VAEOptions(latent=LATENT)), domains=shapes)
     both_supports = isinstance(blueprint, MLP) and likelihood != "bernoulli"
     assert len(kept) == 12 * 2 * (2 if both_supports else 1)
+
+
+@pytest.mark.slow
+def test_denoisers_keep_the_contract_and_take_pictures_alone() -> None:
+    kind = DenoiserKind(DenoiserOptions(width=8, levels=4, sampling_steps=8))
+    kept = check_component(kind, domains=[Domain((1, 8, 8)), Domain((6,), "real"), Domain((3, 9, 7))])
+    assert len(kept) == 11 * 2 * 2
 
 
 def autoencoder(component: Component) -> VAE:

@@ -22,12 +22,22 @@ from growmix.errors import BadInput
 from growmix.learning.gating import ThresholdGate
 from growmix.settings import BlueprintName, Settings, declarations, idle
 
-WHOLE = ("depth", "width", "latent", "novelty_examples", "density_components", "devices")
+WHOLE = ("depth", "width", "latent", "novelty_examples", "density_components", "devices", "noise_levels")
 WHOLE_STUDENT = ("student_hidden", "student_latent", "student_epochs")
-OPTIONAL = ("adapter_rank", "max_steps", "hidden", "epochs", "batch_size", "patience", "student_examples")
+OPTIONAL = (
+    "adapter_rank",
+    "max_steps",
+    "hidden",
+    "epochs",
+    "batch_size",
+    "patience",
+    "student_examples",
+    "denoiser_width",
+    "noise_draws",
+)
 FROM_ZERO = ("routing_draws", "seed")
-POSITIVE = ("variance", "alpha", "temperature", "student_temperature")
-OPTIONAL_POSITIVE = ("learning_rate",)
+POSITIVE = ("variance", "alpha", "temperature", "student_temperature", "highest_noise")
+OPTIONAL_POSITIVE = ("learning_rate", "lowest_noise")
 NOT_NEGATIVE = (
     "classification_weight",
     "student_classification_weight",
@@ -38,6 +48,7 @@ NOT_NEGATIVE = (
 )
 NAMES = ("component", "blueprint", "novelty", "gate", "sampling", "sharing", "score_weights")
 OPTIONAL_NAMES = ("likelihood", "support", "schedule")
+TRUTHS = ("supervised", "flips")
 FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
 
 BEYOND = ("classification_weight", "student_classification_weight", "student_temperature")
@@ -55,11 +66,12 @@ BAD = [
     *[("adam_beta1", value) for value in (1, -0.1, *NO_NUMBERS, None)],
     *[("holdout", value) for value in (0, 0.51, 1, -0.1, *NO_NUMBERS, None)],
     *[(name, value) for name in NAMES for value in ("mpl", "", None, 1, ["ks"])],
-    *[("supervised", value) for value in ("yes", 2, 0.5, 1, 1.0, 0, np.zeros(2))],
+    *[(name, value) for name in TRUTHS for value in ("yes", 2, 0.5, 1, 1.0, 0, np.zeros(2))],
     *[(name, value) for name in OPTIONAL_NAMES for value in ("mpl", "", 1, ["unit"])],
     *[(name, np.array(["mlp", "ks"])) for name in (*NAMES, *OPTIONAL_NAMES)],
     *[(name, value) for name in FREE for value in (5, None)],
     *[(name, 2**63) for name in ("epochs", "student_examples", "novelty_examples", "patience")],
+    *[("sampling_steps", value) for value in (1, 1.5, *NO_NUMBERS)],
     ("seed", 2**32),
     ("routing_draws", 10_001),
     ("replay_ratio", 1e7),
@@ -79,7 +91,7 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(name: str, value: Any
     ("name", "value"),
     [
         *[(name, 1) for name in (*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE)],
-        *[(name, None) for name in (*OPTIONAL, "threshold", "supervised")],
+        *[(name, None) for name in (*OPTIONAL, "threshold", *TRUTHS)],
         *[(name, 0) for name in (*FROM_ZERO, *NOT_NEGATIVE)],
         ("holdout", 0.5),
         ("seed", 2**32 - 1),
@@ -132,7 +144,7 @@ def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
 
 def test_every_setting_is_declared_with_a_rule_that_its_default_keeps() -> None:
     tested = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *NAMES, *OPTIONAL_NAMES, *FREE}
-    tested |= {"holdout", "supervised", "adam_beta1", *OPTIONAL_POSITIVE}
+    tested |= {"holdout", "adam_beta1", "sampling_steps", *TRUTHS, *OPTIONAL_POSITIVE}
     declared = declarations(Settings)
     assert list(declared) == [field.name for field in fields(Settings)] and set(declared) == tested
     for each in declared.values():
@@ -153,6 +165,10 @@ IDLE = {
     "density_components": ({"density_components": 3, "sampling": "prior"}, {"sampling": "ex-post"}),
     "adam_beta1": ({"adam_beta1": 0.5}, {"schedule": "constant"}),
     "classification_weight": ({"classification_weight": 2.0, "supervised": False}, {"supervised": True}),
+    "latent": ({"latent": 5, "component": "denoiser"}, {"component": "vae"}),
+    **{name: ({name: 5}, {"component": "denoiser"}) for name in ("denoiser_width", "noise_levels", "noise_draws")},
+    **{name: ({name: 5}, {"component": "denoiser"}) for name in ("lowest_noise", "highest_noise", "sampling_steps")},
+    "flips": ({"flips": True}, {"component": "denoiser"}),
     "replay_ratio": ({"replay_ratio": 2.0, "gate": "always"}, {"gate": "dirichlet"}),
     "routing_draws": ({"routing_draws": 3, "component": "vae+denoiser"}, {"component": "vae"}),
     "score_weights": ({"score_weights": "preset"}, {"component": "vae+denoiser"}),

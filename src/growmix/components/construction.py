@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from growmix.components.convolution import Conv
+from growmix.components.denoiser_kind import DenoiserKind
+from growmix.components.denoiser_options import DenoiserOptions
 from growmix.components.density import MOST_GAUSSIANS
 from growmix.components.importing import imported
 from growmix.components.kinds import ComponentKind, VAEKind
@@ -57,7 +59,33 @@ def vae_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | 
     return VAEKind(blueprint, chosen, settings.variance, options)
 
 
-KINDS: dict[str, Callable[[Settings, Blueprint, Likelihood | None], ComponentKind]] = {"vae": vae_kind}
+def denoiser_kind(settings: Settings, exponent: float = 0.5) -> DenoiserKind:
+    """Return the kind that makes denoisers by the settings.
+
+    Parameters
+    ----------
+    settings
+        Settings of the mixture.
+    exponent
+        Weight of small noise in a score: 1/2 where the denoiser judges alone, 3/4 beside an ELBO.
+    """
+    options = DenoiserOptions(
+        width=settings.denoiser_width,
+        levels=settings.noise_levels,
+        draws=settings.noise_draws,
+        lowest=settings.lowest_noise,
+        highest=settings.highest_noise,
+        flips=settings.flips,
+        sampling_steps=settings.sampling_steps,
+        exponent=exponent,
+    )
+    return DenoiserKind(options)
+
+
+KINDS: dict[str, Callable[[Settings, Blueprint, Likelihood | None], ComponentKind]] = {
+    "vae": vae_kind,
+    "denoiser": lambda settings, blueprint, likelihood: denoiser_kind(settings),
+}
 """From the name of a kind of component to what makes the kind, given settings, blueprint and an own likelihood."""
 
 

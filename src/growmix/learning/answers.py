@@ -215,6 +215,7 @@ def between(known: Knowledge, ends: Tensor, steps: int, draws: int, component: i
     BadInput
         ``component`` is neither a component nor a tuple of two.
     """
+    codes_of(known.learnt()[0], "interpolate")  # told before anything is scored
     if component is None:
         elbo = scores_under(known, ends, draws).elbo
         component = int((elbo + known.log_prior).sum(0).argmax())
@@ -244,7 +245,10 @@ def _path(first: Component, second: Component, ends: Tensor, steps: int) -> Tens
 def codes_of(component: Component, verb: str) -> Codes:
     """Return a component as one that has codes; raises ``BadInput`` where it has none, which the verb needs."""
     if not isinstance(component, Codes):
-        raise BadInput(f"{verb}() needs components with codes; a {type(component).__name__} has none")
+        raise BadInput(
+            f"{verb}() needs components with codes; a {type(component).__name__} has none: take a vae, alone or as a "
+            "part, such as 'vae' or 'vae+denoiser'"
+        )
     return component
 
 

@@ -213,6 +213,7 @@ class Model(ABC):
         """
         known = self._knowledge
         checked, shape = check_x(known, x), known.learnt()[0].shape
+        codes_of(known.learnt()[0], "reconstruct")  # told before anything is scored
         require_room_for(len(checked), shape, "reconstructing")
         draws = self.settings.routing_draws
         output = by_components(

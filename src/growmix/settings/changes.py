@@ -18,6 +18,13 @@ class SettingsChanges(TypedDict, total=False):
     classification_weight: float
     sharing: Literal["none", "trunk", "adapter", "rank-one"]
     adapter_rank: int | None
+    denoiser_width: int | None
+    noise_levels: int
+    noise_draws: int | None
+    lowest_noise: float | None
+    highest_noise: float
+    flips: bool | None
+    sampling_steps: int
     threshold: float | None
     novelty_examples: int
     holdout: float
@@ -53,7 +60,7 @@ class SettingsChanges(TypedDict, total=False):
 class AllChanges(SettingsChanges, total=False):
     """Changes to settings in Python, where each choice is given by its name."""
 
-    component: Literal["vae"]
+    component: Literal["vae", "denoiser"]
     blueprint: str
     likelihood: Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"] | None
     novelty: Literal["ks", "smd", "paper", "stored"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from growmix.settings.changes import AllChanges
 
 BlueprintName: TypeAlias = Literal["mlp", "conv"]
-ComponentName: TypeAlias = Literal["vae"]
+ComponentName: TypeAlias = Literal["vae", "denoiser"]
 GateName: TypeAlias = Literal["threshold", "dirichlet", "always"]
 LikelihoodName: TypeAlias = Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"]
 NoveltyName: TypeAlias = Literal["ks", "smd", "paper", "stored"]
@@ -38,6 +38,7 @@ Support: TypeAlias = Literal["unit", "real"]
 
 RUN = "Run"
 COMPONENT = "Component"
+DENOISER = "Denoiser"
 NOVELTY = "Novelty and gate"
 REPLAY = "Replay and routing"
 TRAINING = "Training"
@@ -62,6 +63,8 @@ ONE_SCORE = Use("component", lambda component: component == "vae" or not isinsta
 SEVERAL_SCORES = Use(
     "component", lambda component: component != "vae", "component vae+denoiser or another of several scores"
 )
+WITH_VAE = Use("component", lambda kind: not isinstance(kind, str) or "vae" in kind.split("+"), "component vae")
+WITH_DENOISER = Use("component", lambda kind: isinstance(kind, str) and "denoiser" in kind, "component denoiser")
 TEACHING = used_with("student", True)
 DIRICHLET = used_with("gate", "dirichlet")
 JUDGING = Use("gate", lambda gate: gate != "always", "gate threshold or dirichlet")  # and one of the user's own
@@ -89,13 +92,14 @@ class Settings:
 
     # fmt: off
     component: ComponentName = setting("vae", COMPONENT, door=True, help=(
-        "Kind of component: vae (a variational autoencoder)."
+        "Kind of component: vae (a variational autoencoder), or denoiser (for pictures: a network that tells images "
+        "from noise)."
     ))
     blueprint: str = setting("mlp", COMPONENT, BLUEPRINTS, door=True, common=True, help=(
         "Networks of a component: mlp, conv, or your own by their import path, such as my_nets:blueprint, which "
         "--allow-import or growmix.components.importing.allow_import must allow."
     ))
-    hidden: int | None = setting(None, COMPONENT, UNITS, uses=(OUR_MLP,), help=(
+    hidden: int | None = setting(None, COMPONENT, UNITS, uses=(OUR_MLP, WITH_VAE), help=(
         "Units of a hidden layer; by default 800, or 400 for examples of at most 256 numbers."
     ))
     depth: int = setting(2, COMPONENT, Whole(1, MOST_LAYERS), uses=(FULLY_CONNECTED,), help=(
@@ -104,7 +108,7 @@ class Settings:
     width: int = setting(32, COMPONENT, UNITS, uses=(used_with("blueprint", "conv"),), help=(
         "Channels at half the size of an image; at smaller sizes up to twice as many."
     ))
-    latent: int = setting(24, COMPONENT, UNITS, common=True, help="Length of the latent code.")
+    latent: int = setting(24, COMPONENT, UNITS, uses=(WITH_VAE,), common=True, help="Length of the latent code.")
     support: Support | None = setting(None, COMPONENT, help=(
         "What numbers examples are made of: unit, from 0 to 1 as pixels are, or real, any finite numbers, which are "
         "centred and scaled by the first task; by default images are unit and vectors are real."
@@ -120,7 +124,7 @@ class Settings:
     supervised: bool | None = setting(None, COMPONENT, help=(
         "Whether components classify; by default they do if the first task has labels."
     ))
-    classification_weight: float = setting(1.0, COMPONENT, NOT_NEGATIVE, uses=(LABELS,), help=(
+    classification_weight: float = setting(1.0, COMPONENT, NOT_NEGATIVE, uses=(LABELS, WITH_VAE), help=(
         "Weight of the classification loss against the ELBO, in nats."
     ))
     sharing: SharingName = setting("none", COMPONENT, help=(
@@ -131,6 +135,29 @@ class Settings:
     adapter_rank: int | None = setting(None, COMPONENT, FEWEST, uses=(used_with("sharing", "adapter"),), help=(
         "Rank of the updates of an adapter, three times as much in a fully connected layer that writes the example; "
         "by default the largest that costs at most 5 % of a whole component."
+    ))
+    denoiser_width: int | None = setting(None, DENOISER, UNITS, uses=(WITH_DENOISER,), help=(
+        "Channels of the finest level of the denoiser's network; by default 48 for gray images, 64 for colour."
+    ))
+    noise_levels: int = setting(8, DENOISER, Whole(1, MOST_DRAWS), uses=(WITH_DENOISER,), help=(
+        "Levels of noise that an image is scored at."
+    ))
+    noise_draws: int | None = setting(None, DENOISER, Whole(1, MOST_DRAWS), uses=(WITH_DENOISER,), help=(
+        "Draws of noise at each level when an image is scored; by default 1 for gray images, 2 for colour."
+    ))
+    lowest_noise: float | None = setting(None, DENOISER, POSITIVE, uses=(WITH_DENOISER,), help=(
+        "Smallest standard deviation of the noise, for pixels from -1 to 1; by default 0.15 for gray images, 0.1 for "
+        "colour."
+    ))
+    highest_noise: float = setting(3.0, DENOISER, POSITIVE, uses=(WITH_DENOISER,), help=(
+        "Largest standard deviation of the noise, for pixels from -1 to 1."
+    ))
+    flips: bool | None = setting(None, DENOISER, uses=(WITH_DENOISER,), help=(
+        "Whether mirrored images are learnt too, and every second draw of a score judges the mirrored image; by "
+        "default colour images are, gray ones are not."
+    ))
+    sampling_steps: int = setting(24, DENOISER, Whole(2, MOST_DRAWS), uses=(WITH_DENOISER,), help=(
+        "Steps from noise to a generated image; each asks the network twice."
     ))
     novelty: NoveltyName = setting("ks", NOVELTY, door=True, common=True, help=(
         "Measure of novelty: ks (Kolmogorov-Smirnov), smd (standardised mean difference), paper (Eq. 17), stored "
