@@ -22,7 +22,16 @@ from growmix.errors import BadInput
 from growmix.learning.gating import ThresholdGate
 from growmix.settings import BlueprintName, Settings, declarations, idle
 
-WHOLE = ("depth", "width", "latent", "novelty_examples", "density_components", "devices", "noise_levels")
+WHOLE = (
+    "depth",
+    "width",
+    "latent",
+    "novelty_examples",
+    "density_components",
+    "devices",
+    "noise_levels",
+    "covariance_rank",
+)
 WHOLE_STUDENT = ("student_hidden", "student_latent", "student_epochs")
 OPTIONAL = (
     "adapter_rank",
@@ -34,6 +43,7 @@ OPTIONAL = (
     "student_examples",
     "denoiser_width",
     "noise_draws",
+    "modes",
 )
 FROM_ZERO = ("routing_draws", "seed")
 POSITIVE = ("variance", "alpha", "temperature", "student_temperature", "highest_noise")
@@ -45,8 +55,9 @@ NOT_NEGATIVE = (
     "weight_decay",
     "gradient_clip",
     "threshold",
+    "reg_covar",
 )
-NAMES = ("component", "blueprint", "novelty", "gate", "sampling", "sharing", "score_weights")
+NAMES = ("component", "blueprint", "novelty", "gate", "sampling", "sharing", "score_weights", "covariance_type")
 OPTIONAL_NAMES = ("likelihood", "support", "schedule")
 TRUTHS = ("supervised", "flips")
 FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
@@ -64,6 +75,7 @@ BAD = [
     *[(name, value) for name in OPTIONAL_POSITIVE for value in (0, -1.0, *NO_NUMBERS)],
     *[(name, value) for name in NOT_NEGATIVE for value in (-0.1, *NO_NUMBERS)],
     *[("adam_beta1", value) for value in (1, -0.1, *NO_NUMBERS, None)],
+    *[("shrinkage", value) for value in (1.01, -0.1, *NO_NUMBERS)],
     *[("holdout", value) for value in (0, 0.51, 1, -0.1, *NO_NUMBERS, None)],
     *[(name, value) for name in NAMES for value in ("mpl", "", None, 1, ["ks"])],
     *[(name, value) for name in TRUTHS for value in ("yes", 2, 0.5, 1, 1.0, 0, np.zeros(2))],
@@ -94,6 +106,7 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(name: str, value: Any
         *[(name, None) for name in (*OPTIONAL, "threshold", *TRUTHS)],
         *[(name, 0) for name in (*FROM_ZERO, *NOT_NEGATIVE)],
         ("holdout", 0.5),
+        *[("shrinkage", value) for value in (0, 1, None)],
         ("seed", 2**32 - 1),
     ],
 )
@@ -144,7 +157,7 @@ def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
 
 def test_every_setting_is_declared_with_a_rule_that_its_default_keeps() -> None:
     tested = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *NAMES, *OPTIONAL_NAMES, *FREE}
-    tested |= {"holdout", "adam_beta1", "sampling_steps", *TRUTHS, *OPTIONAL_POSITIVE}
+    tested |= {"holdout", "shrinkage", "adam_beta1", "sampling_steps", *TRUTHS, *OPTIONAL_POSITIVE}
     declared = declarations(Settings)
     assert list(declared) == [field.name for field in fields(Settings)] and set(declared) == tested
     for each in declared.values():

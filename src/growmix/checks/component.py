@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from growmix.checks.promises import keep, refuses, require
-from growmix.components.abilities import Bounded, Codes, Evidence, SampledElbo, WithoutDensity
+from growmix.components.abilities import Additive, Bounded, Codes, Evidence, SampledElbo, WithoutDensity
 from growmix.components.component import Component
 from growmix.components.judging import judge
 from growmix.components.kinds import ComponentKind
@@ -100,6 +100,8 @@ def a_new_component_says_what_it_is(subject: Subject) -> None:
     counts = float(component.class_counts.sum() + component.unlabelled_count)
     require(counts == 0.0, f"a new component has learnt no examples; it says {counts}")
     kinds = {t.dtype for t in component.state_dict().values() if t.is_floating_point()}
+    if isinstance(component, Additive):
+        kinds -= {torch.float64}  # sums of millions of examples need it
     require(kinds <= {torch.float32}, f"weights and buffers must have single precision; they have {kinds}")
     hash(component.batch_key())
 

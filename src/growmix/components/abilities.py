@@ -259,6 +259,25 @@ class WithoutDensity:
         return f"a {type(self).__name__} {what}; {self.instead}"
 
 
+class Additive(ABC):
+    """Ability of a component that learns by adding to what it keeps: an update forgets nothing, so nothing is replayed.
+
+    What is held out to calibrate novelty can be learnt too, once the calibration is done.
+    """
+
+    @abstractmethod
+    def absorb(self, data: TaskData, generator: torch.Generator) -> None:
+        """Learn examples that were never learnt before, in place; the classes that occur were added before.
+
+        Parameters
+        ----------
+        data
+            New examples alone, on the CPU.
+        generator
+            Generator on the CPU for whatever is drawn.
+        """
+
+
 class Shared:
     """Ability of a component whose networks can stand on a foundation that all components share.
 

@@ -8,6 +8,8 @@ from growmix.components.convolution import Conv
 from growmix.components.denoiser_kind import DenoiserKind
 from growmix.components.denoiser_options import DenoiserOptions
 from growmix.components.density import MOST_GAUSSIANS
+from growmix.components.gaussian.component import GaussianOptions
+from growmix.components.gaussian.kind import GaussianKind
 from growmix.components.importing import imported
 from growmix.components.kinds import ComponentKind, VAEKind
 from growmix.components.likelihoods import Likelihood
@@ -82,9 +84,23 @@ def denoiser_kind(settings: Settings, exponent: float = 0.5) -> DenoiserKind:
     return DenoiserKind(options)
 
 
+def gaussian_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | None = None) -> GaussianKind:
+    """Return the kind that makes components of Gaussians by the settings, without blueprint and likelihood."""
+    options = GaussianOptions(
+        covariance_type=None if settings.covariance_type == "auto" else settings.covariance_type,
+        shrinkage=settings.shrinkage,
+        reg_covar=settings.reg_covar,
+        rank=settings.covariance_rank,
+        latent=settings.latent,
+        modes=settings.modes,
+    )
+    return GaussianKind(options)
+
+
 KINDS: dict[str, Callable[[Settings, Blueprint, Likelihood | None], ComponentKind]] = {
     "vae": vae_kind,
     "denoiser": lambda settings, blueprint, likelihood: denoiser_kind(settings),
+    "gaussian": gaussian_kind,
 }
 """From the name of a kind of component to what makes the kind, given settings, blueprint and an own likelihood."""
 

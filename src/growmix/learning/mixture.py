@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from growmix.checkpoints.filling import load_state
 from growmix.checkpoints.persistence import Checkpoint
+from growmix.components.abilities import Additive
 from growmix.components.component import Component
 from growmix.components.kinds import ComponentKind
 from growmix.components.likelihoods import Likelihood
@@ -162,6 +163,9 @@ class GrowingMixture(Learner[MixtureMemory]):
                 replayed = self._replay(decision.component, lesson, len(rest))
             log = self._train(component, decision.component, lesson, rest, replayed, held)
             memory = self._remember(component, decision, lesson, held)
+            if isinstance(component, Additive):
+                component.count(held)
+                component.absorb(held, lesson.generator)
             choice = self._choose(component, decision, lesson, held)
             decision = noted(decision, choice.note)
             examples, memory = {decision.component: len(lesson.task)}, replace(memory, tally=choice.tally)
@@ -182,7 +186,9 @@ class GrowingMixture(Learner[MixtureMemory]):
         return decision
 
     def _replay(self, index: int, lesson: Lesson[MixtureMemory], new: int) -> TaskData | None:
-        """Generate what a component learnt before, beside so many new examples; ``None`` where nothing is asked for."""
+        """Generate what a component learnt before, beside so many new examples; ``None`` where nothing is needed."""
+        if isinstance(lesson.components[index], Additive):
+            return None
         learnt = lesson.before.memory.records[index].examples
         size = replay_size(new, learnt, self.settings.replay_ratio)
         return replay(lesson.components[index], size, lesson.generator) if size else None

@@ -24,6 +24,7 @@ from growmix.settings.limits import (
 from growmix.settings.mixture import (
     BlueprintName,
     ComponentName,
+    CovarianceType,
     NoveltyName,
     ScheduleName,
     Settings,
@@ -50,6 +51,7 @@ __all__ = [
     "UNLABELLED",
     "BlueprintName",
     "ComponentName",
+    "CovarianceType",
     "Declaration",
     "NoveltyName",
     "Number",

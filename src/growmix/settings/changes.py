@@ -25,6 +25,11 @@ class SettingsChanges(TypedDict, total=False):
     highest_noise: float
     flips: bool | None
     sampling_steps: int
+    covariance_type: Literal["auto", "tied", "full", "low-rank", "diag"]
+    shrinkage: float | None
+    reg_covar: float
+    covariance_rank: int
+    modes: int | None
     threshold: float | None
     novelty_examples: int
     holdout: float
@@ -60,7 +65,7 @@ class SettingsChanges(TypedDict, total=False):
 class AllChanges(SettingsChanges, total=False):
     """Changes to settings in Python, where each choice is given by its name."""
 
-    component: Literal["vae", "denoiser"]
+    component: Literal["vae", "denoiser", "gaussian"]
     blueprint: str
     likelihood: Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"] | None
     novelty: Literal["ks", "smd", "paper", "stored"]

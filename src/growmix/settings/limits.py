@@ -31,3 +31,6 @@ MIN_EXAMPLES = 4
 
 COUNTABLE = 2**63 - 1
 """The largest whole number that a tensor can hold, and so the largest count of anything."""
+
+MOST_MODES = 100
+"""The largest number of Gaussians that one class can have."""

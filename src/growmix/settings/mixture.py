@@ -15,7 +15,7 @@ from growmix.settings.declaration import (
     used_with,
     with_declarations,
 )
-from growmix.settings.limits import MOST_DEVICES, MOST_DRAWS, MOST_LAYERS, MOST_REPLAY, MOST_UNITS
+from growmix.settings.limits import MOST_DEVICES, MOST_DRAWS, MOST_LAYERS, MOST_MODES, MOST_REPLAY, MOST_UNITS
 from growmix.settings.rules import NOT_NEGATIVE, POSITIVE, Number, OneOf, Whole, is_import_path
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from growmix.settings.changes import AllChanges
 
 BlueprintName: TypeAlias = Literal["mlp", "conv"]
-ComponentName: TypeAlias = Literal["vae", "denoiser"]
+ComponentName: TypeAlias = Literal["vae", "denoiser", "gaussian"]
+CovarianceType: TypeAlias = Literal["auto", "tied", "full", "low-rank", "diag"]
 GateName: TypeAlias = Literal["threshold", "dirichlet", "always"]
 LikelihoodName: TypeAlias = Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"]
 NoveltyName: TypeAlias = Literal["ks", "smd", "paper", "stored"]
@@ -39,6 +40,7 @@ Support: TypeAlias = Literal["unit", "real"]
 RUN = "Run"
 COMPONENT = "Component"
 DENOISER = "Denoiser"
+GAUSSIAN_PART = "Gaussian component"
 NOVELTY = "Novelty and gate"
 REPLAY = "Replay and routing"
 TRAINING = "Training"
@@ -50,6 +52,7 @@ FEWEST = Whole(1)
 UNITS = Whole(1, MOST_UNITS)
 SHARE = Number("above 0 and at most 0.5", lambda share: 0 < share <= 0.5)
 RATIO = Number(f"from 0 to {MOST_REPLAY:,}", lambda ratio: 0 <= ratio <= MOST_REPLAY)
+FRACTION = Number("from 0 to 1", lambda share: 0 <= share <= 1)
 DECAY = Number("from 0 to below 1", lambda decay: 0 <= decay < 1)
 
 OUR_MLP = used_with("blueprint", "mlp")
@@ -61,11 +64,17 @@ GAUSSIAN = Use(
 LABELS = Use("supervised", lambda value: value is not False, "supervised true")
 ONE_SCORE = Use("component", lambda component: component == "vae" or not isinstance(component, str), "component vae")
 SEVERAL_SCORES = Use(
-    "component", lambda component: component != "vae", "component vae+denoiser or another of several scores"
+    "component",
+    lambda component: component not in ("vae", "gaussian"),
+    "component vae+denoiser or another of several scores",
 )
 WITH_VAE = Use("component", lambda kind: not isinstance(kind, str) or "vae" in kind.split("+"), "component vae")
 WITH_DENOISER = Use("component", lambda kind: isinstance(kind, str) and "denoiser" in kind, "component denoiser")
 TEACHING = used_with("student", True)
+NETWORKS = Use("component", lambda name: name != "gaussian", "a component that has networks")
+SUMS = used_with("component", "gaussian")
+LOW_RANK = used_with("covariance_type", "low-rank")
+CODED = Use("component", lambda kind: WITH_VAE.holds(kind) or kind == "gaussian", "component vae or gaussian")
 DIRICHLET = used_with("gate", "dirichlet")
 JUDGING = Use("gate", lambda gate: gate != "always", "gate threshold or dirichlet")  # and one of the user's own
 
@@ -92,8 +101,8 @@ class Settings:
 
     # fmt: off
     component: ComponentName = setting("vae", COMPONENT, door=True, help=(
-        "Kind of component: vae (a variational autoencoder), or denoiser (for pictures: a network that tells images "
-        "from noise)."
+        "Kind of component: vae (a variational autoencoder), denoiser (for pictures: a network that tells images from "
+        "noise), or gaussian (Gaussians in closed form, for vectors)."
     ))
     blueprint: str = setting("mlp", COMPONENT, BLUEPRINTS, door=True, common=True, help=(
         "Networks of a component: mlp, conv, or your own by their import path, such as my_nets:blueprint, which "
@@ -108,7 +117,7 @@ class Settings:
     width: int = setting(32, COMPONENT, UNITS, uses=(used_with("blueprint", "conv"),), help=(
         "Channels at half the size of an image; at smaller sizes up to twice as many."
     ))
-    latent: int = setting(24, COMPONENT, UNITS, uses=(WITH_VAE,), common=True, help="Length of the latent code.")
+    latent: int = setting(24, COMPONENT, UNITS, uses=(CODED,), common=True, help="Length of the latent code.")
     support: Support | None = setting(None, COMPONENT, help=(
         "What numbers examples are made of: unit, from 0 to 1 as pixels are, or real, any finite numbers, which are "
         "centred and scaled by the first task; by default images are unit and vectors are real."
@@ -127,7 +136,7 @@ class Settings:
     classification_weight: float = setting(1.0, COMPONENT, NOT_NEGATIVE, uses=(LABELS, WITH_VAE), help=(
         "Weight of the classification loss against the ELBO, in nats."
     ))
-    sharing: SharingName = setting("none", COMPONENT, help=(
+    sharing: SharingName = setting("none", COMPONENT, uses=(NETWORKS,), help=(
         "What components share: none; trunk, the first half of each network, trained with the first task and then "
         "frozen (the paper's); adapter, everything, with a low-rank update of every layer for each component; "
         "rank-one, the same with two vectors a layer (BatchEnsemble)."
@@ -159,6 +168,24 @@ class Settings:
     sampling_steps: int = setting(24, DENOISER, Whole(2, MOST_DRAWS), uses=(WITH_DENOISER,), help=(
         "Steps from noise to a generated image; each asks the network twice."
     ))
+    covariance_type: CovarianceType = setting("tied", GAUSSIAN_PART, uses=(SUMS,), help=(
+        "Covariances of a gaussian component: tied (one of all its classes), full (one of each), low-rank (a few "
+        "factors of each), diag (variances of each), or auto, which takes what makes held-out examples the most likely."
+    ))
+    shrinkage: float | None = setting(None, GAUSSIAN_PART, FRACTION, uses=(SUMS,), help=(
+        "Share of the mean variance in the covariances of a gaussian component; by default the one that makes held-out "
+        "examples the most likely."
+    ))
+    reg_covar: float = setting(1e-6, GAUSSIAN_PART, NOT_NEGATIVE, uses=(SUMS,), help=(
+        "Number added to every variance of a gaussian component, in units of the first task's."
+    ))
+    covariance_rank: int = setting(10, GAUSSIAN_PART, FEWEST, uses=(LOW_RANK, SUMS), help=(
+        "Number of factors of a low-rank covariance."
+    ))
+    modes: int | None = setting(None, GAUSSIAN_PART, Whole(1, MOST_MODES), uses=(SUMS,), help=(
+        "Most Gaussians of one class, of which BIC takes as many as are needed; by default 1 of a class, and 5 where "
+        "there are no labels."
+    ))
     novelty: NoveltyName = setting("ks", NOVELTY, door=True, common=True, help=(
         "Measure of novelty: ks (Kolmogorov-Smirnov), smd (standardised mean difference), paper (Eq. 17), stored "
         "(DEGM)."
@@ -184,7 +211,7 @@ class Settings:
     temperature: float = setting(0.01, NOVELTY, POSITIVE, uses=(DIRICHLET,), help=(
         "Temperature of the Dirichlet gate, in the unit of the measure."
     ))
-    replay_ratio: float = setting(1.0, REPLAY, RATIO, uses=(JUDGING,), help=(
+    replay_ratio: float = setting(1.0, REPLAY, RATIO, uses=(JUDGING, NETWORKS), help=(
         "Replayed examples for each new one when a component is reused; at least 2,000 in all, or as many as it "
         "learnt."
     ))
@@ -202,7 +229,7 @@ class Settings:
         "What the several scores of a component are weighed by, and what decides on the class: auto (what answers "
         "most held-out examples rightly, chosen again after each task), or preset."
     ))
-    epochs: int | None = setting(None, TRAINING, FEWEST, common=True, help=(
+    epochs: int | None = setting(None, TRAINING, FEWEST, uses=(NETWORKS,), common=True, help=(
         "Passes over a task; by default as many as the network's recipe says (mlp: 40, within 1,500 to 6,000 steps)."
     ))
     max_steps: int | None = setting(None, TRAINING, FEWEST, common=True, help=(
@@ -230,7 +257,7 @@ class Settings:
     gradient_clip: float | None = setting(None, TRAINING, NOT_NEGATIVE, help=(
         "Largest norm of a gradient, 0 leaves gradients alone; by default that of the network's recipe (mlp: 1,000)."
     ))
-    patience: int | None = setting(None, TRAINING, FEWEST, help=(
+    patience: int | None = setting(None, TRAINING, FEWEST, uses=(NETWORKS,), help=(
         "Epochs without a better held-out ELBO after which a training ends; by default it never ends early."
     ))
     student_hidden: int = setting(400, STUDENT, UNITS, uses=(TEACHING, FULLY_CONNECTED), help=(
