@@ -10,7 +10,7 @@ import growmix
 
 SOURCE = Path(growmix.__file__).parent
 MOST_LINES = 450
-MOST_ROOMS = 22
+MOST_ROOMS = 23
 
 FLOORS = (
     ("__main__",),
@@ -18,7 +18,7 @@ FLOORS = (
     ("studies",),
     ("experiment",),
     ("theory", "checks"),
-    ("config", "metrics"),
+    ("config", "metrics", "sklearn"),
     ("evaluation", "report", "baselines"),
     ("learning",),
     ("checkpoints", "nets"),
