@@ -74,6 +74,8 @@ def test_every_setting_and_every_parameter_of_a_method_is_a_key() -> None:
         ({"method": "ewc", "si_strength": 9.0}, "si_strength is 9.0, .* 'ewc'; it has one with method si"),
         ({"method": "er", "threshold": 0.3}, "threshold is 0.3, .* 'er'; it has one with method mixture or limix"),
         ({"method": "joint", "student_hidden": 8}, "student_hidden is 8, .* 'joint'; it has one with method mixture"),
+        ({"blueprint": "conv", "student_hidden": 8}, "student_hidden is 8, .* it has one with .*student_blueprint mlp"),
+        ({"student_width": 8}, "student_width is 8, which has no effect with student_networks 'mlp'"),
         ({"method": "vae-per-task", "gate": "dirichlet"}, "gate is 'dirichlet', but the method 'vae-per-task' is what"),
         ({"method": "vae-per-task", "threshold": 0.3}, "threshold is 0.3, which has no effect with gate 'always'"),
     ],

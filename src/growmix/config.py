@@ -23,6 +23,7 @@ from growmix.settings import (
     MIN_EXAMPLES,
     MOST_DRAWS,
     NOT_NEGATIVE,
+    STUDENT_NETWORKS,
     Declaration,
     Number,
     OneOf,
@@ -36,6 +37,7 @@ from growmix.settings import (
     refuse_unknown,
     required,
     setting,
+    student_networks,
     with_declarations,
 )
 from growmix.settings.mixture import LABELS, RUN
@@ -424,6 +426,7 @@ def idle_keys(values: Mapping[str, Any]) -> dict[str, str]:
     of_method = method.idle(whole)
     if whole["likelihood"] is None:  # the pictures of streams are numbers in [0, 1] unless the settings say otherwise
         whole["likelihood"] = "gaussian-pixel" if whole["support"] == "real" else "bernoulli"
+    whole[STUDENT_NETWORKS] = student_networks(whole["student_blueprint"], whole["blueprint"], whole["component"])
     return of_method | dict(idle({**whole, **method.fixed}, known.values()))
 
 

@@ -29,6 +29,11 @@ def test_the_student_has_numbers_of_its_own() -> None:
     assert (kind.options.latent, kind.options.classification_weight) == (3, 2.0)
 
 
+def test_a_convolutional_student_has_a_width_of_its_own() -> None:
+    kind = student_kind(Settings(blueprint="conv", width=40, student_width=12))
+    assert isinstance(kind, VAEKind) and kind.blueprint == Conv(12)
+
+
 def test_a_likelihood_of_ones_own_takes_the_place_of_the_settings() -> None:
     own = Bernoulli()
     kind = make_kind(Settings(likelihood="gaussian"), MLP(), own)

@@ -10,6 +10,7 @@ import pytest
 
 from growmix import experiment, streams
 from growmix.config import RunConfig
+from growmix.errors import BadInput
 from growmix.streams import Stream, from_arrays
 from growmix.training import loop
 
@@ -60,3 +61,13 @@ def test_a_run_on_vectors_ends_the_same_when_it_was_killed(tmp_path: Path, monke
     assert min(metrics["reconstruction"]["mse"]) > 0
     theory = json.loads((tmp_path / "whole" / "theory.json").read_text())
     assert [len(row) for row in theory["rows"]] == [1, 2]
+
+
+def test_a_student_that_can_not_learn_vectors_is_refused_before_the_mixture_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "load", lambda *_, **__: stream())
+    asked = RunConfig.of({"stream": "split-digits", "out": tmp_path / "run", "student_blueprint": "conv"})
+    with pytest.raises(BadInput, match="convolutions are for images"):
+        experiment.run(asked)
+    assert list(tmp_path.iterdir()) == []

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from growmix import BadInput, NotLearnt, Settings
+from growmix.components.construction import NARROWEST, make_blueprint, make_kind, student_kind
+from growmix.data.domain import Domain
 from growmix.learning.answers import class_probabilities
-from growmix.learning.distilling import FEWEST, MOST, distill, lessons_for, lessons_of, soft_labels
+from growmix.learning.distilling import FEWEST, MOST, distill, lessons_for, lessons_of, sized, soft_labels
 from growmix.learning.knowledge import Knowledge
 from known_points import CodedPoint, point
 
@@ -58,3 +60,37 @@ def test_nothing_can_be_taught_of_nothing_or_to_no_listener() -> None:
         distill(Knowledge(), Settings(), NOTHING, 0)
     with pytest.raises(BadInput, match="callbacks is"):
         distill(TEACHER, Settings(), NOTHING, 0, callbacks=[print])  # type: ignore[list-item]
+
+
+def teacher_of(components: int) -> tuple[Settings, Knowledge]:
+    """Return untrained components of one class each, and the settings that they were made by."""
+    settings = Settings(blueprint="conv", width=16)
+    kind = make_kind(settings, make_blueprint(settings))
+    made = [kind.new(Domain((1, 8, 8)), supervised=True, generator=torch.Generator()) for _ in range(components)]
+    for k, component in enumerate(made):
+        component.add_classes([k], torch.Generator())
+    return settings, Knowledge(tuple(made), (1,) * components)
+
+
+def size_of(settings: Settings, teacher: Knowledge, width: int) -> int:
+    kind = student_kind(settings.replace(student_width=width))
+    student = kind.new(teacher.domain(), supervised=True, generator=torch.Generator())
+    student.add_classes(teacher.labels, torch.Generator())
+    return sum(weight.numel() for weight in student.parameters())
+
+
+def test_a_convolutional_student_is_as_wide_as_a_fifth_of_its_teacher_allows() -> None:
+    settings, teacher = teacher_of(4)
+    whole = sum(weight.numel() for component in teacher.components for weight in component.parameters())
+    width = sized(settings, teacher, 0, None).student_width
+    assert width is not None and NARROWEST < width < settings.width
+    assert size_of(settings, teacher, width) <= whole / 5 < size_of(settings, teacher, width + 1)
+    wider = sized(settings, teacher, whole, None).student_width
+    assert wider is not None and wider > width  # what components share counts
+    assert sized(settings, Knowledge(teacher.components[:1], (1,)), 0, None).student_width == NARROWEST
+
+
+def test_a_width_that_was_set_and_a_fully_connected_student_stay() -> None:
+    settings, teacher = teacher_of(1)
+    for kept in (settings.replace(student_width=99), settings.replace(student_blueprint="mlp"), Settings()):
+        assert sized(kept, teacher, 0, None) == kept

@@ -20,7 +20,7 @@ from growmix.components.likelihoods import Bernoulli
 from growmix.components.nets import MLP
 from growmix.errors import BadInput
 from growmix.learning.gating import ThresholdGate
-from growmix.settings import BlueprintName, Settings, declarations, idle
+from growmix.settings import BlueprintName, Settings, declarations, idle, student_networks
 
 WHOLE = (
     "depth",
@@ -41,6 +41,7 @@ OPTIONAL = (
     "batch_size",
     "patience",
     "student_examples",
+    "student_width",
     "denoiser_width",
     "noise_draws",
     "modes",
@@ -58,7 +59,7 @@ NOT_NEGATIVE = (
     "reg_covar",
 )
 NAMES = ("component", "blueprint", "novelty", "gate", "sampling", "sharing", "score_weights", "covariance_type")
-OPTIONAL_NAMES = ("likelihood", "support", "schedule")
+OPTIONAL_NAMES = ("likelihood", "support", "schedule", "student_blueprint")
 TRUTHS = ("supervised", "flips")
 FREE = ("device", "strategy", "precision")  # Lightning Fabric says what these may be
 
@@ -174,7 +175,6 @@ IDLE = {
     "width": ({"width": 4}, {"blueprint": "conv"}),
     "depth": ({"depth": 4, "blueprint": "conv"}, {"blueprint": "mlp"}),
     "hidden": ({"hidden": 4, "blueprint": "my_nets:blueprint"}, {"blueprint": "mlp"}),
-    "student_hidden": ({"student_hidden": 4, "blueprint": "conv"}, {"blueprint": "mlp"}),
     "density_components": ({"density_components": 3, "sampling": "prior"}, {"sampling": "ex-post"}),
     "adam_beta1": ({"adam_beta1": 0.5}, {"schedule": "constant"}),
     "classification_weight": ({"classification_weight": 2.0, "supervised": False}, {"supervised": True}),
@@ -206,6 +206,31 @@ def test_a_setting_without_effect_is_refused_with_what_would_use_it(name: str) -
     assert f"{key} " in reason and str(value).lower() in reason
     assert not without_effect({**values, **change})
     assert not without_effect({**values, name: declarations(Settings)[name].default})  # as if it had not been given
+
+
+@pytest.mark.parametrize(
+    ("given", "networks"),
+    [
+        ({}, "mlp"),
+        ({"blueprint": "conv"}, "conv"),
+        ({"blueprint": "conv", "student_blueprint": "mlp"}, "mlp"),
+        ({"student_blueprint": "conv"}, "conv"),
+        ({"blueprint": "my_nets:blueprint"}, "mlp"),
+    ],
+)
+def test_a_student_is_convolutional_where_its_teacher_is_or_as_asked(given: dict[str, Any], networks: str) -> None:
+    assert Settings(**given).student_networks == networks
+    sizes = {"student_hidden": 4, "student_width": 4}
+    del sizes["student_hidden" if networks == "mlp" else "student_width"]
+    ((name, size),) = sizes.items()
+    with pytest.raises(BadInput, match=f"{name} is 4, which has no effect with student_networks '{networks}'"):
+        GrowingMixture(**{name: size, **({} if "blueprint" in str(given.get("blueprint")) else given)})
+
+
+def test_denoisers_and_recognisers_are_convolutional_teachers() -> None:
+    for component in ("denoiser", "vae+denoiser", "vae+recogniser"):
+        assert student_networks(None, "mlp", component) == "conv"
+    assert student_networks(None, Conv(2), "denoiser") == student_networks(None, "conv", Bernoulli()) == "mlp"
 
 
 def test_an_object_in_place_of_a_name_counts_as_another_choice() -> None:

@@ -40,8 +40,8 @@ NO_GATE = ("novelty", "threshold", "novelty_examples", "gate", "alpha", "tempera
 """Settings that only a method with a gate uses."""
 
 NO_STUDENT = (
-    "student_hidden", "student_latent", "student_examples", "student_epochs", "student_classification_weight",
-    "student_temperature",
+    "student_blueprint", "student_hidden", "student_width", "student_latent", "student_examples", "student_epochs",
+    "student_classification_weight", "student_temperature",
 )  # fmt: skip
 """Settings that only a method which teaches a student uses."""
 

@@ -110,10 +110,14 @@ def make_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood |
     return KINDS[settings.component](settings, blueprint, likelihood)
 
 
+NARROWEST, WIDEST = 8, 48
+"""Channels of a convolutional student: below, it misses much; above, it costs time and gains little."""
+
+
 def student_blueprint(settings: Settings) -> Blueprint:
-    """Return the networks of the student: ``conv`` as the mixture's, else an mlp with ``student_hidden`` units."""
-    if settings.blueprint == "conv":
-        return Conv(settings.width)
+    """Return the networks of the student: of ``student_width`` channels, or ``student_hidden`` units."""
+    if settings.student_networks == "conv":
+        return Conv(settings.student_width or NARROWEST)
     return MLP(settings.student_hidden, settings.depth)
 
 

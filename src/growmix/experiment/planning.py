@@ -6,7 +6,10 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+import torch
+
 from growmix import __version__, baselines, streams
+from growmix.components.construction import student_kind
 from growmix.config import RunConfig
 from growmix.data.domain import Domain
 from growmix.errors import BadInput
@@ -67,10 +70,12 @@ def check_method(config: RunConfig, stream: Stream) -> None:
     ------
     BadInput
         The method needs labels, or can't learn pairs, and the stream is another; it has no density that could be
-        measured; or the theory says nothing of the run.
+        measured; the student's networks do not fit; or the theory says nothing of the run.
     """
     if config.theory:
         check_theory(config, stream)
+    if teaches(config):
+        check_student(config, stream)
     method = baselines.METHODS[config.method]
     for name in ("likelihood_draws", "frechet_examples"):
         value, usual = getattr(config, name), declarations(RunConfig)[name].default
@@ -97,6 +102,22 @@ def check_method(config: RunConfig, stream: Stream) -> None:
         given = f"task {unlabelled[0]!r} has not" if unlabelled and config.label_fraction == 1 else share
         wanted = "a label for every example" if method.labels == "all" else "labels"
         raise BadInput(f"method is {config.method!r}, which needs {wanted}, but {given}")
+
+
+def check_student(config: RunConfig, stream: Stream) -> None:
+    """See whether there can be a student for the examples of a stream, before the mixture is trained.
+
+    Raises
+    ------
+    BadInput
+        The student's networks do not fit the examples.
+    """
+    first, kind = stream[0].train, student_kind(config.settings)
+    target = None if stream.target_shape is None else Domain(stream.target_shape, first.support)
+    supervised = config.settings.supervised is not False and first.y is not None and target is None
+    with torch.device("meta"):
+        domain = Domain(stream.shape, first.support)
+        kind.new(domain, supervised=supervised, target=target, generator=torch.Generator())
 
 
 def check_theory(config: RunConfig, stream: Stream) -> None:

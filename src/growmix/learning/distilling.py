@@ -11,7 +11,7 @@ from torch import Tensor
 
 from growmix.components.abilities import Pairs, SoftLabels
 from growmix.components.component import Component
-from growmix.components.construction import require_density, student_kind
+from growmix.components.construction import NARROWEST, WIDEST, require_density, student_kind
 from growmix.components.density import no_labels
 from growmix.components.kinds import ComponentKind
 from growmix.components.likelihoods import Likelihood
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 FEWEST, MOST = 4_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
 
+MOST_OF_TEACHER = 0.2
+"""Share of the mixture's parameters that a convolutional student has at most, unless its width is set."""
+
 
 def distill(
     teacher: Knowledge,
@@ -44,6 +47,7 @@ def distill(
     fabric: Fabric,
     seed: int,
     *,
+    shared: int = 0,
     likelihood: Likelihood | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> Student:
@@ -62,6 +66,8 @@ def distill(
         Device, precision and strategy of the training.
     seed
         Seed of everything random here.
+    shared
+        How many numbers the components of the teacher share.
     likelihood
         A likelihood of a user's own, if the teacher has one.
     callbacks
@@ -81,6 +87,7 @@ def distill(
     check_callbacks(callbacks)
     if not teacher.components:
         raise NotLearnt("nothing was learnt yet, so there is nothing to teach; call learn(data) first")
+    settings = sized(settings, teacher, shared, likelihood)
     kind = student_kind(settings, likelihood)
     _require_room(teacher, settings, kind, fabric.device)
     generator = torch.Generator().manual_seed(seed)
@@ -98,6 +105,31 @@ def distill(
     else:
         student.fit(lessons, example_weights(len(lessons)), trainer)
     return Student(student, settings, trainer.log, teacher.names, Plugins(likelihood=likelihood))
+
+
+def sized(settings: Settings, teacher: Knowledge, shared: int, likelihood: Likelihood | None) -> Settings:
+    """Return settings in which the width of a convolutional student is chosen by the size of its teacher.
+
+    Parameters
+    ----------
+    settings
+        The settings of the teacher; a width that they have stays.
+    teacher, shared
+        What the teacher knows, and how many numbers its components share.
+    likelihood
+        A likelihood of a user's own, if the teacher has one.
+    """
+    if settings.student_networks != "conv" or settings.student_width is not None:
+        return settings
+    most = MOST_OF_TEACHER * (shared + sum(weight.numel() for c in teacher.components for weight in c.parameters()))
+
+    def size(width: int) -> int:
+        with torch.device("meta"):
+            kind = student_kind(settings.replace(student_width=width), likelihood)
+            return sum(weight.numel() for weight in _new_student(teacher, kind, torch.Generator()).parameters())
+
+    fitting = (width for width in range(WIDEST, NARROWEST, -1) if size(width) <= most)
+    return settings.replace(student_width=next(fitting, NARROWEST))
 
 
 def lessons_for(settings: Settings, learnt: int, classes: int, components: int) -> int:

@@ -307,6 +307,7 @@ class GrowingMixture(Learner[MixtureMemory]):
                 self.settings,
                 self._fabric,
                 self._seed(-1, state),
+                shared=self.shared_parameters,
                 likelihood=self.plugins.likelihood,
                 callbacks=callbacks,
             )

@@ -13,7 +13,7 @@ from growmix.components.nets import Blueprint
 from growmix.errors import BadInput, shown
 from growmix.learning.gating import Gate
 from growmix.learning.novelty import NoveltyMeasure
-from growmix.settings import Settings, Support, declarations, idle
+from growmix.settings import STUDENT_NETWORKS, Settings, Support, declarations, idle, student_networks
 
 INTERFACES: Mapping[str, type] = MappingProxyType(
     {
@@ -183,6 +183,7 @@ def refuse_idle_changes(
     values, declared = settings.to_dict() | plugins.given(), declarations(Settings)
     if values["likelihood"] is None and support is not None:
         values["likelihood"] = DEFAULTS[support]
+    values[STUDENT_NETWORKS] = student_networks(values["student_blueprint"], values["blueprint"], values["component"])
     for name, reason in idle(values, declared.values()):
         if name in changes:
             raise BadInput(reason)

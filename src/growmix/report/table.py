@@ -77,7 +77,9 @@ def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
         yield f"grouped {number(average['grouped'])}: one component for a whole test set, chosen without labels"
     yield from _density(metrics)
     student = metrics["student"]
-    taught = f", student {whole(student['parameters'])}" if student else ""
+    taught = ""
+    if student:
+        taught = f", student {whole(student['parameters'])} ({student['parameters'] / parameters['mixture']:.0%})"
     yield f"Parameters: mixture {whole(parameters['mixture'])}{taught}"
     if "seconds" in metrics:
         seconds = metrics["seconds"]

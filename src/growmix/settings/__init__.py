@@ -22,6 +22,7 @@ from growmix.settings.limits import (
     UNLABELLED,
 )
 from growmix.settings.mixture import (
+    STUDENT_NETWORKS,
     BlueprintName,
     ComponentName,
     CovarianceType,
@@ -29,6 +30,7 @@ from growmix.settings.mixture import (
     ScheduleName,
     Settings,
     Support,
+    student_networks,
 )
 from growmix.settings.rules import (
     NOT_NEGATIVE,
@@ -48,6 +50,7 @@ __all__ = [
     "MOST_LAYERS",
     "MOST_UNITS",
     "NOT_NEGATIVE",
+    "STUDENT_NETWORKS",
     "UNLABELLED",
     "BlueprintName",
     "ComponentName",
@@ -72,6 +75,7 @@ __all__ = [
     "require_whole",
     "required",
     "setting",
+    "student_networks",
     "used_with",
     "with_declarations",
 ]

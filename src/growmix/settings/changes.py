@@ -49,7 +49,9 @@ class SettingsChanges(TypedDict, total=False):
     weight_decay: float | None
     gradient_clip: float | None
     patience: int | None
+    student_blueprint: Literal["mlp", "conv"] | None
     student_hidden: int
+    student_width: int | None
     student_latent: int
     student_examples: int | None
     student_epochs: int

@@ -75,6 +75,10 @@ NETWORKS = Use("component", lambda name: name != "gaussian", "a component that h
 SUMS = used_with("component", "gaussian")
 LOW_RANK = used_with("covariance_type", "low-rank")
 CODED = Use("component", lambda kind: WITH_VAE.holds(kind) or kind == "gaussian", "component vae or gaussian")
+STUDENT_NETWORKS = "student_networks"
+"""Key under which the networks of the student, with the default resolved, stand beside the values of settings."""
+MLP_STUDENT = Use(STUDENT_NETWORKS, lambda name: name == "mlp", "student_blueprint mlp")
+CONV_STUDENT = Use(STUDENT_NETWORKS, lambda name: name == "conv", "student_blueprint conv")
 DIRICHLET = used_with("gate", "dirichlet")
 JUDGING = Use("gate", lambda gate: gate != "always", "gate threshold or dirichlet")  # and one of the user's own
 
@@ -260,8 +264,15 @@ class Settings:
     patience: int | None = setting(None, TRAINING, FEWEST, uses=(NETWORKS,), help=(
         "Epochs without a better held-out ELBO after which a training ends; by default it never ends early."
     ))
-    student_hidden: int = setting(400, STUDENT, UNITS, uses=(TEACHING, FULLY_CONNECTED), help=(
+    student_blueprint: BlueprintName | None = setting(None, STUDENT, uses=(TEACHING,), help=(
+        "Networks of the student: mlp or conv; by default conv where those of a component are convolutional, else mlp."
+    ))
+    student_hidden: int = setting(400, STUDENT, UNITS, uses=(TEACHING, MLP_STUDENT), help=(
         "Units of a hidden layer of the student."
+    ))
+    student_width: int | None = setting(None, STUDENT, UNITS, uses=(TEACHING, CONV_STUDENT), help=(
+        "Channels of the student at half the size of an image; by default the most, from 8 to 48, with which it has at "
+        "most a fifth of the mixture's parameters."
     ))
     student_latent: int = setting(24, STUDENT, UNITS, uses=(TEACHING,), help="Length of the student's latent code.")
     student_examples: int | None = setting(None, STUDENT, FEWEST, uses=(TEACHING,), help=(
@@ -297,6 +308,11 @@ class Settings:
         """Whether replayed codes come from the prior."""
         return self.sampling == "prior"
 
+    @property
+    def student_networks(self) -> BlueprintName:
+        """Name of the student's networks, with the default resolved."""
+        return student_networks(self.student_blueprint, self.blueprint, self.component)
+
     def replace(self, **changes: Unpack[AllChanges]) -> Settings:
         """Return the same settings with some changed.
 
@@ -317,3 +333,26 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Return names and values, ready for JSON or YAML."""
         return dataclasses.asdict(self)
+
+
+def student_networks(asked: BlueprintName | None, blueprint: Any, component: Any) -> BlueprintName:
+    """Return the name of the student's networks: what was asked for, else like those of a component.
+
+    Parameters
+    ----------
+    asked
+        What ``student_blueprint`` says; ``None`` leaves it open.
+    blueprint, component
+        Settings or objects of these names; the student of objects of a user's own is fully connected.
+
+    Examples
+    --------
+    >>> student_networks(None, "conv", "vae"), student_networks(None, "mlp", "vae+denoiser")
+    ('conv', 'conv')
+    """
+    if asked is not None:
+        return asked
+    kinds = component.split("+") if isinstance(component, str) else []
+    if not kinds or not isinstance(blueprint, str):
+        return "mlp"
+    return "conv" if blueprint == "conv" or set(kinds) & {"denoiser", "recogniser"} else "mlp"
