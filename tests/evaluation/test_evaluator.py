@@ -18,6 +18,7 @@ from growmix.evaluation import Evaluator, evaluate, evaluate_student
 from growmix.learning.history import HistoryEntry, Part
 from growmix.learning.learner import Learner
 from growmix.learning.routing import ComponentScores
+from growmix.learning.shortlist import ALL, Lists
 from growmix.streams import Task
 from growmix.training.callbacks import TrainingLog
 
@@ -80,6 +81,9 @@ class FakeMixture:
     def log_prior_at(self, tasks: int) -> Tensor:
         counts = torch.bincount(torch.tensor([k for k, _ in self._learnt[:tasks]]))
         return (counts / counts.sum()).log()
+
+    def lists_at(self, tasks: int, x: Tensor) -> Lists:
+        return ALL
 
     def component_scores(self, x: Tensor, components: list[int] | None = None) -> ComponentScores:
         asked = range(len(self.components)) if components is None else components

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from growmix import BadInput
 from growmix.components.abilities import Codes
+from growmix.data.task import TaskData
 from growmix.learning.answers import (
     are_scores_of,
     between,
+    bound,
     by_components,
     class_probabilities,
     codes_of,
     drawn,
     pairs_of,
     routing_noise,
+    scores_together,
     scores_under,
 )
 from growmix.learning.knowledge import Knowledge
-from known_points import Point, point
+from growmix.learning.shortlist import Shortlist
+from growmix.learning.sums import Sums
+from known_points import DOMAIN, Point, point, task
 
 KNOWN = Knowledge((point(0), point(1)), (8, 24))
 X = torch.tensor([[0.0, 0.0], [10.0, 1.0], [9.0, 0.0]])
@@ -32,6 +39,50 @@ def test_some_components_say_what_they_say_among_all() -> None:
         some, expected = scores_under(KNOWN, X, 0, asked), everyone.of(asked)
         assert torch.equal(some.elbo, expected.elbo)
         assert all(torch.equal(a, b) for a, b in zip(some.class_log_proba, expected.class_log_proba, strict=True))
+
+
+def many(longest: int | None, components: int = 6) -> Knowledge:
+    """Return points at 0, 10, 20, ... that learnt eight examples each, of which some are listed."""
+    learnt = (TaskData(*task(k), support="real") for k in range(components))
+    shortlist = Shortlist(DOMAIN, tuple(Sums.of(each, DOMAIN) for each in learnt), longest)
+    return Knowledge(tuple(point(k) for k in range(components)), (8,) * components, shortlist=shortlist)
+
+
+BETWEEN = torch.tensor([[1.0, 0.0], [22.0, 1.0], [49.0, 0.0]])
+
+
+def test_of_many_components_those_that_are_listed_answer() -> None:
+    few, all_of_them = many(2), many(0)
+    scores, whole = scores_under(few, BETWEEN, 0), scores_under(all_of_them, BETWEEN, 0)
+    scored = torch.isfinite(scores.elbo)
+    assert scored.sum(1).tolist() == [2, 2, 2] and torch.equal(scores.elbo[scored], whole.elbo[scored])
+    assert [scored[i].nonzero()[:, 0].tolist() for i in range(3)] == [[0, 1], [2, 3], [4, 5]]
+    everything = tuple(range(12))
+    proba = class_probabilities(few, BETWEEN, 0, None, everything)
+    torch.testing.assert_close(proba, class_probabilities(all_of_them, BETWEEN, 0, None, everything))
+    torch.testing.assert_close(bound(few, BETWEEN, scores), bound(all_of_them, BETWEEN, whole))
+
+
+@pytest.mark.parametrize("longest", [0, 6, 7, None])
+def test_a_list_of_all_components_changes_nothing(longest: int | None) -> None:
+    listed, plain = many(longest), replace(many(longest), shortlist=None)
+    a, b = (scores_under(known, BETWEEN, 0) for known in (listed, plain))
+    assert torch.equal(a.elbo, b.elbo) and all(map(torch.equal, a.class_log_proba, b.class_log_proba))
+    classes = tuple(range(12))
+    assert torch.equal(*(class_probabilities(known, BETWEEN, 0, None, classes) for known in (listed, plain)))
+
+
+def test_components_that_know_none_of_the_classes_that_compete_take_no_place_in_a_list() -> None:
+    far = class_probabilities(many(1), BETWEEN, 0, None, (8, 11))
+    torch.testing.assert_close(far, class_probabilities(many(0), BETWEEN, 0, None, (8, 11)))
+    assert far.argmax(1).tolist() == [0, 0, 1]  # one of these is at 40, the other at 50
+
+
+def test_a_group_is_scored_under_the_same_components_throughout() -> None:
+    together = scores_together(many(2), BETWEEN, 0)
+    scored = torch.isfinite(together.elbo)
+    assert bool((scored == scored[0]).all()) and scored[0].nonzero()[:, 0].tolist() == [2, 3]
+    assert between(many(1), BETWEEN[:2], 3, 0, None).shape == (3, 2)
 
 
 def test_classes_that_do_not_compete_leave_the_others_their_share() -> None:

@@ -19,7 +19,18 @@ from growmix.components.nets import MLP, Blueprint, OwnModules
 from growmix.components.vae import VAE, VAEOptions
 from growmix.data.domain import Domain
 from growmix.learning import routing
-from growmix.learning.routing import FEW_ROWS, Router, combine, log_responsibilities, route_examples, route_group
+from growmix.learning.routing import (
+    FEW_ROWS,
+    ComponentScores,
+    Router,
+    combine,
+    log_responsibilities,
+    only,
+    route_examples,
+    route_group,
+    total_elbo,
+)
+from known_points import point
 
 SHAPE = (1, 8, 8)
 LATENT = 2
@@ -161,6 +172,50 @@ def test_scoring_leaves_the_components_alone() -> None:
         assert all(torch.equal(state[name], t) for name, t in c.state_dict().items())
 
 
+LISTED = torch.tensor([[2, 0], [0, 3], [2, 3], [0, 2]])
+
+
+def test_listed_pairs_have_exactly_the_scores_that_they_have_among_all() -> None:
+    points = [point(k) for k in range(5)]
+    x = torch.rand(4, 2, generator=torch.Generator().manual_seed(0)) * 30
+    found, whole = Router(points).listed_scores(x, LISTED), Router(points).scores(x)
+    assert torch.equal(found.elbo, only(whole, LISTED).elbo)
+    for k, (listed, full) in enumerate(zip(found.class_log_proba, whole.class_log_proba, strict=True)):
+        asked = (k == LISTED).any(1)
+        assert torch.equal(listed[asked], full[asked])
+        torch.testing.assert_close(listed[~asked].exp(), torch.full((int((~asked).sum()), 2), 0.5))
+
+
+@pytest.mark.parametrize("draws", [0, 2])
+def test_listed_pairs_of_networks_have_the_scores_that_they_have_among_all(draws: int) -> None:
+    mixed = [component(0, (0, 1)), component(1), component(2, (2, 3, 4)), component(3, (5,), OWN)]
+    given_noise = noise(draws) if draws else None
+    found = Router(mixed).listed_scores(images(4), LISTED, given_noise)
+    whole = only(Router(mixed).scores(images(4), given_noise), LISTED)
+    torch.testing.assert_close(found.elbo, whole.elbo, rtol=1e-5, atol=1e-4)
+    for k, (listed, full) in enumerate(zip(found.class_log_proba, whole.class_log_proba, strict=True)):
+        asked = (k == LISTED).any(1)
+        torch.testing.assert_close(listed[asked], full[asked], rtol=1e-4, atol=1e-5)
+
+
+def test_who_is_not_listed_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    components = [component(k) for k in range(5)]
+    score = VAE.score
+
+    def counting(self: VAE, x: Tensor) -> Any:
+        asked.append((next(k for k, each in enumerate(components) if each is self), len(x)))
+        return score(self, x)
+
+    monkeypatch.setattr(VAE, "score", counting)
+    Router(components).listed_scores(images(4), LISTED)
+    assert asked == [(0, 3), (2, 3), (3, 2)]
+    asked.clear()
+    monkeypatch.setattr(routing, "ROWS", 2)
+    Router(components).listed_scores(images(4), LISTED)
+    assert asked == [(0, 2), (0, 1), (2, 2), (2, 1), (3, 2)]
+
+
 elbos = st.lists(st.lists(st.floats(-300, 0), min_size=3, max_size=3), min_size=1, max_size=6)
 shares = st.lists(st.floats(0.01, 1.0), min_size=3, max_size=3)
 
@@ -238,6 +293,27 @@ def test_classes_that_only_a_far_component_knows_are_still_told_apart() -> None:
     of_classes = [torch.zeros(1, 1), torch.tensor([[0.6, 0.4]]).log(), torch.tensor([[0.9, 0.1]]).log()]
     found = combine(log_weights, of_classes, [(0,), (1, 2), (3, 4)], (1, 2, 3, 4))
     torch.testing.assert_close(found, torch.tensor([[0.6, 0.4, 0.0, 0.0]]), rtol=0, atol=1e-4)
+
+
+@given(st.integers(0, 500), st.integers(2, 6), st.integers(1, 4))
+def test_who_was_not_scored_has_no_say(seed: int, components: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    known, classes = [(k, k + 1) for k in range(components)], range(components + 1)
+    elbo = torch.from_numpy(rng.normal(size=(n, components)) * 30).float()
+    of_classes = tuple(torch.from_numpy(rng.normal(size=(n, 2))).float().log_softmax(1) for _ in known)
+    log_prior = torch.full((components,), 1 / components).log()
+    listed = torch.from_numpy(np.stack([rng.permutation(components)[:2] for _ in range(n)]))
+    scores = only(ComponentScores(elbo, of_classes), listed)
+    weights = log_responsibilities(scores.elbo, log_prior)
+    found, route = combine(weights, of_classes, known, classes), route_examples(scores.elbo, log_prior)
+    for i in range(n):
+        few = listed[i].sort().values.tolist()
+        alone = log_responsibilities(elbo[i : i + 1, few], log_prior[few])
+        expected = combine(alone, [of_classes[k][i : i + 1] for k in few], [known[k] for k in few], classes)
+        torch.testing.assert_close(found[i : i + 1], expected, rtol=1e-5, atol=1e-6)
+        assert int(route[i]) == few[int(elbo[i, few].argmax())]
+    bound = total_elbo(scores.elbo, log_prior, lambda k, rows: elbo[rows, k])
+    assert bool(torch.isfinite(bound).all()) and bool((bound <= (elbo + log_prior).logsumexp(1) + 1e-4).all())
 
 
 def test_classes_that_nobody_knows_are_equally_likely() -> None:

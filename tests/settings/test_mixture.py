@@ -47,6 +47,7 @@ OPTIONAL = (
     "modes",
 )
 FROM_ZERO = ("routing_draws", "seed")
+OPTIONAL_FROM_ZERO = ("shortlist",)
 POSITIVE = ("variance", "alpha", "temperature", "student_temperature", "highest_noise")
 OPTIONAL_POSITIVE = ("learning_rate", "lowest_noise")
 NOT_NEGATIVE = (
@@ -71,7 +72,7 @@ NO_NUMBERS: tuple[Any, ...] = ("3", True, math.nan, math.inf, -math.inf, [1])
 BAD = [
     *[(name, value) for name in (*WHOLE, *WHOLE_STUDENT, *OPTIONAL) for value in (0, -1, 1.5, *NO_NUMBERS)],
     *[(name, None) for name in (*WHOLE, *WHOLE_STUDENT, *FROM_ZERO)],
-    *[(name, value) for name in FROM_ZERO for value in (-1, 1.5, *NO_NUMBERS)],
+    *[(name, value) for name in (*FROM_ZERO, *OPTIONAL_FROM_ZERO) for value in (-1, 1.5, *NO_NUMBERS)],
     *[(name, value) for name in POSITIVE for value in (0, -1.0, *NO_NUMBERS, None)],
     *[(name, value) for name in OPTIONAL_POSITIVE for value in (0, -1.0, *NO_NUMBERS)],
     *[(name, value) for name in NOT_NEGATIVE for value in (-0.1, *NO_NUMBERS)],
@@ -104,8 +105,8 @@ def test_a_value_that_is_not_allowed_is_named_with_what_is(name: str, value: Any
     ("name", "value"),
     [
         *[(name, 1) for name in (*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE)],
-        *[(name, None) for name in (*OPTIONAL, "threshold", *TRUTHS)],
-        *[(name, 0) for name in (*FROM_ZERO, *NOT_NEGATIVE)],
+        *[(name, None) for name in (*OPTIONAL, *OPTIONAL_FROM_ZERO, "threshold", *TRUTHS)],
+        *[(name, 0) for name in (*FROM_ZERO, *OPTIONAL_FROM_ZERO, *NOT_NEGATIVE)],
         ("holdout", 0.5),
         *[("shrinkage", value) for value in (0, 1, None)],
         ("seed", 2**32 - 1),
@@ -158,7 +159,7 @@ def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
 
 def test_every_setting_is_declared_with_a_rule_that_its_default_keeps() -> None:
     tested = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *NAMES, *OPTIONAL_NAMES, *FREE}
-    tested |= {"holdout", "shrinkage", "adam_beta1", "sampling_steps", *TRUTHS, *OPTIONAL_POSITIVE}
+    tested |= {"holdout", "shrinkage", "adam_beta1", "sampling_steps", *TRUTHS, *OPTIONAL_POSITIVE, *OPTIONAL_FROM_ZERO}
     declared = declarations(Settings)
     assert list(declared) == [field.name for field in fields(Settings)] and set(declared) == tested
     for each in declared.values():

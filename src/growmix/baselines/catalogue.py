@@ -51,7 +51,10 @@ NO_AUTOENCODER = (
 )  # fmt: skip
 """Settings that only components which are autoencoders, and generate, use."""
 
-ONE_NETWORK = (*NO_GATE, *NO_STUDENT, "replay_ratio")
+NO_LIST = ("shortlist",)
+"""Settings that only a method which may have many components uses."""
+
+ONE_NETWORK = (*NO_GATE, *NO_STUDENT, *NO_LIST, "replay_ratio")
 """Settings that a single network doesn't use."""
 
 
@@ -300,7 +303,7 @@ _ALL = (
         "One VAE per class and Bayes' rule; the steps of a task are shared out among its classes.",
         _generative_classifier,
         labels="all",
-        unused=(*NO_GATE, *NO_STUDENT),
+        unused=(*NO_GATE, *NO_STUDENT, *NO_LIST),
     ),
     Method(
         "pec",
@@ -311,7 +314,7 @@ _ALL = (
         _prediction_error,
         labels="all",
         generative=False,
-        unused=(*NO_GATE, *NO_STUDENT, *NO_AUTOENCODER),
+        unused=(*NO_GATE, *NO_STUDENT, *NO_LIST, *NO_AUTOENCODER),
         parameters=(
             parameter(
                 "pec_hidden",

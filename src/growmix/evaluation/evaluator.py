@@ -19,7 +19,7 @@ from growmix.evaluation.protocols import Accuracy, answer, compare
 from growmix.evaluation.scores import Accuracies, Scores
 from growmix.learning.judging import judged
 from growmix.learning.learner import Learner
-from growmix.learning.routing import ComponentScores, route_examples
+from growmix.learning.routing import ComponentScores, only, route_examples
 from growmix.storage.typed import check_range, record_from
 from growmix.streams.stream import Task
 from growmix.system.ambient import torch_as_it_comes
@@ -256,8 +256,8 @@ class Evaluator:
 
         def accuracy(i: int, owners: tuple[int, ...]) -> Accuracy:
             task = self._stream[i]
-            scores = self._scores(learner, i, t + 1)
-            return compare(answer(scores, log_prior, classes, owners, task.classes), task.test.y, owners)
+            scores, lists = self._scores(learner, i, t + 1), learner.lists_at(t + 1, task.test.x)
+            return compare(answer(scores, log_prior, classes, owners, task.classes, lists), task.test.y, owners)
 
         columns = tuple(accuracy(i, owners_of(self._steps[i])) for i in range(t + 1))
         known = {label for labels in classes for label in labels}
@@ -273,8 +273,9 @@ class Evaluator:
         log_prior = learner.log_prior_at(t + 1)
         versions = torch.tensor(learner.versions)
         for i in range(t + 1):
-            route = route_examples(self._scores(learner, i, t + 1).elbo, log_prior)
             test = self._stream[i].test
+            listed = learner.lists_at(t + 1, test.x).each
+            route = route_examples(only(self._scores(learner, i, t + 1), listed).elbo, log_prior)
             self._reconstructed.look(learner, test, (t, i), route, versions[route])
             if test.target is not None:
                 self._translated.look(learner, test, (t, i), route, versions[route])
@@ -295,8 +296,9 @@ class Evaluator:
     def _reconstruction(self, learner: Learner[Any], i: int) -> ReconstructionScores:
         """Score how task i's examples come back now, with their likelihood bound."""
         if i not in self._bounds:
-            scores = self._scores(learner, i, len(learner.history))
             x = self._stream[i].test.x
+            listed = learner.lists_at(len(learner.history), x).each
+            scores = only(self._scores(learner, i, len(learner.history)), listed)
             if any(isinstance(component, WithoutDensity) for component in learner.components):
                 self._bounds[i] = torch.full((len(x),), torch.nan, dtype=torch.float32)
             else:

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from growmix.data.task import UNLABELLED
-from growmix.learning.routing import ComponentScores, combine, log_responsibilities, route_examples, route_group
+from growmix.learning.routing import ComponentScores, combine, log_responsibilities, only, route_examples, route_group
+from growmix.learning.shortlist import ALL, Lists
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def answer(
     component_classes: Sequence[Sequence[int]],
     owners: Sequence[int],
     task_classes: Sequence[int],
+    lists: Lists = ALL,
 ) -> Answers:
     """Answer as a model's ``predict`` and ``route`` do, from scores that were computed before.
 
@@ -71,9 +73,11 @@ def answer(
         Components that learnt the task; none before it was learnt.
     task_classes
         Labels of the task, which compete where the task is given.
+    lists
+        Which components the model would have scored: where the task is not given, the others do not answer.
     """
 
-    def labels_by(components: Sequence[int], competing: Sequence[int]) -> Tensor | None:
+    def labels_by(components: Sequence[int], competing: Sequence[int], scores: ComponentScores) -> Tensor | None:
         if not competing:
             return None
         weights = log_responsibilities(scores.elbo[:, list(components)], log_prior[list(components)])
@@ -85,12 +89,13 @@ def answer(
         return {label for k in components for label in component_classes[k]}
 
     everyone = range(len(component_classes))
-    group = (route_group(scores.elbo, log_prior),)
+    seen = only(scores, lists.each)
+    group = (route_group(only(scores, lists.together).elbo, log_prior),)
     return Answers(
-        task_aware=labels_by(owners, [label for label in task_classes if label in known_to(owners)]),
-        task_agnostic=labels_by(everyone, sorted(known_to(everyone))),
-        grouped=labels_by(group, sorted(known_to(group))),
-        route=route_examples(scores.elbo, log_prior),
+        task_aware=labels_by(owners, [label for label in task_classes if label in known_to(owners)], scores),
+        task_agnostic=labels_by(everyone, sorted(known_to(everyone)), seen),
+        grouped=labels_by(group, sorted(known_to(group)), scores),
+        route=route_examples(seen.elbo, log_prior),
     )
 
 

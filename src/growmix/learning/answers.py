@@ -37,7 +37,7 @@ _BOUND_SEED = 20_250  # the draws are fixed, so that an example's bound never de
 
 
 def scores_under(known: Knowledge, x: Tensor, draws: int, components: Sequence[int] | None = None) -> ComponentScores:
-    """Return scores and class log-probabilities of examples under all components, or under some, as they count.
+    """Return scores and class log-probabilities, as they count, under the components that may answer, or under some.
 
     Parameters
     ----------
@@ -48,11 +48,25 @@ def scores_under(known: Knowledge, x: Tensor, draws: int, components: Sequence[i
     draws
         Draws of the code per example; 0 scores at the posterior mean.
     components
-        Indices of the components that are asked; ``None`` asks all.
+        Indices of the components that are asked; ``None`` asks those that are worth it: of many, a list for each
+        example, where all others have minus infinity.
     """
+    if components is None:
+        return _listed_scores(known, x, draws, known.listed(x))
+    router = Router([known.components[k] for k in components])
+    return known.judged(router.scores(x, routing_noise(draws, known.learnt()[0])))
+
+
+def scores_together(known: Knowledge, x: Tensor, draws: int) -> ComponentScores:
+    """Return what :func:`scores_under` does for a group that comes from one task: of many, one list for all of it."""
+    return _listed_scores(known, x, draws, known.listed_together(x))
+
+
+def _listed_scores(known: Knowledge, x: Tensor, draws: int, listed: Tensor | None) -> ComponentScores:
     noise = routing_noise(draws, known.learnt()[0])
-    router = known.router if components is None else Router([known.components[k] for k in components])
-    return known.judged(router.scores(x, noise))
+    if listed is None:
+        return known.judged(known.router.scores(x, noise))
+    return known.router.listed_scores(x, listed, noise, known.judged)
 
 
 def class_probabilities(
@@ -75,7 +89,7 @@ def class_probabilities(
         The component is not there, or knows none of the classes.
     """
     if component is None:
-        scores = scores_under(known, x, draws)
+        scores = _listed_scores(known, x, draws, known.listed(x, competing))
         asked = known.components
         weights = log_responsibilities(scores.elbo, known.log_prior)
     else:
@@ -217,7 +231,7 @@ def between(known: Knowledge, ends: Tensor, steps: int, draws: int, component: i
     """
     codes_of(known.learnt()[0], "interpolate")  # told before anything is scored
     if component is None:
-        elbo = scores_under(known, ends, draws).elbo
+        elbo = scores_together(known, ends, draws).elbo
         component = int((elbo + known.log_prior).sum(0).argmax())
     pair = component if isinstance(component, tuple) else (component, component)
     last = len(known.components) - 1
@@ -277,7 +291,7 @@ def are_scores_of(scores: Any, n: int, components: Sequence[Component]) -> bool:
     raw = [part for each in scores.evidence for part in (each.scores, each.class_log_proba)]
     parts = [scores.elbo, *scores.class_log_proba, *raw]
     shapes: list[tuple[int, ...]] = [(n, len(components)), *((n, len(component.classes)) for component in components)]
-    for component in components:
+    for component in components if scores.evidence else ():  # a list leaves none
         if isinstance(component, Evidence):
             classes = len(component.classes)
             shapes += [(n, max(1, classes), len(component.sources)), (n, classes)]

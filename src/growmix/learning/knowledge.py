@@ -20,6 +20,7 @@ from growmix.data.task import UNLABELLED
 from growmix.errors import BadInput, NotLearnt, shown
 from growmix.learning.judging import PRESET, ScoreWeights, judged
 from growmix.learning.routing import ComponentScores, Router
+from growmix.learning.shortlist import Shortlist
 from growmix.settings import is_whole
 
 
@@ -38,12 +39,15 @@ class Knowledge:
         Names of the labels in the order of their numbers; empty where labels are numbers.
     weights
         What the scores of components that judge by several are weighed by.
+    shortlist
+        What says which of many components are worth scoring; ``None`` where all are scored.
     """
 
     components: tuple[Component, ...] = ()
     examples: tuple[int, ...] = ()
     names: Names = ()
     weights: ScoreWeights = PRESET
+    shortlist: Shortlist | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # a copy makes its own router
@@ -73,6 +77,28 @@ class Knowledge:
     def judged(self, scores: ComponentScores) -> ComponentScores:
         """Return scores of its components as they count in its answers."""
         return judged(scores, self.weights)
+
+    def listed(self, x: Tensor, competing: Sequence[int] | None = None) -> Tensor | None:
+        """Return which components are worth scoring for each example, shape ``(n, listed)``; ``None``: all are.
+
+        Parameters
+        ----------
+        x
+            Checked examples, shape ``(n, *shape)``.
+        competing
+            Numbers of the labels that compete, some of which a component must know; by default every component may
+            answer.
+        """
+        if self.shortlist is None:
+            return None
+        if competing is None or len(competing) == len(self.labels):
+            return self.shortlist.listed(x)
+        able = [not set(competing).isdisjoint(component.classes) for component in self.components]
+        return self.shortlist.listed(x, torch.tensor(able))
+
+    def listed_together(self, x: Tensor) -> Tensor | None:
+        """Return which components are worth scoring for a group that comes from one task, see :meth:`listed`."""
+        return None if self.shortlist is None else self.shortlist.listed_together(x)
 
     def learnt(self) -> tuple[Component, ...]:
         """Return the components, of which there must be some.

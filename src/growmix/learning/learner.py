@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias
 
 import numpy as np
 import torch
@@ -22,13 +22,15 @@ from growmix.components.nets import Blueprint
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData, like_given
 from growmix.errors import BadInput, shown
-from growmix.learning.answers import scores_under
+from growmix.learning.answers import scores_together, scores_under
 from growmix.learning.gating import Decision
 from growmix.learning.history import HistoryEntry, examples_after, versions_after
 from growmix.learning.knowledge import Knowledge
+from growmix.learning.machine import Machine
 from growmix.learning.model import Model, check_x
 from growmix.learning.plugins import Plugins
 from growmix.learning.routing import route_examples, route_group
+from growmix.learning.shortlist import ALL, Lists
 from growmix.learning.state import LearnerState, Learnt, Lesson, Memory
 from growmix.learning.tasks import check_callbacks, domain_of, target_of, task_for
 from growmix.settings import Settings
@@ -49,18 +51,6 @@ __all__ = ["Learner", "LearnerState", "Learnt", "Lesson", "MakeKind"]
 
 MakeKind: TypeAlias = Callable[[Settings, Blueprint], ComponentKind]
 """Returns what makes the components, from settings and a blueprint."""
-
-
-@final
-class _Machine:
-    """The fabric of one learner, made when it is first asked for; a copy of the learner makes its own."""
-
-    def __init__(self) -> None:
-        self.lock = OwnLock()
-        self.fabric: Fabric | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _Machine, ()
 
 
 class Learner(Model, Generic[Memory]):
@@ -100,7 +90,7 @@ class Learner(Model, Generic[Memory]):
         )
         self._state: LearnerState[Memory] = LearnerState(memory)
         self._training_lock = OwnLock()
-        self._machine = _Machine()
+        self._machine = Machine()
 
     # What a method must say ------------------------------------------------------------------------------------
 
@@ -167,6 +157,10 @@ class Learner(Model, Generic[Memory]):
         """What components share, apart from themselves."""
         return self.kind.shared_modules
 
+    def with_shortlist(self, state: LearnerState[Memory]) -> LearnerState[Memory]:
+        """Return a state whose knowledge lists components by what the memory keeps; as it is where all are scored."""
+        return state
+
     def memory_to_build_on(self, saved: persistence.Checkpoint) -> Memory:
         """Return the memory that components are made with before they are filled with what was saved."""
         return self._memory
@@ -227,6 +221,12 @@ class Learner(Model, Generic[Memory]):
             raise BadInput(f"tasks is {tasks}; allowed are 1 to {len(state.history)}, the tasks learnt")
         return Knowledge(examples=examples_after(state.history[:tasks])).log_prior
 
+    @torch_as_it_comes()
+    def lists_at(self, tasks: int, x: Tensor) -> Lists:
+        """Return which components were worth scoring after so many tasks, if those of then were not trained since."""
+        shortlist = self._knowledge.shortlist
+        return ALL if shortlist is None else shortlist.first(len(self.versions_at(tasks))).lists(x)
+
     def versions_at(self, tasks: int) -> tuple[int, ...]:
         """Return the versions of the components as they were after so many tasks."""
         return versions_after(self.history[:tasks])
@@ -262,7 +262,7 @@ class Learner(Model, Generic[Memory]):
                 yield lesson
                 if lesson.learnt is None:
                     raise TypeError("learn() of this method did not set lesson.learnt")
-                after = before.after(lesson.learnt, task.names)
+                after = self.with_shortlist(before.after(lesson.learnt, task.names))
             if self._state.history is not before.history:
                 raise BadInput("another task was learnt while data was; this call changed nothing: learn one at a time")
             # one assignment, the last step: not even Ctrl-C can fall between what belongs together
@@ -389,10 +389,10 @@ class Learner(Model, Generic[Memory]):
         if not isinstance(per, str) or per not in ("example", "group"):
             raise BadInput(f"per is {shown(per)}; allowed are 'example' and 'group'")
         known = self._knowledge
-        elbo = scores_under(known, check_x(known, x), self.settings.routing_draws).elbo
+        checked, draws = check_x(known, x), self.settings.routing_draws
         if per == "group":
-            return route_group(elbo, known.log_prior)
-        return like_given(route_examples(elbo, known.log_prior), x)
+            return route_group(scores_together(known, checked, draws).elbo, known.log_prior)
+        return like_given(route_examples(scores_under(known, checked, draws).elbo, known.log_prior), x)
 
     # Keeping ---------------------------------------------------------------------------------------------------
 

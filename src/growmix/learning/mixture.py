@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from growmix.checkpoints.filling import load_state
-from growmix.checkpoints.persistence import Checkpoint
+from growmix.checkpoints.persistence import Checkpoint, prefixed, under
 from growmix.components.abilities import Additive
 from growmix.components.component import Component
 from growmix.components.kinds import ComponentKind
@@ -34,8 +34,10 @@ from growmix.learning.novelty import MEASURES, NoveltyMeasure
 from growmix.learning.plugins import chosen, refuse_contradictions, refuse_idle_changes
 from growmix.learning.records import Record, check_records
 from growmix.learning.replay import example_weights, join, replay, replay_size
+from growmix.learning.shortlist import Shortlist
 from growmix.learning.state import LearnerState, Learnt, Lesson
 from growmix.learning.student import Student
+from growmix.learning.sums import Sums, pack_sums, unpack_sums, with_task
 from growmix.learning.tasks import task_for
 from growmix.settings import Settings
 from growmix.storage.typed import record_from
@@ -51,6 +53,10 @@ if TYPE_CHECKING:
     from growmix.settings.changes import SettingsChanges
 
 
+SUMS = "sums."
+"""What comes before the names of the tensors of sums in a checkpoint."""
+
+
 @dataclass(frozen=True, eq=False)
 class MixtureMemory:
     """What a mixture keeps beside its components.
@@ -63,11 +69,14 @@ class MixtureMemory:
         What the components share, if anything.
     tally
         How many held-out examples each candidate for the weights of scores would have answered rightly.
+    sums
+        Sums over what each component learnt, by which it is listed among many.
     """
 
     records: tuple[Record, ...] = ()
     foundation: Foundation | None = None
     tally: Tally = NOTHING_COUNTED
+    sums: tuple[Sums, ...] = ()
 
 
 @final
@@ -168,7 +177,9 @@ class GrowingMixture(Learner[MixtureMemory]):
                 component.absorb(held, lesson.generator)
             choice = self._choose(component, decision, lesson, held)
             decision = noted(decision, choice.note)
-            examples, memory = {decision.component: len(lesson.task)}, replace(memory, tally=choice.tally)
+            sums = with_task(lesson.before.memory.sums, decision.component, lesson.task, component.domain)
+            memory = replace(memory, tally=choice.tally, sums=sums)
+            examples = {decision.component: len(lesson.task)}
             lesson.learnt = Learnt(decision, {decision.component: component}, examples, memory, log, choice.weights)
         return decision
 
@@ -361,10 +372,12 @@ class GrowingMixture(Learner[MixtureMemory]):
         return component
 
     def pack(self, memory: MixtureMemory) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return the records and what was counted as JSON, and the tensors of the foundation."""
+        """Return the records, what was counted, and the sums as JSON and tensors, and the tensors of the foundation."""
+        groups, sums = pack_sums(memory.sums)
         tensors = {} if memory.foundation is None else dict(memory.foundation.state_dict())
-        document = {"records": [asdict(record) for record in memory.records], "tally": asdict(memory.tally)}
-        return document, tensors
+        records = [asdict(record) for record in memory.records]
+        document = {"records": records, "tally": asdict(memory.tally), "sums": groups}
+        return document, tensors | prefixed(SUMS, sums)
 
     def memory_to_build_on(self, saved: Checkpoint) -> MixtureMemory:
         """Return a memory with the foundation alone: components are made to stand on it."""
@@ -377,7 +390,8 @@ class GrowingMixture(Learner[MixtureMemory]):
         generator = torch.Generator()  # whatever is drawn from it is overwritten
         whole = self.kind.new(first.domain, supervised=first.supervised, target=first.target, generator=generator)
         foundation = Foundation.of(whole, self.settings.sharing, self.settings.adapter_rank)
-        load_state(foundation, saved.tensors, foreign=not self.kind.without_memory)
+        own = {name: tensor for name, tensor in saved.tensors.items() if not name.startswith(SUMS)}
+        load_state(foundation, own, foreign=not self.kind.without_memory)
         return foundation
 
     def unpack(self, saved: Checkpoint) -> MixtureMemory:
@@ -386,4 +400,16 @@ class GrowingMixture(Learner[MixtureMemory]):
         check_records(records, self.history, self.components)
         tally = record_from(saved.document["memory"].get("tally", {}), Tally)
         tally.check(self.components)
-        return MixtureMemory(records, self._memory.foundation, tally)
+        known = self._knowledge
+        sums = unpack_sums(
+            saved.document["memory"].get("sums", []), under(SUMS, saved.tensors), known.components, known.examples
+        )
+        return MixtureMemory(records, self._memory.foundation, tally, sums)
+
+    def with_shortlist(self, state: LearnerState[MixtureMemory]) -> LearnerState[MixtureMemory]:
+        """Return a state whose knowledge lists components by the sums over what they learnt."""
+        known = state.knowledge
+        if not known.components:
+            return state
+        shortlist = Shortlist(known.domain(), state.memory.sums, self.settings.shortlist)
+        return replace(state, knowledge=replace(known, shortlist=shortlist))

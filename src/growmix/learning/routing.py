@@ -6,11 +6,12 @@ Labels never come near it: a route is a function of examples and weights alone.
 from __future__ import annotations
 
 import copy
+import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from growmix.components.component import Component
 from growmix.components.judging import judge
 from growmix.components.pieces import ROWS
 from growmix.data.task import as_float
+from growmix.learning.shortlist import pairs_by_component
 
 NEGLIGIBLE = 20.0
 """Nats behind the best component from which on one is left out of the sum: it would add less than a part in 10^8."""
@@ -80,6 +82,27 @@ class ComponentScores:
             tuple(log_proba for part in parts for log_proba in part.class_log_proba),
             tuple(evidence for part in parts for evidence in part.evidence),
         )
+
+
+def only(scores: ComponentScores, listed: Tensor | None) -> ComponentScores:
+    """Return scores as if only the listed components had been scored; all others have minus infinity.
+
+    Parameters
+    ----------
+    scores
+        Scores of all components.
+    listed
+        Which components are listed for each example, shape ``(n, listed)``; ``None`` lists all.
+
+    Examples
+    --------
+    >>> only(ComponentScores(torch.tensor([[1.0, 2.0, 3.0]]), ()), torch.tensor([[2, 0]])).elbo
+    tensor([[1., -inf, 3.]])
+    """
+    if listed is None:
+        return scores
+    unscored = torch.ones(scores.elbo.shape, dtype=torch.bool).scatter_(1, listed, False)
+    return replace(scores, elbo=scores.elbo.masked_fill(unscored, -torch.inf))
 
 
 def log_responsibilities(elbo: Tensor, log_prior: Tensor) -> Tensor:
@@ -169,13 +192,16 @@ def combine(
     """
     column = {label: j for j, label in enumerate(classes)}
     log_joint = log_weights.new_full((len(log_weights), len(classes)), -torch.inf)
-    for k, (log_proba, labels) in enumerate(zip(class_log_proba, component_classes, strict=True)):
+    scored = log_weights != -torch.inf  # of many components, few are: a list leaves out the others
+    for k in scored.any(0).nonzero()[:, 0].tolist():
+        labels = component_classes[k]
         own = [i for i, label in enumerate(labels) if label in column]
         if not own:
             continue
         to = torch.tensor([column[labels[i]] for i in own])
-        joint = log_weights[:, k : k + 1] + log_proba[:, own]
-        log_joint[:, to] = torch.logaddexp(log_joint[:, to], joint)
+        rows = scored[:, k].nonzero()
+        joint = log_weights[rows, k] + class_log_proba[k][rows, own]
+        log_joint[rows, to] = torch.logaddexp(log_joint[rows, to], joint)
     known = torch.isfinite(log_joint).any(1, keepdim=True)
     return torch.where(known, log_joint, 0.0).softmax(1)
 
@@ -195,7 +221,10 @@ class Router:
 
     def __init__(self, components: Sequence[Component]) -> None:
         self._components = tuple(components)
-        self._groups = _group(self._components)
+
+    @cached_property
+    def _groups(self) -> list[_Group]:
+        return _group(self._components)  # when it is first needed: of a thousand components it takes a while
 
     @torch.no_grad()
     def scores(self, x: Tensor, noise: Tensor | None = None) -> ComponentScores:
@@ -218,6 +247,49 @@ class Router:
         evidence = tuple(raw for answer in answers for raw in answer.raw())
         same = len(evidence) == len(answers)
         return ComponentScores(torch.stack(elbo, dim=1), log_proba, evidence if same else ())
+
+    @torch.no_grad()
+    def listed_scores(
+        self, x: Tensor, listed: Tensor, noise: Tensor | None = None, judged: Judged | None = None
+    ) -> ComponentScores:
+        """Return scores of each example under the components that are listed for it, and of no other pair.
+
+        Scores of all others are minus infinity, and their classes equally likely. There is no evidence beside them.
+
+        Parameters
+        ----------
+        x, noise
+            Examples and draws of the code, as :meth:`scores` takes them.
+        listed
+            Which components are listed for each example, shape ``(n, listed)``, different ones in each row.
+        judged
+            Weighs the evidence of a component; by default each is weighed by its own preset.
+        """
+        elbo = torch.full((len(x), len(self._components)), -torch.inf)
+        unasked = _EquallyLikely(len(x))
+        log_proba = [unasked.among(len(component.classes)) for component in self._components]
+        for k, pairs in pairs_by_component(listed):
+            rows = pairs // listed.shape[1]
+            found = _scored_alone(self._components[k], x[rows], noise)
+            found = judged(found) if judged else found
+            elbo[rows, k] = found.elbo[:, 0]
+            log_proba[k] = log_proba[k].index_copy(0, rows, found.class_log_proba[0])
+        return ComponentScores(elbo, tuple(log_proba))
+
+
+def _scored_alone(component: Component, x: Tensor, noise: Tensor | None) -> ComponentScores:
+    """Return what one component says of some examples."""
+    device = component.device
+    answer = _Answer(component, len(x), noise)
+    for start in range(0, len(x), ROWS):
+        rows = slice(start, start + ROWS)
+        answer.take(rows, *component(as_float(x[rows].to(device)), None if noise is None else noise.to(device)))
+    elbo, log_proba = answer.judged()
+    return ComponentScores(elbo[:, None], (log_proba,), tuple(answer.raw()))
+
+
+Judged: TypeAlias = Callable[[ComponentScores], ComponentScores]
+"""Weighs the evidence of components by what a mixture chose."""
 
 
 class _Answer:
@@ -246,6 +318,20 @@ class _Answer:
     def raw(self) -> list[RawScores]:
         """Return the scores before they were weighed, if the component has several."""
         return [] if self._scores.ndim == 1 else [RawScores(self._scores, self._log_proba)]
+
+
+class _EquallyLikely:
+    """Log-probabilities of classes by who was not asked, one tensor for all components of as many classes."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._made: dict[int, Tensor] = {}
+
+    def among(self, classes: int) -> Tensor:
+        """Return log-probabilities of so many classes, shape ``(n, classes)``."""
+        if classes not in self._made:
+            self._made[classes] = torch.full((self._n, classes), -math.log(max(1, classes)))
+        return self._made[classes]
 
 
 class _Group:

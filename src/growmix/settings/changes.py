@@ -39,6 +39,7 @@ class SettingsChanges(TypedDict, total=False):
     sampling: Literal["ex-post", "prior"]
     density_components: int
     routing_draws: int
+    shortlist: int | None
     score_weights: Literal["auto", "preset"]
     epochs: int | None
     max_steps: int | None

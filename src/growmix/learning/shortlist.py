@@ -1,0 +1,266 @@
+"""Which few of many components are worth scoring for an example: Gaussians of a small projection say so.
+
+Whoever scores a thousand components for every example pays a thousand times. The list costs about as much as a few
+small components: Gaussians of one covariance, a matrix product, leave fifty components; Gaussians of their own
+covariances leave the few of these that are scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from growmix.data.domain import Domain
+from growmix.learning.sums import Sums, project
+
+MANY = 30
+"""Components up to which all are scored unless the setting says otherwise: a list would save little."""
+
+LONGEST = 5
+"""Components that are listed beyond that unless the setting says otherwise."""
+
+ROUGHLY = 50
+"""Components that the Gaussians of one covariance leave to those of their own."""
+
+FEW_PAIRS = 256
+"""Pairs of example and component up to which one batched product is faster than one product for each component."""
+
+SHRINKAGE = 0.05
+"""Share of the mean variance that is added to the covariance, so that it can be inverted whatever was learnt."""
+
+_PIECE = 4_096  # examples that are listed at a time
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Lists:
+    """Which components are worth scoring for some examples; ``None`` where all are.
+
+    Attributes
+    ----------
+    each
+        Indices of the components for each example, shape ``(n, listed)``.
+    together
+        Indices of the components for examples that are known to come from one task, the same in each row.
+    """
+
+    each: Tensor | None = None
+    together: Tensor | None = None
+
+
+ALL = Lists()
+"""All components are worth scoring."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Shortlist:
+    """Lists for every example the few components that are worth scoring; never changed.
+
+    Parameters
+    ----------
+    domain
+        Shape and support of the examples, with the statistics of the first task.
+    sums
+        What is known of the examples that each component learnt. A component of which nothing is known is always
+        listed.
+    longest
+        Components to be listed for an example; 0 lists all. ``None``: all up to 30 components, else 5.
+
+    Examples
+    --------
+    >>> from growmix.data.task import TaskData
+    >>> domain = Domain((1,), "real")
+    >>> sums = [Sums.of(TaskData(place + torch.tensor([[0.0], [1.0]])), domain) for place in (0.0, 10.0, 20.0)]
+    >>> Shortlist(domain, tuple(sums), longest=1).listed(torch.tensor([[9.0], [25.0]])).tolist()
+    [[1], [2]]
+    """
+
+    domain: Domain
+    sums: tuple[Sums, ...]
+    longest: int | None = None
+
+    @property
+    def length(self) -> int:
+        """How many components are listed for an example; as many as there are where all are."""
+        components = len(self.sums)
+        asked = self.longest or components
+        if self.longest is None:
+            asked = components if components <= MANY else LONGEST
+        unknown = sum(not each.labels for each in self.sums)
+        return min(asked + unknown, components)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # what follows from them is made again
+
+    def first(self, components: int) -> Shortlist:
+        """Return the list as it was when there were so many components."""
+        return self if components == len(self.sums) else replace(self, sums=self.sums[:components])
+
+    def listed(self, x: Tensor, able: Tensor | None = None) -> Tensor | None:
+        """Return which components are worth scoring for each example, shape ``(n, length)``; ``None``: all are.
+
+        Parameters
+        ----------
+        x
+            Checked examples, ``uint8`` or ``float32``, shape ``(n, *shape)``.
+        able
+            Which components can be asked, shape ``(components,)``; by default all. Where these are fewer than are to be
+            listed, others are listed too.
+        """
+        if self.length == len(self.sums):
+            return None
+        unable = None if able is None else ~able
+        return torch.cat([self._of_piece(project(piece, self.domain), unable) for piece in x.split(_PIECE)])
+
+    def listed_together(self, x: Tensor) -> Tensor | None:
+        """Return which components are worth scoring for a group that is known to come from one task.
+
+        The result is as that of :meth:`listed`, and the same for every example.
+        """
+        if self.length == len(self.sums):
+            return None
+        pieces = [project(piece, self.domain) for piece in x.split(_PIECE)]
+        near = self._nearest(_sum_of(self._gaussians.roughly(piece) for piece in pieces))
+        closely = _sum_of(self._gaussians.closely(piece, near.expand(len(piece), -1)) for piece in pieces)
+        return near[0, closely[0].topk(self.length).indices].expand(len(x), -1)
+
+    def lists(self, x: Tensor) -> Lists:
+        """Return which components are worth scoring for each of these examples, and for all of them together."""
+        return Lists(self.listed(x), self.listed_together(x))
+
+    def _of_piece(self, values: Tensor, unable: Tensor | None) -> Tensor:
+        roughly = self._gaussians.roughly(values)
+        if unable is not None:
+            roughly[:, unable] = -torch.inf
+        near = self._nearest(roughly)
+        closely = self._gaussians.closely(values, near)
+        if unable is not None:
+            closely[unable[near]] = -torch.inf
+        return near.gather(1, closely.topk(self.length).indices)
+
+    def _nearest(self, roughly: Tensor) -> Tensor:
+        return roughly.topk(min(max(ROUGHLY, self.length), len(self.sums))).indices
+
+    @cached_property
+    def _gaussians(self) -> _Gaussians:
+        return _Gaussians(self.sums)
+
+
+class _Gaussians:
+    """Gaussians of what each component learnt, one for each of its groups of examples.
+
+    Parameters
+    ----------
+    sums
+        What is known of the examples that each component learnt.
+    """
+
+    def __init__(self, sums: Sequence[Sums]) -> None:
+        shared = _shared_covariance(sums)
+        self._layers, self._place, self._weight, self._bias = _of_one_covariance(sums, shared)
+        self._whiten, self._log_volume, self._means = _of_own_covariance(sums, shared)
+
+    def roughly(self, values: Tensor) -> Tensor:
+        """Return how well each component fits, ``(n, numbers)`` to ``(n, components)``, by one covariance for all."""
+        layers: tuple[Tensor, ...] = torch.addmm(self._bias, values, self._weight).split(self._layers, dim=1)
+        best, *others = layers
+        for layer in others:
+            leading = best[:, : layer.shape[1]]
+            torch.maximum(leading, layer, out=leading)
+        return best[:, self._place]
+
+    def closely(self, values: Tensor, near: Tensor) -> Tensor:
+        """Return how well some components fit, each by its own covariance.
+
+        Parameters
+        ----------
+        values
+            Projected examples, shape ``(n, numbers)``.
+        near
+            Which components are asked for each example, shape ``(n, asked)``; the result has this shape.
+        """
+        if near.numel() <= FEW_PAIRS:
+            white = torch.einsum("nd,nkde->nke", values, self._whiten[near])
+            return self._fit(white[:, :, None], near)
+        fits = torch.empty(near.numel(), dtype=torch.float32)
+        for k, pairs in pairs_by_component(near):
+            white = values[pairs // near.shape[1]] @ self._whiten[k]
+            fits[pairs] = self._fit(white[:, None], k)
+        return fits.view(near.shape)
+
+    def _fit(self, white: Tensor, k: int | Tensor) -> Tensor:
+        distance = (white - self._means[k]).square_().sum(-1).amin(-1)
+        return self._log_volume[k] - 0.5 * distance
+
+
+def _sum_of(fits: Iterable[Tensor]) -> Tensor:
+    """Return the sum of fits ``(n, components)`` over all examples of all pieces, shape ``(1, components)``."""
+    return torch.stack([piece.double().sum(0) for piece in fits]).sum(0, keepdim=True)
+
+
+def pairs_by_component(listed: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield each component that is listed for any example, with its pairs: their places in ``listed.flatten()``.
+
+    Examples
+    --------
+    >>> [(k, pairs.tolist()) for k, pairs in pairs_by_component(torch.tensor([[4, 2], [7, 4]]))]
+    [(2, [1]), (4, [0, 3]), (7, [2])]
+    """
+    components, pairs = listed.flatten().sort(stable=True)
+    different, counts = components.unique_consecutive(return_counts=True)
+    yield from zip(different.tolist(), pairs.split(counts.tolist()), strict=True)
+
+
+def _shared_covariance(sums: Sequence[Sums]) -> Tensor:
+    """Return the covariance within groups of all that was learnt, which can be inverted."""
+    examples = sum(each.examples for each in sums)
+    covariance = torch.stack([each.scatter for each in sums]).sum(0) / max(1, examples)
+    spread = float(covariance.diagonal().mean())
+    return covariance + (SHRINKAGE * spread if spread > 0 else 1.0) * torch.eye(len(covariance), dtype=torch.float64)
+
+
+def _of_one_covariance(sums: Sequence[Sums], covariance: Tensor) -> tuple[list[int], Tensor, Tensor, Tensor]:
+    """Return what tells how well components fit by one covariance: layers, places, weight and bias.
+
+    Groups stand in layers: the first group of every component, in the order of how many they have; then the second one
+    of those that have two, and so on. A component of which nothing is known fits better than any other.
+    """
+    groups = torch.tensor([len(each.labels) for each in sums])
+    order = groups.argsort(descending=True, stable=True).tolist()
+    layers = [order, *([k for k in order if groups[k] > j] for j in range(1, int(groups.max())))]
+    mean = torch.stack([_group(sums[k], j) for j, layer in enumerate(layers) for k in layer])
+    weight = torch.linalg.solve(covariance, mean.T)
+    bias = -0.5 * (weight.T * mean).sum(1)
+    bias[: len(order)][groups[order] == 0] = torch.inf
+    return [len(layer) for layer in layers], torch.tensor(order).argsort(), weight.float(), bias.float()
+
+
+def _of_own_covariance(sums: Sequence[Sums], shared: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what tells how well components fit by their own covariances: whitening, log-volumes, whitened means.
+
+    The shared covariance counts as one example for each number: components that learnt few examples hardly have
+    another. Where a component has fewer groups than another, its first group is there several times.
+    """
+    prior = len(shared)
+    scatter = torch.stack([each.scatter for each in sums]) + prior * shared
+    examples = torch.tensor([each.examples for each in sums], dtype=torch.float64)
+    root = torch.linalg.cholesky(scatter / (examples + prior)[:, None, None])
+    whiten = torch.linalg.solve_triangular(root, torch.eye(prior, dtype=torch.float64), upper=False).mT
+    log_volume = -root.diagonal(dim1=1, dim2=2).log().sum(1)
+    log_volume[examples == 0] = torch.inf
+    most = max(1, *(len(each.labels) for each in sums))
+    means = torch.stack([torch.stack([_group(each, j) for j in range(most)]) for each in sums])
+    return whiten.float().contiguous(), log_volume.float(), (means @ whiten).float()
+
+
+def _group(sums: Sums, j: int) -> Tensor:
+    """Return the mean of a group, of the first one where there are fewer, or zeros where nothing is known."""
+    if not sums.labels:
+        return torch.zeros(sums.scatter.shape[1], dtype=torch.float64)
+    return sums.mean[j if j < len(sums.labels) else 0]
