@@ -2,5 +2,6 @@
 
 from growmix.components.convolution import Conv
 from growmix.components.nets import MLP, Blueprint, OwnModules, check_blueprint
+from growmix.components.recipe import Recipe
 
-__all__ = ["MLP", "Blueprint", "Conv", "OwnModules", "check_blueprint"]
+__all__ = ["MLP", "Blueprint", "Conv", "OwnModules", "Recipe", "check_blueprint"]

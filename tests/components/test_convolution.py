@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 
+from growmix.components.construction import make_blueprint, make_kind
 from growmix.components.convolution import ChannelsLast, Conv, Residual, Signed
 from growmix.components.kinds import VAEKind
 from growmix.components.nets import Blueprint, check_blueprint, initialised, make_network
 from growmix.data.domain import Domain, Shape
 from growmix.errors import BadInput
+from growmix.settings import Settings
+from growmix.training.budget import Budget
 
 # sides after each halving
 SIZES: list[tuple[Shape, list[tuple[int, int]]]] = [
@@ -132,3 +135,17 @@ def test_the_width_is_a_whole_number(width: Any) -> None:
 def test_what_is_no_image_is_refused_with_what_takes_it(shape: Shape) -> None:
     with pytest.raises(BadInput, match=r"convolutions are for images .* take 'mlp'"):
         check_blueprint(Conv(), 3, shape)
+
+
+def test_a_component_is_trained_by_the_recipe_of_its_blueprint_and_the_settings_win() -> None:
+    kind = make_kind(Settings(blueprint="conv"), make_blueprint(Settings(blueprint="conv")))
+    assert isinstance(kind, VAEKind)
+    assert kind.recipes == (Conv().recipe,) and kind.options.classification_weight == 15.0
+    component = kind.autoencoder(Domain((1, 8, 8)), supervised=False, generator=generator())
+    budget = Budget.of(Settings(), 12_000).by(component.recipe, 12_000)
+    assert (budget.epochs, budget.batch_size, budget.schedule, budget.matrices_only) == (30, 128, "cosine", True)
+    given = Settings(blueprint="conv", epochs=3, schedule="constant", adam_beta1=0.5, classification_weight=2.0)
+    budget = Budget.of(given, 12_000).by(component.recipe, 12_000)
+    assert (budget.epochs, budget.schedule, budget.beta1) == (3, "constant", 0.5)
+    again = make_kind(given, make_blueprint(given))
+    assert isinstance(again, VAEKind) and again.options.classification_weight == 2.0

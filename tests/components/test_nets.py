@@ -9,9 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from growmix.components.nets import MLP, Blueprint, OwnModules, StartsAtZero, check_blueprint, initialised
+from growmix.components.construction import make_kind
+from growmix.components.kinds import VAEKind
+from growmix.components.nets import MLP, Blueprint, OwnModules, StartsAtZero, check_blueprint, initialised, recipe_of
+from growmix.components.recipe import Recipe
 from growmix.data.task import Shape
 from growmix.errors import BadInput
+from growmix.settings import Settings
 
 NAMED = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64)]
 
@@ -153,3 +157,25 @@ def test_first_weights_follow_from_the_generator_and_are_zero_where_a_module_say
     halves: Any = first[0]
     assert not any(weight.any() for weight in halves.two.parameters())
     assert all(weight.any() for weight in halves.one.parameters())
+
+
+def test_modules_of_ones_own_are_trained_as_usual_or_by_a_recipe_that_comes_with_them() -> None:
+    assert recipe_of(OwnModules(flat, unflat)) == recipe_of(MLP()) == Recipe()
+    recipe = Recipe(epochs=7, classification_weight=3.0)
+    mine = OwnModules(flat, unflat, recipe=recipe)
+    kind = make_kind(Settings(latent=2), mine)
+    assert isinstance(kind, VAEKind)
+    assert kind.recipes == (recipe,) and kind.options.classification_weight == 3.0
+
+    class Plain:
+        """A blueprint that knows nothing of recipes."""
+
+        name, batchable = "plain", False
+
+        def encoder(self, shape: Shape) -> nn.Module:
+            return flat(shape)
+
+        def decoder(self, inputs: int, shape: Shape) -> nn.Module:
+            return unflat(inputs, shape)
+
+    assert isinstance(Plain(), Blueprint) and recipe_of(Plain()) == Recipe()

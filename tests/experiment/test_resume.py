@@ -240,6 +240,7 @@ def three_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
         {"sharing": "adapter"},
         {"sharing": "trunk"},
         {"supervised": False},
+        {"blueprint": "conv", "width": 4},
     ],
     ids=lambda changes: "-".join(f"{name}-{value}" for name, value in changes.items()),
 )

@@ -80,7 +80,7 @@ BAD = [
     *[("shrinkage", value) for value in (1.01, -0.1, *NO_NUMBERS)],
     *[("holdout", value) for value in (0, 0.51, 1, -0.1, *NO_NUMBERS, None)],
     *[(name, value) for name in NAMES for value in ("mpl", "", None, 1, ["ks"])],
-    *[(name, value) for name in TRUTHS for value in ("yes", 2, 0.5, 1, 1.0, 0, np.zeros(2))],
+    *[(name, value) for name in (*TRUTHS, "compile") for value in ("yes", 2, 0.5, 1, 1.0, 0, np.zeros(2))],
     *[(name, value) for name in OPTIONAL_NAMES for value in ("mpl", "", 1, ["unit"])],
     *[(name, np.array(["mlp", "ks"])) for name in (*NAMES, *OPTIONAL_NAMES)],
     *[(name, value) for name in FREE for value in (5, None)],
@@ -159,7 +159,16 @@ def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
 
 def test_every_setting_is_declared_with_a_rule_that_its_default_keeps() -> None:
     tested = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *NAMES, *OPTIONAL_NAMES, *FREE}
-    tested |= {"holdout", "shrinkage", "adam_beta1", "sampling_steps", *TRUTHS, *OPTIONAL_POSITIVE, *OPTIONAL_FROM_ZERO}
+    tested |= {
+        "holdout",
+        "compile",
+        "shrinkage",
+        "adam_beta1",
+        "sampling_steps",
+        *TRUTHS,
+        *OPTIONAL_POSITIVE,
+        *OPTIONAL_FROM_ZERO,
+    }
     declared = declarations(Settings)
     assert list(declared) == [field.name for field in fields(Settings)] and set(declared) == tested
     for each in declared.values():

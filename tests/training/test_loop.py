@@ -19,6 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from growmix import GrowingMixture, experiment
 from growmix.config import RunConfig
@@ -28,7 +29,7 @@ from growmix.system import memory
 from growmix.training.budget import Budget
 from growmix.training.callbacks import Callback, FitInfo, Follower, Progress, TrainingLog
 from growmix.training.fabric import make_fabric
-from growmix.training.loop import fit
+from growmix.training.loop import _threads, fit
 
 BUDGET = Budget(epochs=3, batch_size=4, learning_rate=0.1, weight_decay=0.0, gradient_clip=0.0, patience=None)
 
@@ -353,3 +354,45 @@ def test_after_every_step_the_weights_still_have_their_gradients(fabric: Fabric)
     log = run(fabric, 10, objective, follower=Looks())
     assert len(seen) == log.steps
     assert all(all(row) for row in seen)
+
+
+def test_no_step_waits_for_the_device(fabric: Fabric) -> None:
+    class Waits(TorchDispatchMode):
+        """Counts what brings a number of the device to Python."""
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            counts["waits"] += function in (aten._local_scalar_dense.default, aten.nonzero.default)
+            return function(*args, **(kwargs or {}))
+
+    aten, counts = torch.ops.aten, Counter[str]()
+    witness = nn.Linear(1, 1)
+
+    class Objective(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = witness
+
+        def forward(self, x: Tensor, which: Tensor, noise: Tensor) -> Tensor:
+            return (self.layer(x.flatten(1)) - noise.mean()).square().mean()
+
+    found = []
+    for steps in (2, 40):
+        counts.clear()
+        with Waits():
+            run(fabric, 200, Objective(), budget={"gradient_clip": 1.0, "epochs": 1, "steps": steps})
+        found.append(counts["waits"])
+    assert found[0] == found[1] > 0, "once an epoch, and at the end"
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "threads"),
+    [
+        (nn.Linear(1_000, 490), (1_000,), 1),
+        (nn.Linear(1_000, 600), (1_000,), None),
+        (nn.Conv2d(32, 32, 3), (1, 8, 8), 1),
+        (nn.Conv2d(48, 48, 3), (1, 28, 28), None),
+    ],
+)
+def test_threads_share_the_steps_that_are_long(network: nn.Module, shape: tuple[int, ...], threads: int | None) -> None:
+    assert _threads(network, shape, torch.device("cpu")) == threads
+    assert _threads(network, shape, torch.device("cuda")) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.data.task import TaskData
 from growmix.errors import BadInput
 from growmix.learning.holdout import held_out_size
@@ -9,17 +10,26 @@ from growmix.settings import Settings
 from growmix.training.budget import Budget
 
 
-def equal_budget(settings: Settings, examples: int) -> Budget:
+def equal_budget(settings: Settings, examples: int, recipe: Recipe = DEFAULT_RECIPE) -> Budget:
     """Return the budget of a new component of the mixture on a task of so many examples.
 
     The mixture holds a part of the task out; a method that does not still takes no step more for it.
+
+    Parameters
+    ----------
+    settings
+        Settings of the method.
+    examples
+        How many examples the task has.
+    recipe
+        What the component's network is trained by where the settings leave it open.
 
     Examples
     --------
     >>> equal_budget(Settings(epochs=2, batch_size=10), examples=200).steps
     30
     """
-    return Budget.of(settings, examples - held_out_size(examples, settings.holdout))
+    return Budget.of(settings, examples - held_out_size(examples, settings.holdout), recipe)
 
 
 def check_settings(method: str, settings: Settings) -> None:

@@ -18,6 +18,7 @@ from growmix.components.kinds import ComponentKind
 from growmix.components.nets import Blueprint, initialised, make_network
 from growmix.components.objectives import TaskObjective
 from growmix.components.pieces import ROWS, in_pieces
+from growmix.components.recipe import Recipe
 from growmix.components.vae import VAE, density_of_codes
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
@@ -62,7 +63,7 @@ class SolvedVAE(Component, Codes, SampledElbo, CodeDensity):
         positions = self.positions_of(data)
         unlabelled, options = bool((positions < 0).any()), self.autoencoder.options
         objective = TaskObjective(self, options.classification_weight, unlabelled=unlabelled)
-        trainer.minimise(objective, [data.x, positions], noise=self.latent)
+        trainer.minimise(objective, [data.x, positions], noise=self.latent, recipe=self.autoencoder.recipe)
         self.density = density_of_codes(self, self.code, data, weight, options, trainer.generator)
 
     def logits(self, x: Tensor) -> Tensor:
@@ -168,6 +169,11 @@ class SolvedKind(ComponentKind):
         autoencoder = self._autoencoders.autoencoder(domain, supervised=False, generator=generator)
         solver = make_network(self._blueprint, lambda: self._blueprint.encoder(domain.shape), generator)
         return SolvedVAE(autoencoder, solver, autoencoder.features)
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """What autoencoder and solver are trained by, in the same steps."""
+        return self._autoencoders.recipes
 
     @property
     def without_memory(self) -> bool:

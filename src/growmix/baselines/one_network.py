@@ -142,7 +142,7 @@ class OneNetwork(Learner[Past]):
             component = self.grow(lesson, task) if teacher is None else self.copy(0, lesson, task)
             data, weight = self._lessons(teacher, task, generator)
             restraint = memory.penalty.restrain(component, teacher)
-            budget = equal_budget(self.settings, len(task)).over(len(data))
+            budget = equal_budget(self.settings, len(task), self.kind.recipes[0]).over(len(data))
             trainer = RestrainedTrainer(
                 self.trainer(0, lesson, budget, follower=restraint),
                 restraint,

@@ -91,7 +91,7 @@ class OnePerClass(Learner[None]):
         with self.lesson(data, callbacks) as lesson:
             check_images_alone(self.method, lesson.task)
             own = _split_by_class(lesson.task, self.method)
-            budget = equal_budget(self.settings, len(lesson.task))
+            budget = equal_budget(self.settings, len(lesson.task), self.kind.recipes[0])
             assert budget.steps is not None  # a budget of settings counts them
             places = _places(lesson.components, list(own))
             steps = shares(budget.steps, [len(data) for data in own.values()])

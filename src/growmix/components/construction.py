@@ -13,7 +13,7 @@ from growmix.components.gaussian.kind import GaussianKind
 from growmix.components.importing import imported
 from growmix.components.kinds import ComponentKind, VAEKind
 from growmix.components.likelihoods import Likelihood
-from growmix.components.nets import MLP, Blueprint
+from growmix.components.nets import MLP, Blueprint, recipe_of
 from growmix.components.vae import VAEOptions
 from growmix.settings import Settings, is_import_path
 from growmix.system.memory import require_room
@@ -51,9 +51,10 @@ def vae_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | 
     likelihood
         A user's own likelihood in place of the one that the settings name.
     """
+    weight = settings.classification_weight
     options = VAEOptions(
         latent=settings.latent,
-        classification_weight=settings.classification_weight,
+        classification_weight=recipe_of(blueprint).classification_weight if weight is None else weight,
         gaussians=settings.density_components,
         from_prior=settings.from_prior,
     )

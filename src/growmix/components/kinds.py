@@ -11,7 +11,7 @@ from torch import nn
 
 from growmix.components.component import Component
 from growmix.components.likelihoods import Likelihood, make_likelihood
-from growmix.components.nets import Blueprint, PlainLayers
+from growmix.components.nets import Blueprint, PlainLayers, recipe_of
 from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.components.translation import Translation
 from growmix.components.vae import VAE, VAEOptions
@@ -119,6 +119,11 @@ class VAEKind(ComponentKind):
         """Make a variational autoencoder, see :meth:`make`."""
         likelihood = make_likelihood(self.likelihood, self.variance, domain)
         return VAE(domain, self.blueprint, likelihood, self.options, supervised=supervised, generator=generator)
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """What the blueprint's networks are trained by."""
+        return (recipe_of(self.blueprint),)
 
     @property
     def without_memory(self) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.data.domain import Shape
 from growmix.errors import BadInput, one_line
 from growmix.settings import MOST_LAYERS, MOST_UNITS, require_whole
@@ -60,6 +61,15 @@ class PlainLayers:
     Such networks can be made without memory, to look at them, and growmix draws their first weights from a generator
     of its own. A user's own modules may do anything when they are made, torch's global generator included.
     """
+
+
+class HasRecipe(ABC):
+    """Ability of a blueprint whose networks are trained by a recipe of their own."""
+
+    @property
+    @abstractmethod
+    def recipe(self) -> Recipe:
+        """What the networks are trained by where the settings leave it open."""
 
 
 class StartsAtZero(ABC):
@@ -122,7 +132,7 @@ class MLP(PlainLayers):
 
 
 @dataclass(frozen=True)
-class OwnModules:
+class OwnModules(HasRecipe):
     """A user's own encoder and decoder.
 
     Parameters
@@ -135,6 +145,8 @@ class OwnModules:
         Name of the blueprint in reports. A checkpoint can't hold code: pass the same blueprint to ``load``.
     batchable
         Say so if ``torch.func.vmap`` can run the modules; routing over many components is then one call.
+    recipe
+        What the modules are trained by where the settings leave it open; by default as an ``mlp`` is.
 
     Examples
     --------
@@ -150,6 +162,7 @@ class OwnModules:
     make_decoder: Callable[[int, Shape], nn.Module]
     name: str = "own"
     batchable: bool = False
+    recipe: Recipe = DEFAULT_RECIPE
 
     def encoder(self, shape: Shape) -> nn.Module:
         """Return what ``make_encoder`` makes for the shape."""
@@ -158,6 +171,17 @@ class OwnModules:
     def decoder(self, inputs: int, shape: Shape) -> nn.Module:
         """Return what ``make_decoder`` makes for inputs and shape."""
         return self.make_decoder(inputs, shape)
+
+
+def recipe_of(blueprint: Blueprint) -> Recipe:
+    """Return what the networks of a blueprint are trained by: the usual recipe, unless it has one of its own.
+
+    Examples
+    --------
+    >>> recipe_of(MLP()).epochs
+    40
+    """
+    return blueprint.recipe if isinstance(blueprint, HasRecipe) else DEFAULT_RECIPE
 
 
 def check_blueprint(blueprint: Blueprint, inputs: int, shape: Shape, target_shape: Shape | None = None) -> int:

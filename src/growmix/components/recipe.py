@@ -33,6 +33,8 @@ class Recipe:
         Decays of AdamW's means of gradients and of their squares.
     warm_up
         Share of the training in which the learning rate rises, of a schedule that has such a part.
+    classification_weight
+        Weight of the cross-entropy of a classifier on the encoder against the ELBO, in nats.
     """
 
     epochs: int = 40
@@ -46,6 +48,7 @@ class Recipe:
     beta1: float = 0.9
     beta2: float = 0.999
     warm_up: float = 0.1
+    classification_weight: float = 1.0
 
 
 DEFAULT_RECIPE = Recipe()

@@ -106,7 +106,8 @@ class Translation(Component, Codes, SampledElbo, CodeDensity, Pairs, Shared):
         """Maximise the ELBO of pairs."""
         if data.target is None:
             raise BadInput("data has no targets; this mixture learns pairs of images, (source, target)")
-        trainer.minimise(TranslationObjective(self), [data.x, data.target], noise=self.latent)
+        objective, pairs = TranslationObjective(self), [data.x, data.target]
+        trainer.minimise(objective, pairs, noise=self.latent, recipe=self.source.recipe)
         self.density = density_of_codes(self, self.code, data, weight, self.source.options, trainer.generator)
 
     def pair_elbo(self, x: Tensor, target: Tensor, noise: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from growmix.components.abilities import (
 from growmix.components.component import Component, Trainer
 from growmix.components.density import LatentDensity, fit_density, no_labels
 from growmix.components.likelihoods import Likelihood
-from growmix.components.nets import Blueprint, check_blueprint, initialised, make_network
+from growmix.components.nets import Blueprint, check_blueprint, initialised, make_network, recipe_of
 from growmix.components.objectives import DistillationObjective, TaskObjective
 from growmix.components.pieces import ROWS, in_pieces
 from growmix.components.scaling import Scaling
@@ -126,6 +126,7 @@ class VAE(Component, Codes, GaussianCode, SampledElbo, CodeDensity, SoftLabels, 
         self.classifier_weight = nn.Parameter(_empty(0, features)) if supervised else None
         self.classifier_bias = nn.Parameter(_empty(0)) if supervised else None
         self.label_code = nn.Parameter(_empty(0, LABEL_CODE)) if supervised else None
+        self.recipe = recipe_of(blueprint)
         self._batchable = f"{blueprint!r} {likelihood!r}" if blueprint.batchable else None
 
     def _structure(self) -> str | None:
@@ -138,13 +139,14 @@ class VAE(Component, Codes, GaussianCode, SampledElbo, CodeDensity, SoftLabels, 
         positions = self.positions_of(data)
         unlabelled = bool((positions < 0).any())
         objective = TaskObjective(self, self.options.classification_weight, unlabelled=unlabelled)
-        trainer.minimise(objective, [data.x, positions], noise=self.latent)
+        trainer.minimise(objective, [data.x, positions], noise=self.latent, recipe=self.recipe)
         self.density = density_of_codes(self, self.code, data, weight, self.options, trainer.generator)
 
     def fit_soft(self, data: TaskData, soft: Tensor, trainer: Trainer) -> None:
         """Maximise the ELBO of generated examples, and match the teacher's class probabilities."""
         objective = DistillationObjective(self, self.options.classification_weight)
-        trainer.minimise(objective, [data.x, self.positions_of(data), soft], noise=self.latent)
+        lessons = [data.x, self.positions_of(data), soft]
+        trainer.minimise(objective, lessons, noise=self.latent, recipe=self.recipe)
         weight = torch.ones(len(data), dtype=torch.float32)
         self.density = density_of_codes(self, self.code, data, weight, self.options, trainer.generator)
 

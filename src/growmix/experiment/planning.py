@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from growmix import __version__, baselines, streams
-from growmix.components.construction import student_kind
+from growmix.components.construction import make_blueprint, make_kind, student_kind
 from growmix.config import RunConfig
 from growmix.data.domain import Domain
 from growmix.errors import BadInput
@@ -141,11 +141,14 @@ def check_theory(config: RunConfig, stream: Stream) -> None:
 def plan(config: RunConfig, stream: Stream) -> RunPlan:
     """Say what a run is going to do, with an estimate of how much that is."""
     settings = config.settings
+    recipes = make_kind(settings, make_blueprint(settings)).recipes
 
     def visits(examples: int) -> int:
         trained = max(1, round(examples * (1 - settings.holdout)))
-        budget = Budget.of(settings, trained)
-        return min(trained * budget.epochs, (budget.steps or trained * budget.epochs) * budget.batch_size)
+        budgets = [Budget.of(settings, trained, recipe) for recipe in recipes]
+        return sum(
+            min(trained * each.epochs, (each.steps or trained * each.epochs) * each.batch_size) for each in budgets
+        )
 
     learnt = sum(len(task.train) for task in stream)
     classes = len({label for task in stream for label in task.classes})

@@ -15,7 +15,7 @@ class SettingsChanges(TypedDict, total=False):
     support: Literal["unit", "real"] | None
     variance: float
     supervised: bool | None
-    classification_weight: float
+    classification_weight: float | None
     sharing: Literal["none", "trunk", "adapter", "rank-one"]
     adapter_rank: int | None
     denoiser_width: int | None
@@ -45,7 +45,7 @@ class SettingsChanges(TypedDict, total=False):
     max_steps: int | None
     batch_size: int | None
     learning_rate: float | None
-    schedule: Literal["one-cycle", "constant"] | None
+    schedule: Literal["one-cycle", "cosine", "constant"] | None
     adam_beta1: float
     weight_decay: float | None
     gradient_clip: float | None
@@ -62,6 +62,7 @@ class SettingsChanges(TypedDict, total=False):
     devices: int
     strategy: str
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    compile: bool
     seed: int
 
 

@@ -31,8 +31,8 @@ LikelihoodName: TypeAlias = Literal["bernoulli", "gaussian", "gaussian-learnt", 
 NoveltyName: TypeAlias = Literal["ks", "smd", "paper", "stored"]
 PrecisionName: TypeAlias = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 SamplingName: TypeAlias = Literal["ex-post", "prior"]
+ScheduleName: TypeAlias = Literal["one-cycle", "cosine", "constant"]
 ScoreWeightsName: TypeAlias = Literal["auto", "preset"]
-ScheduleName: TypeAlias = Literal["one-cycle", "constant"]
 SharingName: TypeAlias = Literal["none", "trunk", "adapter", "rank-one"]
 Support: TypeAlias = Literal["unit", "real"]
 """Which numbers an example holds: ``unit`` in [0, 1] (pixels, bytes), ``real`` any finite ones."""
@@ -137,8 +137,9 @@ class Settings:
     supervised: bool | None = setting(None, COMPONENT, help=(
         "Whether components classify; by default they do if the first task has labels."
     ))
-    classification_weight: float = setting(1.0, COMPONENT, NOT_NEGATIVE, uses=(LABELS, WITH_VAE), help=(
-        "Weight of the classification loss against the ELBO, in nats."
+    classification_weight: float | None = setting(None, COMPONENT, NOT_NEGATIVE, uses=(LABELS, WITH_VAE), help=(
+        "Weight of the classification loss against the ELBO, in nats; by default that of the network's recipe (mlp: 1, "
+        "conv: 15)."
     ))
     sharing: SharingName = setting("none", COMPONENT, uses=(NETWORKS,), help=(
         "What components share: none; trunk, the first half of each network, trained with the first task and then "
@@ -238,7 +239,8 @@ class Settings:
         "most held-out examples rightly, chosen again after each task), or preset."
     ))
     epochs: int | None = setting(None, TRAINING, FEWEST, uses=(NETWORKS,), common=True, help=(
-        "Passes over a task; by default as many as the network's recipe says (mlp: 40, within 1,500 to 6,000 steps)."
+        "Passes over a task; by default as many as the network's recipe says (mlp: 40, conv: 30, both within 1,500 to "
+        "6,000 steps)."
     ))
     max_steps: int | None = setting(None, TRAINING, FEWEST, common=True, help=(
         "Largest number of gradient steps of one training (of each network of a component that has several); by "
@@ -249,15 +251,16 @@ class Settings:
         "examples."
     ))
     learning_rate: float | None = setting(None, TRAINING, POSITIVE, help=(
-        "Learning rate of AdamW: the peak of the one-cycle schedule, or the constant; by default that of the network's "
-        "recipe (mlp: 0.002)."
+        "Learning rate of AdamW: the peak of the schedule, or the constant; by default that of the network's recipe "
+        "(0.002)."
     ))
     schedule: ScheduleName | None = setting(None, TRAINING, help=(
-        "How the learning rate goes over a training: one-cycle or constant; by default as the network's recipe says "
-        "(mlp: one-cycle)."
+        "How the learning rate goes over a training: one-cycle, cosine (after a warm-up) or constant; by default as "
+        "the network's recipe says (mlp: one-cycle, conv: cosine)."
     ))
-    adam_beta1: float = setting(0.9, TRAINING, DECAY, uses=(used_with("schedule", "constant"),), help=(
-        "Decay of AdamW's mean of gradients; the one-cycle schedule cycles momentum and does not use it."
+    adam_beta1: float = setting(0.9, TRAINING, DECAY, uses=(used_with("schedule", "cosine", "constant"),), help=(
+        "Decay of AdamW's mean of gradients, of a schedule that was asked for; the one-cycle schedule cycles momentum "
+        "and does not use it."
     ))
     weight_decay: float | None = setting(None, TRAINING, NOT_NEGATIVE, help=(
         "Weight decay of AdamW; by default that of the network's recipe (mlp: 0.01)."
@@ -300,6 +303,10 @@ class Settings:
     precision: PrecisionName = setting("auto", DEVICE, help=(
         "Precision of training: auto (bf16-mixed where the processor has it, else 32-true), 32-true, bf16-mixed, "
         "16-mixed; scores are always computed in single precision."
+    ))
+    compile: bool = setting(False, DEVICE, uses=(NETWORKS,), help=(
+        "Whether steps of training are compiled by torch.compile, which takes up to a minute at the first one and "
+        "needs a C++ compiler; on a GPU they are captured in a CUDA graph as well (not tried: no GPU was at hand)."
     ))
     seed: int = setting(0, RUN, Whole(0, 2**32 - 1), common=True, help="Seed of everything random.")
     # fmt: on

@@ -36,6 +36,8 @@ class Budget:
         Whether weights with fewer than two axes are left without decay.
     warm_up
         Share of the training in which the learning rate rises, of a schedule that has such a part.
+    compiled
+        Whether steps are compiled, which takes a minute at the first and saves time at each.
     open
         What a network's recipe may choose, because the settings do not say it.
     most_steps
@@ -54,6 +56,7 @@ class Budget:
     beta2: float = 0.999
     matrices_only: bool = False
     warm_up: float = 0.1
+    compiled: bool = False
     open: tuple[str, ...] = field(default=(), compare=False)
     most_steps: int | None = field(default=None, compare=False)
 
@@ -67,6 +70,7 @@ class Budget:
             **chosen,
             patience=settings.patience,
             beta1=settings.adam_beta1,
+            compiled=settings.compile,
             open=(*(name for name in LEFT_OPEN if given[name] is None), "steps"),
             most_steps=settings.max_steps,
         )
