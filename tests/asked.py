@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from growmix import BadInput, GrowingMixture
+from growmix import BadInput, GrowingMixture, Novelty
 from growmix.learning.routing import ComponentScores
 from handed_over import noisy, rows
 
@@ -93,7 +93,8 @@ def is_answer(verb: str, model: Any, n: int, answer: Any) -> bool:
     """Whether an answer is what the docstring of the verb says, for so many examples."""
     components, classes = len(model.components), len(model.classes_)
     if verb == "novelty":
-        return len(answer) == components and all(value >= 0 for value in answer)
+        shares = isinstance(answer, Novelty) and len(answer.shares) == components and abs(sum(answer.shares) - 1) < 1e-9
+        return shares and len(answer.values) == components and all(value >= 0 for value in answer.values)
     if verb == "component_scores":
         return isinstance(answer, ComponentScores) and answer.elbo.shape == (n, components)
     values = answer.numpy() if isinstance(answer, Tensor) else answer
@@ -120,7 +121,7 @@ def applies(verb: str, name: str) -> bool:
 
 
 PAIRS = [(name, verb) for name in MODELS for verb in VERBS if applies(verb, name)]
-NAME = {"interpolate": "a", "interpolate to": "b", "novelty": "(x|data|all .* data)"}
+NAME = {"interpolate": "a", "interpolate to": "b", "novelty": "(x|data)"}
 """What the argument is called, if not x."""
 
 

@@ -124,7 +124,7 @@ def test_parameters_of_a_method_are_keys_of_its_configuration_alone() -> None:
         ({"learning_rate": "fast"}, ["learning_rate", "fast", "a finite number above 0"]),
         ({"learning_rate": float("nan")}, ["learning_rate", "nan", "finite"]),
         ({"holdout": 0.9}, ["holdout", "0.9", "0.5"]),
-        ({"novelty": "kss"}, ["novelty", "kss", "ks, smd, paper, stored", "did you mean ks?"]),
+        ({"novelty": "kss"}, ["novelty", "kss", "rank, ks, smd, paper, stored", "did you mean ks?"]),
         ({"supervised": "maybe"}, ["supervised", "maybe", "true or false"]),
         ({"supervised": 1}, ["supervised", "1", "true or false"]),
         ({"label_space": "both"}, ["label_space", "both", "separate, shared"]),

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from growmix.evaluation import Evaluator, evaluate, evaluate_student
     from growmix.learning.gating import Decision
     from growmix.learning.mixture import GrowingMixture
+    from growmix.learning.novelty import Novelty
     from growmix.learning.student import Student
     from growmix.settings import Settings
 
@@ -19,6 +20,7 @@ _HOMES = {
     "evaluation": ("Evaluator", "evaluate", "evaluate_student"),
     "learning.gating": ("Decision",),
     "learning.mixture": ("GrowingMixture",),
+    "learning.novelty": ("Novelty",),
     "settings": ("Settings",),
     "learning.student": ("Student",),
 }
@@ -33,6 +35,7 @@ __all__ = [
     "GrowmixError",
     "NonFiniteLoss",
     "NotLearnt",
+    "Novelty",
     "Settings",
     "Student",
     "evaluate",

@@ -67,11 +67,11 @@ def test_there_is_a_step_from_every_schema_since_the_oldest_that_can_be_read() -
 
 
 @pytest.mark.parametrize(
-    ("schema", "advice"), [(1, "learn the tasks again"), (3, "learn the tasks again"), (5, "update")]
+    ("schema", "advice"), [(1, "learn the tasks again"), (4, "learn the tasks again"), (6, "update")]
 )
 def test_a_schema_that_can_not_be_read_is_refused_and_says_what_to_do(schema: int, advice: str, folder: Path) -> None:
     as_of(folder, schema, "9.8")
-    with pytest.raises(BadCheckpoint, match=rf"{DOCUMENT} has schema {schema}, of growmix '9\.8'.*schema 4.*{advice}"):
+    with pytest.raises(BadCheckpoint, match=rf"{DOCUMENT} has schema {schema}, of growmix '9\.8'.*schema 5.*{advice}"):
         GrowingMixture.load(folder)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import pytest
+import torch
 
 from growmix.checks import check_novelty
-from growmix.learning.novelty import MEASURES, NoveltyMeasure
+from growmix.learning.novelty import MEASURES, NoveltyMeasure, PoolsExamples
+from growmix.learning.ranks import Answered, pooled_gap
 from growmix.learning.references import Scores, Statistics
 
 
@@ -46,4 +51,26 @@ def test_the_check_says_which_promise_is_broken() -> None:
         (Sure(), "must not grow with n"),
     ):
         with pytest.raises(AssertionError, match=said):
+            check_novelty(measure)
+
+
+def test_a_measure_that_pools_examples_is_held_to_more() -> None:
+    class AllTogether(Broken, PoolsExamples):
+        """Forgets what answers for which example."""
+
+        def pooled(self, parts: Sequence[Answered]) -> float:
+            new, known = (torch.cat([getattr(part, name) for part in parts], dim=-1) for name in ("new", "known"))
+            return pooled_gap([Answered(new, known.sort(dim=-1).values, torch.ones(new.shape[-1]))])
+
+    class Apart(Broken, PoolsExamples):
+        """Is of another unit than its distance."""
+
+        def pooled(self, parts: Sequence[Answered]) -> float:
+            return 2.0 * pooled_gap(parts)
+
+    for measure, said in (
+        (AllTogether(), "540 and 60 fresh examples of two known kinds must be nearer"),
+        (Apart(), "pooled() of one part is"),
+    ):
+        with pytest.raises(AssertionError, match=re.escape(said)):
             check_novelty(measure)

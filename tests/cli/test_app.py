@@ -190,7 +190,7 @@ BAD = {
     "half a number": (["run", "split-digits", "--epochs", "1.5"], ["epochs", "1.5", "a whole number"]),
     "negative": (["run", "split-digits", "--epochs", "-3"], ["epochs", "-3", "1 or more"]),
     "not finite": (["run", "split-digits", "--learning-rate", "nan"], ["learning_rate", "nan", "finite"]),
-    "unknown choice": (["run", "split-digits", "--novelty", "kss"], ["novelty", "kss", "ks, smd, paper, stored"]),
+    "unknown choice": (["run", "split-digits", "--novelty", "kss"], ["novelty", "kss", "rank, ks, smd, paper, stored"]),
     "unknown device": (["run", "split-digits", "--device", "abacus"], ["device", "abacus"]),
     "unknown precision": (["run", "split-digits", "--precision", "7"], ["precision", "7", "32-true"]),
     "unknown transform": (["run", "domains", "--tasks", "digits@flop"], ["digits@flop", "fliplr"]),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from growmix.checks import check_novelty
-from growmix.learning.novelty import MEASURES, NoveltyMeasure, nearest
+from growmix.learning.novelty import MEASURES, NoveltyMeasure, PoolsExamples, nearest
 from growmix.learning.references import ReferenceStatistics
 from growmix.settings import NoveltyName
 
@@ -45,7 +45,7 @@ def test_the_table_has_every_name_that_settings_allow() -> None:
 
 
 def test_every_measure_keeps_the_contract(measure: NoveltyMeasure) -> None:
-    assert len(check_novelty(measure)) == 8
+    assert len(check_novelty(measure)) == (10 if isinstance(measure, PoolsExamples) else 8)
 
 
 def test_a_better_score_than_known_is_new_too(measure: NoveltyMeasure) -> None:
@@ -63,7 +63,7 @@ def test_what_is_unlike_in_any_part_that_is_looked_at_is_new(measure: NoveltyMea
     known, unlike = scores(), scores(seed=1, shift=-60.0)
     for part in NAMES:
         found = measure.distance({**both(known), part: unlike}, both(reference(known)))
-        if measure.name == "ks" or part == "elbo":
+        if measure.name in ("rank", "ks") or part == "elbo":
             assert found == distance(measure, unlike, known) > measure.default_threshold
         else:
             assert found == distance(measure, known, known)
@@ -80,7 +80,7 @@ def test_noise_is_the_same_whichever_sample_is_the_new_one(measure: NoveltyMeasu
 
 
 def test_two_samples_of_one_distribution_stay_within_the_noise_in_99_of_100_cases() -> None:
-    for measure in (MEASURES["ks"], MEASURES["smd"]):
+    for measure in (MEASURES["rank"], MEASURES["ks"], MEASURES["smd"]):
         beyond = sum(
             distance(measure, scores(40, seed=2 * i), scores(60, seed=2 * i + 1)) > measure.noise(40, 60, 1)
             for i in range(400)

@@ -151,9 +151,43 @@ def test_a_decision_shows_the_novelty_that_it_was_made_by(learnt: GrowingMixture
     task = images(2, seed=4)
     foreseen = learnt.novelty(task)
     decision = learnt.learn(task)
-    assert decision.novelty == foreseen
-    assert min(foreseen) >= decision.threshold
-    assert all(0.0 <= value <= 1.0 for value in foreseen)
+    assert (decision.novelty, decision.threshold, decision.shares) == (
+        foreseen.values, foreseen.threshold, foreseen.shares
+    )  # fmt: skip
+    assert foreseen.is_new and foreseen.value == min(foreseen.values) >= decision.threshold
+    assert all(0.0 <= value <= 1.0 for value in foreseen.values)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("novelty", MEASURES)
+def test_novelty_says_what_learning_finds_whatever_the_data(novelty: str) -> None:
+    mixture = tiny(epochs=15, novelty=novelty, novelty_examples=60)
+    for seed, kind in enumerate((0, 1, 0, 2, 1)):
+        x, y = images(kind, seed=seed)
+        for data in ((x, y), (x[y == y[0]], y[y == y[0]]), (x[:6], y[:6]), (x[:4], np.full(4, -1))):
+            if mixture.components:
+                foreseen, decision = mixture.novelty(data), copy.deepcopy(mixture).learn(data)
+                assert mixture.novelty(data[0]) == foreseen, "labels have no part in it"
+                assert foreseen.values == decision.novelty and foreseen.threshold == decision.threshold
+                assert foreseen.is_new == (decision.action == "grow")
+        mixture.learn((x, y))
+
+
+def test_one_example_is_an_answer(learnt: GrowingMixture) -> None:
+    for kind in (0, 2):
+        found = learnt.novelty(images(kind)[0][:1])
+        assert 0.0 <= found.value <= 1.0 < found.threshold
+        assert not found.is_new and sum(found.shares) == 1.0
+    alike = learnt.novelty(np.repeat(images(2)[0][:1], 40, axis=0))
+    assert alike.is_new and alike.value > 0.9
+
+
+def test_labels_never_learnt_that_look_known_are_told_in_the_note(learnt: GrowingMixture) -> None:
+    x, y = images(0, seed=3)
+    decision = learnt.learn((x, np.where(y == 1, 9, y)))
+    assert (decision.action, decision.component) == ("reuse", 0)
+    assert decision.note is not None
+    assert decision.note.endswith("50 of 100 examples have labels never learnt before, [9], but look known")
 
 
 def test_few_examples_are_held_to_what_chance_allows_and_the_decision_says_so(learnt: GrowingMixture) -> None:
@@ -244,12 +278,12 @@ def test_a_task_that_comes_back_is_known_after_its_component_was_trained_on() ->
     mixture = tiny(epochs=30, **REUSE)
     for kind in (0, 1):
         mixture.learn(images(kind))
-    (distance,) = mixture.novelty(images(0, seed=8))
+    distance = mixture.novelty(images(0, seed=8)).value
     assert distance < 0.5 < tiny_distance(mixture, 2)
 
 
 def tiny_distance(mixture: GrowingMixture, kind: int) -> float:
-    return mixture.novelty(images(kind, seed=8))[0]
+    return mixture.novelty(images(kind, seed=8)).value
 
 
 def test_components_remember_statistics_and_no_examples(learnt: GrowingMixture) -> None:
@@ -477,11 +511,16 @@ BAD: dict[str, Any] = {
     "unlike-items": [X[0], X[1][:, :4]],
 }
 
+TOO_LITTLE = ("one-example", "all-alike")
+"""What nothing can be learnt from, but can be asked about."""
 
-@pytest.mark.parametrize("data", BAD.values(), ids=BAD)
-def test_bad_input_is_refused_in_one_line_and_changes_nothing(learnt: GrowingMixture, data: Any) -> None:
-    before = everything(learnt)
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_refused_in_one_line_and_changes_nothing(learnt: GrowingMixture, name: str) -> None:
+    before, data = everything(learnt), BAD[name]
     for verb in (learnt.learn, learnt.novelty):
+        if verb == learnt.novelty and name in TOO_LITTLE:
+            continue
         with pytest.raises(BadInput) as caught:
             verb(data)
         assert "\n" not in str(caught.value)

@@ -439,9 +439,9 @@ def fitted(method: str, folder: Path, **changes: Any) -> None:
 
 
 FOREIGN: dict[str, tuple[str, str, Callable[[torch.Tensor], torch.Tensor]]] = {
-    "foundation-doubles": ("mixture", "others.parts.0.1.weight", torch.Tensor.double),
-    "foundation-bytes": ("mixture", "others.parts.0.1.weight", lambda t: t.to(torch.uint8)),
-    "foundation-not-finite": ("mixture", "others.parts.0.1.weight", lambda t: t * torch.nan),
+    "foundation-doubles": ("mixture", "others.foundation.parts.0.1.weight", torch.Tensor.double),
+    "foundation-bytes": ("mixture", "others.foundation.parts.0.1.weight", lambda t: t.to(torch.uint8)),
+    "foundation-not-finite": ("mixture", "others.foundation.parts.0.1.weight", lambda t: t * torch.nan),
     "importance-shape": ("ewc", "others.penalty.importance.posterior.weight", lambda t: t[:1]),
     "anchor-doubles": ("ewc", "others.penalty.anchor.posterior.weight", torch.Tensor.double),
     "importance-of-paths": ("si", "others.penalty.importance.posterior.weight", lambda t: t[None]),

@@ -158,7 +158,7 @@ def answers(mixture: GrowingMixture, pairs: GrowingMixture, folder: Path) -> lis
         given += [model.classes_, model.predict(TX), model.predict(X.tolist()), model.predict_proba(X, component=0)]
         given += [model.score_samples(X), model.component_scores(TX).elbo, model.reconstruct(X), model.encode(TX)]
         given += [*model.sample(3), *model.sample(2, label=1), model.interpolate(X[0], X[1])]
-    given += [mixture.route(TX), mixture.route(X, per="group"), mixture.log_prior.cpu(), mixture.novelty(X)]
+    given += [mixture.route(TX), mixture.route(X, per="group"), mixture.log_prior.cpu(), mixture.novelty(X).values]
     given += [pairs.translate(X), evaluate(mixture, stream).task_agnostic]
     given += [evaluate_student(student, stream).task_agnostic]
     return given

@@ -12,7 +12,7 @@ from typing import Any
 
 Document = dict[str, Any]
 
-SCHEMA = 4
+SCHEMA = 5
 """The number of the schema that this version writes."""
 
 STEPS: Mapping[int, Callable[[Document], Document]] = MappingProxyType({})

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from growmix.checks.promises import keep, refuses, require
-from growmix.learning.novelty import NoveltyMeasure
+from growmix.learning.novelty import NoveltyMeasure, PoolsExamples
 from growmix.learning.plugins import check_plugin
+from growmix.learning.ranks import Answered
 from growmix.learning.references import statistics_of
 
 _SPREAD = 20.0
@@ -40,7 +43,7 @@ def check_novelty(measure: NoveltyMeasure) -> list[str]:
     8
     """
     check_plugin(measure, "novelty", NoveltyMeasure)
-    promises = (
+    promises: tuple[Callable[[Any], None], ...] = (
         it_has_a_name_and_a_threshold,
         distances_are_numbers_of_0_or_more,
         what_is_known_is_not_new,
@@ -50,6 +53,8 @@ def check_novelty(measure: NoveltyMeasure) -> list[str]:
         scores_that_are_none_are_refused,
         chance_matters_less_the_more_examples_there_are,
     )
+    if isinstance(measure, PoolsExamples):
+        promises += (one_part_is_judged_as_one_component_is, the_mix_of_what_is_known_does_not_matter)
     return keep(promises, lambda: measure)
 
 
@@ -124,6 +129,39 @@ def chance_matters_less_the_more_examples_there_are(measure: NoveltyMeasure) -> 
     require(shrinks, f"noise(n, 100, 1) must be 0 or more, and must not grow with n; for 4 to 10,000 it is {noise}")
     one, many = measure.noise(7, 30, 1), measure.noise(7, 30, 26)
     require(many >= one, f"noise must not shrink with the number of scores; it is {one} for 1, {many} for 26")
+
+
+def one_part_is_judged_as_one_component_is(measure: Any) -> None:
+    """Where one component and class answer for all, the mixture's distance is that to this reference."""
+    for shift in (0.0, -10.0, -60.0):
+        alone = _distance(measure, _scores(1, shift), _scores())
+        pooled = measure.pooled([_part(_scores(1, shift), _scores())])
+        require(math.isclose(alone, pooled, abs_tol=0.01), f"pooled() of one part is {pooled}, its distance() {alone}")
+
+
+def the_mix_of_what_is_known_does_not_matter(measure: Any) -> None:
+    """Two unlike kinds of known data are known in any shares, and new data among what answers are new in any."""
+    for first, second in ((300, 300), (540, 60), (600, 0)):
+        near, far = (
+            measure.pooled(
+                [
+                    _part(_scores(seed, level + shift, n), _scores(seed + 2, level))
+                    for seed, level, n in ((1, 0.0, first), (2, 500.0, second))
+                    if n
+                ]
+            )
+            for shift in (0.0, -60.0)
+        )
+        threshold = measure.default_threshold
+        require(
+            near < threshold < far,
+            f"{first} and {second} fresh examples of two known kinds must be nearer than the default threshold "
+            f"{threshold:g}, and those of 60 nats less farther; their distances are {near:g} and {far:g}",
+        )
+
+
+def _part(new: Tensor, known: Tensor) -> Answered:
+    return Answered(new.double()[None], known.double().sort().values[None], torch.ones(len(new), dtype=torch.float64))
 
 
 def _scores(seed: int = 0, shift: float = 0.0, n: int = 500) -> Tensor:

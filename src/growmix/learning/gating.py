@@ -31,6 +31,8 @@ class Decision:
         Novelty from which on the gate calls data new.
     note
         What is unusual about the decision, in words; ``None`` when nothing is.
+    shares
+        Share of the examples that every component there was would answer; empty where that was not measured.
     """
 
     action: Action
@@ -38,6 +40,7 @@ class Decision:
     novelty: tuple[float, ...]
     threshold: float
     note: str | None = None
+    shares: tuple[float, ...] = ()
 
 
 def noted(decision: Decision, note: str) -> Decision:
@@ -91,7 +94,7 @@ class ThresholdGate(Gate):
     Examples
     --------
     >>> ThresholdGate().decide([0.55, 0.1], [100, 100], threshold=0.2)
-    Decision(action='reuse', component=1, novelty=(0.55, 0.1), threshold=0.2, note=None)
+    Decision(action='reuse', component=1, novelty=(0.55, 0.1), threshold=0.2, note=None, shares=())
     """
 
     name = "threshold"
@@ -218,7 +221,7 @@ def checked_decision(decision: object, components: int) -> Decision:
     Examples
     --------
     >>> checked_decision(Decision("reuse", np.int64(0), [0.5], 0.2), components=1)
-    Decision(action='reuse', component=0, novelty=(0.5,), threshold=0.2, note=None)
+    Decision(action='reuse', component=0, novelty=(0.5,), threshold=0.2, note=None, shares=())
     >>> checked_decision(Decision("grow", 0, (0.5,), 0.2), components=1)
     Traceback (most recent call last):
     growmix.errors.BadInput: gate decided to grow component 0; it may grow component 1 or reuse one from 0 to 0

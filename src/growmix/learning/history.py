@@ -78,6 +78,8 @@ def entry_from(document: dict[str, Any]) -> HistoryEntry:
     entry = record_from(document, HistoryEntry)
     check_log(entry.log)
     check_range("threshold", entry.decision.threshold, 0.0, math.inf)
+    for share in entry.decision.shares:
+        check_range("share", share, 0.0, 1.0)
     return entry
 
 
@@ -105,5 +107,7 @@ def check_history(history: Sequence[HistoryEntry], components: Sequence[Componen
             raise ValueError(f"task {number} was learnt by {learnt}, decided was {entry.decision.component}")
         if len(entry.decision.novelty) not in (0, known):
             raise ValueError(f"task {number} has {len(entry.decision.novelty)} novelties to {known} components")
+        if len(entry.decision.shares) not in (0, known):
+            raise ValueError(f"task {number} has {len(entry.decision.shares)} shares of {known} components")
     if sorted(versions) != list(range(len(components))):
         raise ValueError(f"{len(components)} components, but {len(versions)} were trained")

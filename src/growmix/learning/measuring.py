@@ -1,30 +1,51 @@
-"""Scores of examples under one component, without their labels: what novelty compares and what records are made of."""
+"""Numbers of examples under one component, without their labels: what novelty compares and what records are made of."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from growmix.components.abilities import Codes, Pairs
+from growmix.components.abilities import Described, Pairs, most_likely
 from growmix.components.component import Component
 from growmix.components.pieces import in_pieces
 from growmix.data.task import TaskData
 from growmix.learning.answers import routing_noise
-from growmix.learning.novelty import ComparesWithSamples, NoveltyMeasure, checked, nearest
-from growmix.learning.records import Record, Reference, remember
-from growmix.learning.references import Scores, after_update, name_scores, statistics_of
-from growmix.learning.replay import generate, replay
+from growmix.learning.records import ClassReference, Record, Reference, remember
+from growmix.learning.references import Scores, after_update, shifted, stacked, statistics_of
+from growmix.learning.replay import generate, replay, to_labels
 from growmix.learning.routing import Router
 
 GENERATED = 1_000
 """Samples that stand for what a component generates, the paper's number."""
 
+SAMPLES_OF_A_CLASS = 100
+"""Samples that stand for each class of a component of many classes when it is updated."""
 
-def scores_of(component: Component, x: Tensor, draws: int) -> Scores:
-    """Return all label-free scores of examples under a component, shape ``(n,)`` each.
+FEWEST_SAMPLES = 20
+"""Samples answered with a class from which on they say how an update moved it; with fewer, all samples do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What a component makes of examples.
+
+    Attributes
+    ----------
+    scores
+        Label-free numbers of every example by name, shape ``(n,)`` each.
+    labels
+        Global label of the class that the component gives each, -1 where it has no classes, shape ``(n,)``.
+    """
+
+    scores: Scores
+    labels: Tensor
+
+
+def seen_by(component: Component, x: Tensor, draws: int) -> Seen:
+    """Return what a component makes of examples.
 
     Parameters
     ----------
@@ -35,10 +56,17 @@ def scores_of(component: Component, x: Tensor, draws: int) -> Scores:
     draws
         Draws of the code per example; 0 scores at the posterior mean.
     """
-    elbo = elbo_of(component, x, draws)
-    if not isinstance(component, Codes):
+    scores = Router([component]).scores(x, routing_noise(draws, component))
+    labels = to_labels(most_likely(scores.class_log_proba[0]), component.classes)
+    return Seen(described(component, x, scores.elbo[:, 0]), labels)
+
+
+def described(component: Component, x: Tensor, elbo: Tensor) -> Scores:
+    """Return ELBOs ``(n,)`` and what else the component describes the same examples by, under their names."""
+    if not isinstance(component, Described):
         return {"elbo": elbo}
-    return name_scores(elbo, in_pieces(component, component.rate, x), in_pieces(component, component.code, x))
+    numbers = in_pieces(component, component.describe, x)
+    return {"elbo": elbo} | dict(zip(component.numbers, numbers.T, strict=True))
 
 
 def elbo_of(component: Component, x: Tensor, draws: int) -> Tensor:
@@ -58,45 +86,9 @@ def samples_of(component: Component, classes: Sequence[int], generator: torch.Ge
     if not classes:
         return replay(component, GENERATED, generator).x
     own = torch.tensor([component.classes.index(label) for label in classes])
-    positions = own[torch.randint(len(own), (GENERATED,), generator=generator)]
+    samples = max(GENERATED, SAMPLES_OF_A_CLASS * len(own))
+    positions = own[torch.randint(len(own), (samples,), generator=generator)]
     return generate(component, positions, generator).x
-
-
-def novelty_to(
-    components: Sequence[Component],
-    records: Sequence[Record],
-    x: Tensor,
-    measure: NoveltyMeasure,
-    draws: int,
-    generator: torch.Generator,
-) -> tuple[tuple[float, ...], float]:
-    """Return the novelty of examples to every component, and what may be chance at the nearest of them.
-
-    Parameters
-    ----------
-    components, records
-        The components, and what is remembered of each.
-    x
-        Checked examples, shape ``(n, *shape)``.
-    measure
-        Which measure compares them with what is remembered.
-    draws
-        Draws of the code per example; 0 scores at the posterior mean.
-    generator
-        Generator on the CPU for samples of components, where the measure asks for some.
-    """
-    found: list[tuple[float, int]] = []
-    for component, record in zip(components, records, strict=True):
-        if isinstance(measure, ComparesWithSamples):
-            own = samples_of(component, (), generator)
-            known = [statistics_of(scores_of(component, own, draws))]
-        else:
-            known = [dict(reference.statistics) for reference in record.references]
-        found.append(nearest(measure, scores_of(component, x, draws), known))
-    best = min(range(len(found)), key=lambda k: found[k][0])
-    reference = records[best].references[found[best][1]]
-    noise = checked(measure, "noise", measure.noise(len(x), reference.count, len(reference.statistics)))
-    return tuple(distance for distance, _ in found), noise
 
 
 def new_record(component: Component, held: TaskData, examples: int, draws: int) -> Record:
@@ -131,18 +123,38 @@ def updated_record(
         Generator on the CPU for samples of the old tasks.
     """
     # samples of the same classes serve all references to these: a component has up to sixteen
-    shifts: dict[tuple[int, ...], tuple[Scores, Scores]] = {}
+    seen: dict[tuple[int, ...], tuple[Seen, Seen]] = {}
     for reference in old.references:
-        if reference.classes not in shifts:
+        if reference.classes not in seen:
             x = samples_of(teacher, reference.classes, generator)
-            shifts[reference.classes] = scores_of(teacher, x, draws), scores_of(component, x, draws)
-    moved = tuple(
-        replace(reference, statistics=after_update(reference.statistics, *shifts[reference.classes]))
-        for reference in old.references
-    )
+            seen[reference.classes] = seen_by(teacher, x, draws), seen_by(component, x, draws)
+    moved = tuple(_moved(reference, *seen[reference.classes]) for reference in old.references)
     references = remember(moved, _reference(component, held, draws))
     return Record(old.examples + examples, old.version + 1, references)
 
 
 def _reference(component: Component, held: TaskData, draws: int) -> Reference:
-    return Reference(statistics_of(scores_of(component, held.x, draws)), held.classes())
+    seen = seen_by(component, held.x, draws)
+    numbers = stacked(seen.scores, seen.scores)
+    answers = tuple(
+        ClassReference.of(label, numbers[:, seen.labels == label])
+        for label in seen.labels.unique().tolist()
+        if label in component.classes
+    )
+    return Reference(statistics_of(seen.scores), held.classes(), answers)
+
+
+def _moved(reference: Reference, before: Seen, after: Seen) -> Reference:
+    """Return a reference as an update has moved samples of it, those of a class by samples answered with it."""
+    names = list(reference.statistics)
+    old, new = stacked(before.scores, names), stacked(after.scores, names)
+
+    def moved(answer: ClassReference) -> ClassReference:
+        own = before.labels == answer.label
+        if int(own.sum()) < FEWEST_SAMPLES:
+            own = torch.ones_like(own)
+        quantiles = shifted(answer.quantiles.double(), old[:, own], new[:, own])
+        return replace(answer, quantiles=quantiles.float())
+
+    statistics = after_update(reference.statistics, before.scores, after.scores)
+    return replace(reference, statistics=statistics, answers=tuple(moved(answer) for answer in reference.answers))

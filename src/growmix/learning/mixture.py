@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from growmix.components.likelihoods import Likelihood
 from growmix.components.nets import Blueprint
 from growmix.components.sharing import Foundation
 from growmix.data.domain import Domain
-from growmix.data.task import TaskData, check_task
+from growmix.data.task import TaskData, check_data
 from growmix.errors import BadInput
 from growmix.learning.choosing import NOTHING_COUNTED, Choice, Tally, choose
 from growmix.learning.distilling import distill
@@ -29,16 +30,18 @@ from growmix.learning.holdout import hold_out
 from growmix.learning.judging import preset_of, sources_of
 from growmix.learning.learner import Learner
 from growmix.learning.loading import load_learner
-from growmix.learning.measuring import held_out_elbo, new_record, novelty_to, updated_record
-from growmix.learning.novelty import MEASURES, NoveltyMeasure
+from growmix.learning.measuring import held_out_elbo, new_record, updated_record
+from growmix.learning.newness import novelty_of, unseen_labels
+from growmix.learning.novelty import MEASURES, Novelty, NoveltyMeasure
 from growmix.learning.plugins import chosen, refuse_contradictions, refuse_idle_changes
-from growmix.learning.records import Record, check_records
+from growmix.learning.record_files import pack_records, unpack_records
+from growmix.learning.records import Record
 from growmix.learning.replay import example_weights, join, replay, replay_size
 from growmix.learning.shortlist import Shortlist
 from growmix.learning.state import LearnerState, Learnt, Lesson
 from growmix.learning.student import Student
 from growmix.learning.sums import Sums, pack_sums, unpack_sums, with_task
-from growmix.learning.tasks import task_for
+from growmix.learning.tasks import fitted
 from growmix.settings import Settings
 from growmix.storage.typed import record_from
 from growmix.system.ambient import torch_as_it_comes
@@ -52,9 +55,8 @@ if TYPE_CHECKING:
 
     from growmix.settings.changes import SettingsChanges
 
-
-SUMS = "sums."
-"""What comes before the names of the tensors of sums in a checkpoint."""
+FOUNDATION, REFERENCES, SUMS = "foundation.", "references.", "sums."
+"""What comes before the names of a mixture's own tensors in a checkpoint."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,16 +187,20 @@ class GrowingMixture(Learner[MixtureMemory]):
 
     def _decide(self, lesson: Lesson[MixtureMemory]) -> Decision:
         """Measure the novelty of a task and ask the gate; for few examples, chance raises the threshold."""
-        threshold = self.settings.threshold
-        if threshold is None:
-            threshold = self.measure.default_threshold
-        novelty, noise = self._novelty(lesson.task, lesson.before, lesson.generator)
+        found = self._novelty(lesson.task, lesson.before, lesson.generator)
         counts = [record.examples for record in lesson.before.memory.records]
-        decision = checked_decision(self.gate.decide(novelty, counts, max(threshold, noise)), len(counts))
-        if noise > threshold:
-            note = f"so few examples may differ by {noise:.3f} by chance, more than the threshold of {threshold:g}"
-            decision = noted(decision, note)
-        return decision
+        decision = checked_decision(self.gate.decide(found.values, counts, found.threshold), len(counts))
+        decision = noted(decision, self._chance_in(found))
+        if decision.action == "reuse":
+            decision = noted(decision, unseen_labels(found, lesson.task, lesson.before.knowledge))
+        return replace(decision, shares=found.shares)
+
+    def _chance_in(self, found: Novelty) -> str:
+        """Say in words where it is chance that has set the threshold; nothing otherwise."""
+        if found.threshold <= self._threshold:
+            return ""
+        by_chance, setting = f"{found.threshold:.3f}", f"{self._threshold:g}"
+        return f"so few examples may differ by {by_chance} by chance, more than the threshold of {setting}"
 
     def _replay(self, index: int, lesson: Lesson[MixtureMemory], new: int) -> TaskData | None:
         """Generate what a component learnt before, beside so many new examples; ``None`` where nothing is needed."""
@@ -278,32 +284,45 @@ class GrowingMixture(Learner[MixtureMemory]):
         return () if foundation is None else (foundation,)
 
     @torch_as_it_comes()
-    def novelty(self, data: Any) -> tuple[float, ...]:
-        """Return the novelty of data to every component, in the unit of the measure; the mixture is not changed.
+    def novelty(self, data: Any) -> Novelty:
+        """Return how new data are: what ``learn`` would find at this moment; the mixture is not changed.
 
-        Takes what ``learn`` takes, and examples alone of whatever was learnt.
+        Takes what ``learn`` takes, and examples alone of whatever was learnt, one or more. Whether they are new is
+        said by the threshold; a gate of another kind may decide otherwise.
 
         Examples
         --------
-        >>> len(learnt_example().novelty(np.random.default_rng(0).random((20, 1, 8, 8))))
-        2
+        >>> found = learnt_example().novelty(np.random.default_rng(0).random((20, 1, 8, 8)))
+        >>> found.is_new, len(found.values), found.value == min(found.values)
+        (True, 2, True)
         """
         state = self._state
-        task = check_task(data, state.knowledge.domain(), self.settings.support)
+        task = check_data(data, state.knowledge.domain(), self.settings.support)
         if task.y is not None or task.target is not None:
-            task = task_for(task, state.knowledge, self.settings.supervised, self.settings.support)
+            task = fitted(task, state.knowledge, self.settings.supervised)
         generator = torch.Generator().manual_seed(self._seed(len(state.history), state))
-        return self._novelty(task, state, generator)[0]
+        return self._novelty(task, state, generator)
 
-    def _novelty(
-        self, task: TaskData, state: LearnerState[MixtureMemory], generator: torch.Generator
-    ) -> tuple[tuple[float, ...], float]:
-        """Return the novelty to every component, and what may be chance at the nearest of them."""
+    @property
+    def _threshold(self) -> float:
+        """Novelty from which on data are new, chance aside: the setting, or the measure's own."""
+        threshold = self.settings.threshold
+        return self.measure.default_threshold if threshold is None else threshold
+
+    def _novelty(self, task: TaskData, state: LearnerState[MixtureMemory], generator: torch.Generator) -> Novelty:
+        """Return the novelty of a task; to a mixture that knows nothing all is new."""
         if not state.components:
-            return (), 0.0
+            return Novelty((), math.inf, self._threshold, True, ())
         chosen = torch.randperm(len(task), generator=generator)[: self.settings.novelty_examples]
-        draws, records = self.settings.routing_draws, state.memory.records
-        return novelty_to(state.components, records, task.x[chosen], self.measure, draws, generator)
+        return novelty_of(
+            task.x[chosen],
+            state.knowledge,
+            state.memory.records,
+            self.measure,
+            self._threshold,
+            self.settings.routing_draws,
+            generator,
+        )
 
     @torch_as_it_comes()
     def distill(self, *, callbacks: Sequence[Callback] = ()) -> Student:
@@ -372,12 +391,13 @@ class GrowingMixture(Learner[MixtureMemory]):
         return component
 
     def pack(self, memory: MixtureMemory) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Return the records, what was counted, and the sums as JSON and tensors, and the tensors of the foundation."""
+        """Return records, tally and sums as JSON and tensors, beside those of the foundation."""
+        records, references = pack_records(memory.records)
         groups, sums = pack_sums(memory.sums)
-        tensors = {} if memory.foundation is None else dict(memory.foundation.state_dict())
-        records = [asdict(record) for record in memory.records]
-        document = {"records": records, "tally": asdict(memory.tally), "sums": groups}
-        return document, tensors | prefixed(SUMS, sums)
+        tensors = prefixed(REFERENCES, references) | prefixed(SUMS, sums)
+        if memory.foundation is not None:
+            tensors |= prefixed(FOUNDATION, memory.foundation.state_dict())
+        return {"records": records, "tally": asdict(memory.tally), "sums": groups}, tensors
 
     def memory_to_build_on(self, saved: Checkpoint) -> MixtureMemory:
         """Return a memory with the foundation alone: components are made to stand on it."""
@@ -390,20 +410,17 @@ class GrowingMixture(Learner[MixtureMemory]):
         generator = torch.Generator()  # whatever is drawn from it is overwritten
         whole = self.kind.new(first.domain, supervised=first.supervised, target=first.target, generator=generator)
         foundation = Foundation.of(whole, self.settings.sharing, self.settings.adapter_rank)
-        own = {name: tensor for name, tensor in saved.tensors.items() if not name.startswith(SUMS)}
-        load_state(foundation, own, foreign=not self.kind.without_memory)
+        load_state(foundation, under(FOUNDATION, saved.tensors), foreign=not self.kind.without_memory)
         return foundation
 
     def unpack(self, saved: Checkpoint) -> MixtureMemory:
         """Return the memory again, see :meth:`growmix.learning.learner.Learner.unpack`."""
-        records = record_from(saved.document["memory"]["records"], tuple[Record, ...])
-        check_records(records, self.history, self.components)
-        tally = record_from(saved.document["memory"].get("tally", {}), Tally)
+        document, tensors = saved.document["memory"], under(REFERENCES, saved.tensors)
+        records = unpack_records(document["records"], tensors, self.history, self.components)
+        tally = record_from(document.get("tally", {}), Tally)
         tally.check(self.components)
         known = self._knowledge
-        sums = unpack_sums(
-            saved.document["memory"].get("sums", []), under(SUMS, saved.tensors), known.components, known.examples
-        )
+        sums = unpack_sums(document.get("sums", []), under(SUMS, saved.tensors), known.components, known.examples)
         return MixtureMemory(records, self._memory.foundation, tally, sums)
 
     def with_shortlist(self, state: LearnerState[MixtureMemory]) -> LearnerState[MixtureMemory]:

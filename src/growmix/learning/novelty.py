@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from growmix.errors import BadInput, shown
+from growmix.learning.ranks import Answered, gap_by_chance, pooled_gap
 from growmix.learning.references import Scores, Statistics, quantiles_of, require_scores, stacked
 
 MOST_DEVIATIONS = 1e9
@@ -25,6 +27,31 @@ CHANCE = 0.01
 
 CHANCE_DEVIATIONS = 2.58
 """Standard errors that a difference of means exceeds by chance with that probability."""
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """How new data are to a mixture.
+
+    Attributes
+    ----------
+    values
+        Novelty to every component, in the unit of the measure.
+    value
+        Novelty to the mixture as a whole: the smallest of these.
+    threshold
+        Novelty from which on so many examples count as new: the setting, or what chance explains if that is larger.
+    is_new
+        Whether the value has reached the threshold.
+    shares
+        Share of the examples that every component answers.
+    """
+
+    values: tuple[float, ...]
+    value: float
+    threshold: float
+    is_new: bool
+    shares: tuple[float, ...]
 
 
 class NoveltyMeasure(ABC):
@@ -51,8 +78,8 @@ class NoveltyMeasure(ABC):
         Parameters
         ----------
         new
-            Scores of new examples under the component, by name: ``elbo`` always (nats), and of components with codes
-            ``rate`` and ``code0``, ``code1``, ...; shape ``(n,)`` each.
+            Scores of new examples under the component, by name: ``elbo`` always (nats), and what the component
+            describes examples by, such as ``rate`` and ``code0``, ``code1``, ...; shape ``(n,)`` each.
         reference
             Statistics of the same scores, by the same names, of examples that the component knows.
 
@@ -90,6 +117,29 @@ class ComparesWithSamples:
     """
 
 
+class PoolsExamples(ABC):
+    """Ability of a measure that judges every example by what answers for it, and so has one number for the mixture.
+
+    Where a measure has it, novelty is the same for any mix of known kinds of data: ``pooled`` is asked, not
+    ``distance``.
+    """
+
+    @abstractmethod
+    def pooled(self, parts: Sequence[Answered]) -> float:
+        """Return the distance of new data from what the mixture knows; 0 means that nothing is new.
+
+        Parameters
+        ----------
+        parts
+            New examples by the component and class that answer for them, with what is remembered of those.
+
+        Raises
+        ------
+        BadInput
+            A part has no examples, or a number that is not finite.
+        """
+
+
 def nearest(measure: NoveltyMeasure, new: Scores, references: Sequence[Statistics]) -> tuple[float, int]:
     """Return the smallest distance to what a component knows, and which of its references has it."""
     distances = [checked(measure, "distance", measure.distance(new, reference)) for reference in references]
@@ -120,6 +170,40 @@ def checked(measure: NoveltyMeasure, member: str, value: object) -> float:
             "or more"
         )
     return number
+
+
+@final
+class RankMeasure(ShippedMeasure, PoolsExamples):
+    """Largest gap between the ranks of new examples and the uniform distribution; without a unit, in [0, 1].
+
+    Every example is ranked among held-out ones of the component and class that answer for it, by its score and by each
+    number that it is described by, such as the coordinates of its code. Ranks of known data are uniform, so those of
+    all examples can be pooled, and how many examples there are of which class makes no difference.
+
+    Examples
+    --------
+    >>> from growmix.learning.references import statistics_of
+    >>> known = statistics_of({"elbo": torch.arange(99.0)})
+    >>> round(RankMeasure().distance({"elbo": torch.full((50,), 200.0)}, known), 6)
+    0.99
+    """
+
+    name = "rank"
+    default_threshold = 0.2
+
+    def pooled(self, parts: Sequence[Answered]) -> float:
+        """Return :func:`growmix.learning.ranks.pooled_gap` over all numbers."""
+        return pooled_gap(parts)
+
+    def distance(self, new: Scores, reference: Statistics) -> float:
+        """Return the same of one component whose examples all have one reference."""
+        numbers = stacked(new, new)
+        weight = torch.ones(numbers.shape[-1], dtype=torch.float64)
+        return pooled_gap([Answered(numbers, quantiles_of(reference, new), weight)])
+
+    def noise(self, n: int, m: int, scores: int) -> float:
+        """Return the critical value for small samples, at a level that the scores share."""
+        return gap_by_chance(n, m, CHANCE / scores)
 
 
 @final
@@ -226,7 +310,7 @@ class StoredMeasure(ShippedMeasure):
 
 MEASURES: dict[str, NoveltyMeasure] = {
     measure.name: measure
-    for measure in (KolmogorovSmirnov(), StandardisedMeanDifference(), PaperMeasure(), StoredMeasure())
+    for measure in (RankMeasure(), KolmogorovSmirnov(), StandardisedMeanDifference(), PaperMeasure(), StoredMeasure())
 }
 """The measures that settings can name."""
 

@@ -2,34 +2,93 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from growmix.components.abilities import Codes
-from growmix.components.component import Component
-from growmix.learning.history import HistoryEntry, examples_after, versions_after
 from growmix.learning.novelty import MEASURES, unlikeness
-from growmix.learning.references import MAX_QUANTILES, Statistics, name_scores
-from growmix.storage.typed import check_range
+from growmix.learning.references import Statistics, quantiles_of, thinned
 
 MAX_REFERENCES = 16
 """References that a component keeps; beyond that the two most alike are pooled, so memory stays bounded."""
 
+CLASS_QUANTILES = 128
+"""Values kept of each number for a class: exact up to this many, then every distance is off by at most 1/256."""
+
+FEW = 10
+"""Examples that a class is compared with at least: a rarer one is filled up with what its task was like."""
+
+
+@dataclass(frozen=True, eq=False)
+class ClassReference:
+    """What a component remembers of the examples of one task that it answered with one class.
+
+    Attributes
+    ----------
+    label
+        Global label of the class that the component gave, whatever their own was.
+    count
+        Number of held-out examples behind it.
+    quantiles
+        The numbers of the task's statistics, in the same order: ascending and thinned to at most 128, single
+        precision, shape ``(numbers, quantiles)``.
+    """
+
+    label: int
+    count: int
+    quantiles: Tensor
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ClassReference):
+            return NotImplemented
+        same = (self.label, self.count) == (other.label, other.count)
+        return same and torch.equal(self.quantiles, other.quantiles)
+
+    @classmethod
+    def of(cls, label: int, numbers: Tensor) -> ClassReference:
+        """Return the reference of examples with these numbers, shape ``(numbers, n)``.
+
+        Examples
+        --------
+        >>> ClassReference.of(7, torch.tensor([[3.0, 1.0]])).quantiles.tolist()
+        [[1.0, 3.0]]
+        """
+        return cls(label, numbers.shape[-1], thinned(numbers, CLASS_QUANTILES).float())
+
+    def pooled(self, other: ClassReference) -> ClassReference:
+        """Return the reference of both tasks' examples together, estimated from their quantiles."""
+        both = thinned(torch.cat([self.quantiles, other.quantiles], dim=-1), CLASS_QUANTILES)
+        return ClassReference(self.label, self.count + other.count, both)
+
 
 @dataclass(frozen=True)
 class Reference:
-    """What a component remembers of one task: statistics of its scores, by name, and which labels it had."""
+    """What a component remembers of one task.
+
+    Attributes
+    ----------
+    statistics
+        Statistics of the scores of all its held-out examples, by name.
+    classes
+        Which labels the task had.
+    answers
+        A reference for each class that the component answered with, ascending; none where it has no classes.
+    """
 
     statistics: Statistics
     classes: tuple[int, ...]
+    answers: tuple[ClassReference, ...] = ()
 
     @property
     def count(self) -> int:
         """Number of held-out examples behind the statistics."""
         return self.statistics["elbo"].count
+
+    def answer(self, label: int) -> ClassReference | None:
+        """Return the reference of a class; ``None`` where it was never the answer."""
+        return next((answer for answer in self.answers if answer.label == label), None)
 
 
 @dataclass(frozen=True)
@@ -49,6 +108,49 @@ class Record:
     examples: int
     version: int
     references: tuple[Reference, ...]
+
+
+def known_of(record: Record, label: int, names: Sequence[str]) -> list[tuple[Tensor, int]]:
+    """Return what a component remembers of a class: for each task that had it, its numbers and how many are behind.
+
+    A class that was the answer for fewer than ten held-out examples of any task is filled up to ten with values that
+    are spread evenly over all of the task's; for one that never was, the whole task stands. What is new to a component
+    may well be answered with such a class, so it can't be that nothing is known of it.
+
+    Parameters
+    ----------
+    record
+        The record of the component.
+    label
+        The class that the component gives, -1 where it gives none.
+    names
+        Which numbers to return, in this order.
+
+    Returns
+    -------
+    list of tuple
+        Numbers ``(names, m)``, ascending, in double precision, and the count of examples that they stand for.
+    """
+    met = [(reference, answer) for reference in record.references if (answer := reference.answer(label))]
+    often = [(reference, answer) for reference, answer in met if answer.count >= FEW]
+    if often:
+        return [(_rows(reference, answer, names), answer.count) for reference, answer in often]
+    if met:
+        return [_filled(reference, answer, names) for reference, answer in met]
+    return [(quantiles_of(reference.statistics, names), reference.count) for reference in record.references]
+
+
+def _rows(reference: Reference, answer: ClassReference, names: Sequence[str]) -> Tensor:
+    order = list(reference.statistics)
+    return answer.quantiles[[order.index(name) for name in names]].double()
+
+
+def _filled(reference: Reference, answer: ClassReference, names: Sequence[str]) -> tuple[Tensor, int]:
+    """Return the numbers of a rare class beside enough of its whole task's, and how many they are."""
+    own = _rows(reference, answer, names)
+    all_of_it = thinned(quantiles_of(reference.statistics, names), FEW - own.shape[-1])
+    known = torch.cat([own, all_of_it], dim=-1).sort(dim=-1).values
+    return known, known.shape[-1]
 
 
 def remember(old: Sequence[Reference], new: Reference) -> tuple[Reference, ...]:
@@ -72,41 +174,9 @@ def _same_data(old: Reference, new: Reference) -> bool:
 
 def _pool(a: Reference, b: Reference) -> Reference:
     pooled = {name: known.pooled(b.statistics[name]) for name, known in a.statistics.items()}
-    return Reference(pooled, tuple(sorted({*a.classes, *b.classes})))
-
-
-def check_records(records: Sequence[Record], history: Sequence[HistoryEntry], components: Sequence[Component]) -> None:
-    """Check that records read from a checkpoint can be those of these components after this history.
-
-    Raises
-    ------
-    ValueError
-        The records, the history and the components contradict each other.
-    """
-    if len(records) != len(components):
-        raise ValueError(f"{len(components)} components, but {len(records)} records")
-    learnt = zip(versions_after(history), examples_after(history), records, strict=True)
-    for k, (version, examples, record) in enumerate(learnt):
-        if (record.version, record.examples) != (version, examples):
-            raise ValueError(f"component {k} learnt {examples} examples, but its record has {record.examples}")
-        check_range("references", len(record.references), 1, MAX_REFERENCES)
-        for reference in record.references:
-            _check_reference(reference, components[k])
-
-
-def _check_reference(reference: Reference, component: Component) -> None:
-    """Check that a reference read from a checkpoint can be one of a component; raises ``ValueError``."""
-    if not set(reference.classes) <= set(component.classes):
-        raise ValueError(f"a reference has classes {reference.classes}, its component {component.classes}")
-    names = {"elbo"}
-    if isinstance(component, Codes):
-        nothing = torch.zeros(1, dtype=torch.float32)
-        names = set(name_scores(nothing, nothing, nothing.expand(1, component.latent)))
-    if reference.statistics.keys() != names:
-        raise ValueError(f"a reference has statistics of {sorted(reference.statistics)}, needed {sorted(names)}")
-    if len({(known.count, len(known.quantiles)) for known in reference.statistics.values()}) > 1:
-        raise ValueError("a reference has statistics of unlike examples")
-    for known in reference.statistics.values():
-        check_range("count", known.count, 1)
-        check_range("variance", known.variance, 0.0, math.inf)
-        check_range("quantiles", len(known.quantiles), 1, MAX_QUANTILES)
+    answers = {answer.label: answer for answer in a.answers}
+    for answer in b.answers:
+        both = answers.get(answer.label)
+        answers[answer.label] = both.pooled(answer) if both else answer
+    in_order = tuple(answers[label] for label in sorted(answers))
+    return Reference(pooled, tuple(sorted({*a.classes, *b.classes})), in_order)

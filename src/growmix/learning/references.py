@@ -48,7 +48,7 @@ class ReferenceStatistics:
             count=len(scores),
             mean=float(scores.double().mean()),
             variance=float(scores.double().var(unbiased=False)),
-            quantiles=_thin(scores),
+            quantiles=tuple(thinned(scores.double(), MAX_QUANTILES).tolist()),
         )
 
     def pooled(self, other: ReferenceStatistics) -> ReferenceStatistics:
@@ -58,8 +58,8 @@ class ReferenceStatistics:
 
 
 Scores: TypeAlias = Mapping[str, Tensor]
-"""Label-free numbers per example ``(n,)`` by name: ``elbo`` always; of components with codes also ``rate`` (nats) and
-``code0``, ``code1``, ... (posterior mean)."""
+"""Label-free numbers per example ``(n,)`` by name: ``elbo`` always; of components with the ability ``Described`` also
+what they describe examples by, such as ``rate`` (nats) and ``code0``, ``code1``, ... (posterior mean) of codes."""
 
 Statistics: TypeAlias = Mapping[str, ReferenceStatistics]
 """Statistics of such numbers by the same names, all of the same examples."""
@@ -97,10 +97,7 @@ def after_update(known: Statistics, before: Scores, after: Scores) -> dict[str, 
     >>> moved["elbo"].quantiles
     (0.0, 1.0, 2.0)
     """
-    quantiles = quantiles_of(known, known)
-    levels = torch.linspace(0.0, 1.0, quantiles.shape[-1], dtype=torch.float64)
-    old, new = (torch.quantile(stacked(scores, known), levels, dim=-1).T for scores in (before, after))
-    estimate = (quantiles + (new - old)).sort(dim=-1).values
+    estimate = shifted(quantiles_of(known, known), stacked(before, known), stacked(after, known))
     means, variances = estimate.mean(dim=-1).tolist(), estimate.var(dim=-1, unbiased=False).tolist()
     return {
         name: ReferenceStatistics(known[name].count, mean, variance, tuple(row))
@@ -108,15 +105,19 @@ def after_update(known: Statistics, before: Scores, after: Scores) -> dict[str, 
     }
 
 
-def name_scores(elbo: Tensor, rate: Tensor, codes: Tensor) -> dict[str, Tensor]:
-    """Return ELBOs ``(n,)``, rates ``(n,)`` and codes ``(n, latent)`` under their names.
+def shifted(quantiles: Tensor, before: Tensor, after: Tensor) -> Tensor:
+    """Return quantiles moved as far as those of samples have moved, in ascending order.
 
-    Examples
-    --------
-    >>> list(name_scores(torch.zeros(3), torch.zeros(3), torch.zeros(3, 2)))
-    ['elbo', 'rate', 'code0', 'code1']
+    Parameters
+    ----------
+    quantiles
+        Quantiles of several numbers, double precision, shape ``(numbers, m)``.
+    before, after
+        Numbers of samples in the same rows, before and after an update, shape ``(numbers, samples)``.
     """
-    return {"elbo": elbo, "rate": rate} | {f"code{j}": column for j, column in enumerate(codes.T)}
+    levels = torch.linspace(0.0, 1.0, quantiles.shape[-1], dtype=torch.float64)
+    old, new = (torch.quantile(samples, levels, dim=-1).T for samples in (before, after))
+    return (quantiles + (new - old)).sort(dim=-1).values
 
 
 def stacked(scores: Scores, names: Iterable[str]) -> Tensor:
@@ -143,9 +144,16 @@ def require_scores(scores: Tensor, name: str) -> None:
         raise BadInput(f"{name} has scores that are not finite")
 
 
-def _thin(scores: Tensor) -> tuple[float, ...]:
-    ordered = scores.double().sort().values
-    if len(ordered) > MAX_QUANTILES:
-        middles = (torch.arange(MAX_QUANTILES, dtype=torch.float64) + 0.5) / MAX_QUANTILES
-        ordered = ordered[(middles * len(ordered)).long()]
-    return tuple(ordered.tolist())
+def thinned(scores: Tensor, most: int) -> Tensor:
+    """Return scores ``(..., n)`` in ascending order, thinned to at most so many evenly spaced ones.
+
+    Examples
+    --------
+    >>> thinned(torch.tensor([3.0, 1.0, 2.0, 4.0, 0.0]), 3)
+    tensor([0., 2., 4.])
+    """
+    ordered = scores.sort(dim=-1).values
+    if ordered.shape[-1] > most:
+        middles = (torch.arange(most, dtype=torch.float64) + 0.5) / most
+        ordered = ordered[..., (middles * ordered.shape[-1]).long()]
+    return ordered

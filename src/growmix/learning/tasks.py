@@ -35,8 +35,17 @@ def task_for(data: Any, known: Knowledge, supervised: bool | None, support: Supp
     BadInput
         The data are no task, or are unlike what was learnt: other examples, labels of the other kind, no pairs.
     """
+    task = check_task(data, known.domain() if known.components else None, support)
+    return fitted(task, known, supervised)
+
+
+def fitted(task: TaskData, known: Knowledge, supervised: bool | None) -> TaskData:
+    """Return checked data with the labels' numbers, or refuse what can't be learnt beside what was learnt before.
+
+    Parameters and errors are those of :func:`task_for`.
+    """
     first = known.components[0] if known.components else None
-    task = _numbered(check_task(data, known.domain() if first else None, support), known)
+    task = _numbered(task, known)
     _check_targets(task, known, first, supervised)
     classifies = supervised if first is None else first.supervised
     if classifies is None or task.target is not None:

@@ -72,5 +72,5 @@ class AllChanges(SettingsChanges, total=False):
     component: Literal["vae", "denoiser", "gaussian"]
     blueprint: str
     likelihood: Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"] | None
-    novelty: Literal["ks", "smd", "paper", "stored"]
+    novelty: Literal["rank", "ks", "smd", "paper", "stored"]
     gate: Literal["threshold", "dirichlet", "always"]

@@ -28,7 +28,7 @@ ComponentName: TypeAlias = Literal["vae", "denoiser", "gaussian"]
 CovarianceType: TypeAlias = Literal["auto", "tied", "full", "low-rank", "diag"]
 GateName: TypeAlias = Literal["threshold", "dirichlet", "always"]
 LikelihoodName: TypeAlias = Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"]
-NoveltyName: TypeAlias = Literal["ks", "smd", "paper", "stored"]
+NoveltyName: TypeAlias = Literal["rank", "ks", "smd", "paper", "stored"]
 PrecisionName: TypeAlias = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 SamplingName: TypeAlias = Literal["ex-post", "prior"]
 ScheduleName: TypeAlias = Literal["one-cycle", "cosine", "constant"]
@@ -191,12 +191,12 @@ class Settings:
         "Most Gaussians of one class, of which BIC takes as many as are needed; by default 1 of a class, and 5 where "
         "there are no labels."
     ))
-    novelty: NoveltyName = setting("ks", NOVELTY, door=True, common=True, help=(
-        "Measure of novelty: ks (Kolmogorov-Smirnov), smd (standardised mean difference), paper (Eq. 17), stored "
-        "(DEGM)."
+    novelty: NoveltyName = setting("rank", NOVELTY, door=True, common=True, help=(
+        "Novelty measure: rank (within what answers), ks (Kolmogorov-Smirnov), smd (standardised mean difference), "
+        "paper (Eq. 17), stored (DEGM)."
     ))
     threshold: float | None = setting(None, NOVELTY, NOT_NEGATIVE, uses=(JUDGING,), common=True, help=(
-        "Novelty from which on a component is added; by default the measure's own (0.2 for ks). For few examples the "
+        "Novelty from which on a component is added; by default the measure's own (0.2 for rank). For few examples the "
         "novelty that chance alone explains is taken instead where it is larger, and the decision says so."
     ))
     novelty_examples: int = setting(1_000, NOVELTY, FEWEST, help=(
