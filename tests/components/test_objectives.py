@@ -23,6 +23,20 @@ class Known(torch.nn.Module):
     def marginal_elbo(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         return -10 * x[:, 0], x[:, 1:]
 
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x[:, 1:]
+
+
+class Seen(Known):
+    """An autoencoder whose logits are two pixels of the image, and whose ELBO is minus its first pixel."""
+
+    def elbo(self, x: Tensor, positions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        assert noise.shape[1] == 1
+        return -x[:, 0, 0, 0], x.flatten(1)[:, :2]
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x.flatten(1)[:, :2]
+
 
 X = torch.tensor([[3.0, 0.0, 0.0], [5.0, math.log(3.0), 0.0]])
 NOISE = torch.zeros(2, 1)
@@ -48,3 +62,15 @@ def test_a_student_matches_class_probabilities() -> None:
     soft = torch.tensor([[0.5, 0.5], [1.0, 0.0]])
     loss = DistillationObjective(Known((4, 7)), 2.0)(X, torch.tensor([0, 0]), soft, NOISE)
     torch.testing.assert_close(loss, torch.tensor(((3 + 2 * math.log(2)) + (5 + 2 * math.log(4 / 3))) / 2))
+
+
+def test_a_student_classifies_moved_images_and_bounds_them_as_they_are() -> None:
+    objective = DistillationObjective(Seen((4, 7)), 2.0, shift=1)
+    x = torch.tensor([[[[3.0, 0.0, 9.0]]]])
+    soft, positions = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
+    assert objective.extra == 2
+    for right, logits in ((-9.0, (0.0, 3.0)), (0.0, (3.0, 0.0)), (9.0, (0.0, 9.0))):
+        expected = 3.0 + 2.0 * math.log(1.0 + math.exp(logits[1] - logits[0]))
+        loss = objective(x, positions, soft, torch.tensor([[0.3, 0.0, right]]))  # the first number is the code's
+        torch.testing.assert_close(loss, torch.tensor(expected))
+    assert DistillationObjective(Seen(()), 2.0, shift=1).extra == 0

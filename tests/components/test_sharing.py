@@ -10,18 +10,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growmix import GrowingMixture
+from growmix import GrowingMixture, Settings
+from growmix.components.component import Component
+from growmix.components.construction import denoiser_kind
 from growmix.components.convolution import Conv
 from growmix.components.density import no_labels
 from growmix.components.kinds import VAEKind
 from growmix.components.nets import MLP, Blueprint, OwnModules
 from growmix.components.objectives import TaskObjective
-from growmix.components.sharing import Foundation, Kind, LowRank, RankOne
+from growmix.components.sharing import Foundation, Kind, LowRank, RankOne, shareable
 from growmix.components.vae import VAE, VAEOptions
 from growmix.data.domain import Domain
 from growmix.data.task import Shape
 from growmix.errors import BadInput
 from growmix.learning.routing import Router
+from growmix.training.callbacks import Callback, FitInfo
+from known_points import point
 
 KINDS: tuple[Kind, ...] = ("trunk", "adapter", "rank-one")
 LATENT = 3
@@ -209,6 +213,51 @@ def test_a_trunk_of_what_is_no_sequence_is_refused() -> None:
     with pytest.raises(BadInput, match=r"'trunk'.*'encoder' is a Plain.*Sequential"):
         Foundation.of(component, "trunk", None)
     Foundation.of(component, "adapter", None).carry(component, torch.Generator())
+
+
+class NeverTrained(Callback):
+    """Fails where a training begins."""
+
+    def on_fit_start(self, fit: FitInfo) -> None:
+        raise AssertionError("a training has begun")
+
+
+def test_what_can_not_be_shared_is_refused_before_the_first_component_is_trained() -> None:
+    mixture = GrowingMixture(component="denoiser", sharing="trunk", denoiser_width=4)
+    with pytest.raises(BadInput, match="sharing is 'trunk', but network 'unet' is a UNet; a trunk is the lower half"):
+        mixture.learn((images(20), torch.arange(20) % 2), callbacks=[NeverTrained()])
+    assert mixture.history == ()
+    with pytest.raises(BadInput, match="a CodedPoint has no networks that could be shared; take sharing 'none'"):
+        shareable(point(0), "adapter")
+
+
+def denoiser(seed: int = 0) -> Component:
+    generator = torch.Generator().manual_seed(seed)
+    component = denoiser_kind(Settings(denoiser_width=8)).new(Domain((1, 8, 8)), supervised=True, generator=generator)
+    component.add_classes([5, 7], generator)
+    for weight in component.parameters():  # as if trained: what a new block adds is zero
+        weight.data += 0.1 * torch.randn(weight.shape, generator=generator)
+    return component
+
+
+@pytest.mark.parametrize("kind", ["adapter", "rank-one"])
+def test_a_denoiser_stands_on_a_foundation_with_little_of_its_own(kind: Kind) -> None:
+    first, second = denoiser(0), denoiser(1)
+    whole, x = own(first), images(3)
+    before = first.score(x)
+    foundation = Foundation.of(first, kind, 1)
+    for component in (first, second):
+        foundation.carry(component, torch.Generator().manual_seed(2))
+        assert own(component) < whole / 4
+    assert all(torch.equal(a, b) for a, b in zip(before, first.score(x), strict=True))
+    frozen = {name: t.clone() for name, t in foundation.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in second.parameters() if p.requires_grad], lr=0.1)
+    after = second.score(x)[0]
+    (-after.sum()).backward()
+    optimizer.step()
+    assert not torch.equal(after, second.score(x)[0])
+    assert all(torch.equal(t, frozen[name]) for name, t in foundation.state_dict().items())
+    assert second.draw(torch.tensor([0, 1]), torch.Generator()).shape == (2, 1, 8, 8)
 
 
 LAYERS: list[tuple[Any, tuple[int, ...]]] = [

@@ -32,7 +32,7 @@ WHOLE = (
     "noise_levels",
     "covariance_rank",
 )
-WHOLE_STUDENT = ("student_hidden", "student_latent", "student_epochs")
+WHOLE_STUDENT = ("student_hidden", "student_latent")
 OPTIONAL = (
     "adapter_rank",
     "max_steps",
@@ -42,11 +42,12 @@ OPTIONAL = (
     "patience",
     "student_examples",
     "student_width",
+    "student_epochs",
     "denoiser_width",
     "noise_draws",
     "modes",
 )
-FROM_ZERO = ("routing_draws", "seed")
+FROM_ZERO = ("routing_draws", "seed", "student_shift")
 OPTIONAL_FROM_ZERO = ("shortlist",)
 POSITIVE = ("variance", "alpha", "temperature", "student_temperature", "highest_noise")
 OPTIONAL_POSITIVE = ("learning_rate", "lowest_noise")

@@ -41,7 +41,7 @@ NO_GATE = ("novelty", "threshold", "novelty_examples", "gate", "alpha", "tempera
 
 NO_STUDENT = (
     "student_blueprint", "student_hidden", "student_width", "student_latent", "student_examples", "student_epochs",
-    "student_classification_weight", "student_temperature",
+    "student_shift", "student_classification_weight", "student_temperature",
 )  # fmt: skip
 """Settings that only a method which teaches a student uses."""
 

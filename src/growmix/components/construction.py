@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from growmix.components.convolution import Conv
 from growmix.components.denoiser_kind import DenoiserKind
@@ -125,7 +126,9 @@ def student_blueprint(settings: Settings) -> Blueprint:
 def student_kind(settings: Settings, likelihood: Likelihood | None = None) -> ComponentKind:
     """Return the kind of the student's one component, a variational autoencoder."""
     own = settings.replace(latent=settings.student_latent, classification_weight=settings.student_classification_weight)
-    return vae_kind(own, student_blueprint(settings), likelihood)
+    kind = vae_kind(own, student_blueprint(settings), likelihood)
+    shift = settings.student_shift if settings.student_networks == "conv" else 0
+    return replace(kind, options=replace(kind.options, shift=shift))
 
 
 def require_density(settings: Settings) -> None:

@@ -7,6 +7,8 @@ from typing import Protocol, final
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from growmix.components.augmentation import shifted, whole
+
 
 class Autoencoder(Protocol):
     """Interface of what these objectives train: an ELBO with a class, one without, and the classes."""
@@ -60,6 +62,13 @@ class TaskObjective(nn.Module):
         return self._classification_weight * F.cross_entropy(logits, positions, reduction="none") - elbo
 
 
+class Pupil(Autoencoder, Protocol):
+    """Interface of what a teacher's soft labels train: an ELBO, and class logits alone."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return codes of examples ``(batch, latent)`` and class logits ``(batch, classes)``."""
+
+
 @final
 class DistillationObjective(nn.Module):
     """Minus the student's bound on generated images, plus the cross-entropy to the teacher's soft labels.
@@ -70,20 +79,33 @@ class DistillationObjective(nn.Module):
         The autoencoder that is trained.
     classification_weight
         Weight of the cross-entropy against the ELBO.
+    shift
+        How many pixels an image is moved by at most, along each side and at random, before it is classified; fewer than
+        a side has. The bound is always of the image as it is.
 
     References
     ----------
     Ye and Bors 2025, Eq. 27; soft labels as in Hinton, Vinyals, Dean 2015.
     """
 
-    def __init__(self, student: Autoencoder, classification_weight: float) -> None:
+    def __init__(self, student: Pupil, classification_weight: float, shift: int = 0) -> None:
         super().__init__()
         self.component = student
         self._classification_weight = classification_weight
+        self._shift = shift if student.classes else 0
+
+    @property
+    def extra(self) -> int:
+        """How many numbers of noise an example needs beside those of its code."""
+        return 2 if self._shift else 0
 
     def forward(self, x: Tensor, positions: Tensor, soft: Tensor, noise: Tensor) -> Tensor:
         """Mean loss of a batch; ``soft`` are the teacher's class probabilities ``(batch, classes)``."""
-        elbo, logits = self.component.elbo(x, positions, noise)
+        latent = noise.shape[1] - self.extra
+        elbo, logits = self.component.elbo(x, positions, noise[:, :latent])
         if not self.component.classes:
             return -elbo.mean()
+        if self._shift:
+            down, right = (whole(each, 2 * self._shift + 1) - self._shift for each in noise[:, latent:].unbind(1))
+            logits = self.component.encode(shifted(x, down, right))[1]
         return (self._classification_weight * F.cross_entropy(logits, soft, reduction="none") - elbo).mean()

@@ -89,7 +89,7 @@ class Foundation(nn.Module):
         self.kind = kind
         self._pixels = frozenset(pixels)
         self.rank = rank or (_affordable_rank(networks, self._pixels) if kind == "adapter" else 1)
-        frozen = {name: _frozen_part(network, kind, name) for name, network in networks.items()}
+        frozen = {name: _frozen_part(network, kind) for name, network in networks.items()}
         self._names = tuple(frozen)
         self._number = next(_NUMBERS)
         self.parts = nn.ModuleList(part for part in frozen.values())
@@ -115,13 +115,8 @@ class Foundation(nn.Module):
             The component has no networks to share, or ``trunk`` is asked of a network that is no
             ``torch.nn.Sequential``.
         """
-        if not isinstance(component, Shared):
-            raise BadInput(
-                f"sharing is {kind!r}, but a {type(component).__name__} has no networks that could be shared; "
-                "take sharing 'none'"
-            )
+        networks = shareable(component, kind)
         sizes = [component.domain.size, *([component.target.size] if isinstance(component, Pairs) else [])]
-        networks = {name: component.get_submodule(name) for name in component.networks}
         return cls(networks, kind, rank, sizes)
 
     def train(self, mode: bool = True) -> Foundation:
@@ -157,6 +152,36 @@ class Foundation(nn.Module):
             return RankOne(layer)
         rank = _rank_of(layer, self.rank, self._pixels)
         return LowRank(layer, rank, generator) if _update_cost(layer, rank) < _weights(layer) else None
+
+
+def shareable(component: Component, kind: Kind) -> dict[str, nn.Module]:
+    """Return the networks of a component that can be shared, by the names that the component has for them.
+
+    Parameters
+    ----------
+    component
+        A component with networks of its own, trained or new.
+    kind
+        What components are to share: ``trunk``, ``adapter`` or ``rank-one``.
+
+    Raises
+    ------
+    BadInput
+        The component has no networks to share, or ``trunk`` is asked of a network that is no ``torch.nn.Sequential``.
+    """
+    if not isinstance(component, Shared):
+        raise BadInput(
+            f"sharing is {kind!r}, but a {type(component).__name__} has no networks that could be shared; "
+            "take sharing 'none'"
+        )
+    networks = {name: component.get_submodule(name) for name in component.networks}
+    for name, network in networks.items():
+        if kind == "trunk" and not _can_be_halved(network):
+            raise BadInput(
+                f"sharing is 'trunk', but network {name!r} is a {type(network).__name__}; a trunk is the lower half of "
+                "a torch.nn.Sequential: wrap the layers in one, or take sharing 'adapter' or 'none'"
+            )
+    return networks
 
 
 @final
@@ -322,16 +347,20 @@ def _update_cost(layer: Any, rank: int) -> int:
     return rank * (moving * kernel + plain)
 
 
-def _frozen_part(network: nn.Module, kind: Kind, name: str) -> nn.Module:
+def _is_one_layer(network: nn.Module) -> bool:
+    return isinstance(network, _LAYERS) or not any(True for _ in network.parameters())
+
+
+def _can_be_halved(network: nn.Module) -> bool:
+    """Whether a network has a lower half, or is a single layer, of which a trunk has nothing."""
+    return _is_one_layer(network) or isinstance(network, nn.Sequential)
+
+
+def _frozen_part(network: nn.Module, kind: Kind) -> nn.Module:
     if kind != "trunk":
         return copy.deepcopy(network)
-    if isinstance(network, _LAYERS) or not any(True for _ in network.parameters()):
+    if _is_one_layer(network) or not isinstance(network, nn.Sequential):
         return nn.Identity()  # a single layer can't be halved
-    if not isinstance(network, nn.Sequential):
-        raise BadInput(
-            f"sharing is 'trunk', but network {name!r} is a {type(network).__name__}; a trunk is the lower half of a "
-            "torch.nn.Sequential: wrap the layers in one, or take sharing 'adapter' or 'none'"
-        )
     return copy.deepcopy(network[: _halfway(network)])
 
 

@@ -160,7 +160,7 @@ def plan(config: RunConfig, stream: Stream) -> RunPlan:
         notes=stream.notes,
         tasks=tuple(task.name for task in stream),
         visits=tuple(visits(len(task.train)) for task in stream),
-        student_visits=lessons * settings.student_epochs if teaches(config) else 0,
+        student_visits=lessons * settings.student_passes if teaches(config) else 0,
         versions=versions(),
     )
 

@@ -95,7 +95,7 @@ def distill(
     student = _new_student(teacher, kind, generator)
     student.count(lessons)
     student.to(fabric.device)
-    budget = Budget.of(settings.replace(epochs=settings.student_epochs, patience=None), len(lessons))
+    budget = Budget.of(settings.replace(epochs=settings.student_passes, patience=None), len(lessons))
     trainer = GradientTrainer(
         budget, fabric, generator, component=None, callbacks=callbacks, draws_globally=kind.draws_globally
     )

@@ -18,7 +18,7 @@ from growmix.components.component import Component
 from growmix.components.kinds import ComponentKind
 from growmix.components.likelihoods import Likelihood
 from growmix.components.nets import Blueprint
-from growmix.components.sharing import Foundation
+from growmix.components.sharing import Foundation, shareable
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData, check_data
 from growmix.errors import BadInput
@@ -388,6 +388,8 @@ class GrowingMixture(Learner[MixtureMemory]):
         component = self.kind.new(domain, supervised=supervised, target=target, generator=generator)
         if self._memory.foundation is not None:
             self._memory.foundation.carry(component, generator)
+        elif self.settings.sharing != "none":
+            shareable(component, self.settings.sharing)  # refused now, not when the component has been trained
         return component
 
     def pack(self, memory: MixtureMemory) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -55,7 +55,8 @@ class SettingsChanges(TypedDict, total=False):
     student_width: int | None
     student_latent: int
     student_examples: int | None
-    student_epochs: int
+    student_epochs: int | None
+    student_shift: int
     student_classification_weight: float
     student_temperature: float
     device: str

@@ -75,6 +75,7 @@ NETWORKS = Use("component", lambda name: name != "gaussian", "a component that h
 SUMS = used_with("component", "gaussian")
 LOW_RANK = used_with("covariance_type", "low-rank")
 CODED = Use("component", lambda kind: WITH_VAE.holds(kind) or kind == "gaussian", "component vae or gaussian")
+STUDENT_EPOCHS: dict[BlueprintName, int] = {"mlp": 15, "conv": 8}
 STUDENT_NETWORKS = "student_networks"
 """Key under which the networks of the student, with the default resolved, stand beside the values of settings."""
 MLP_STUDENT = Use(STUDENT_NETWORKS, lambda name: name == "mlp", "student_blueprint mlp")
@@ -286,8 +287,11 @@ class Settings:
         "Generated examples for each class (or each component, without labels) that the student learns from; by "
         "default as many as were learnt of each, within 4,000 to 6,000."
     ))
-    student_epochs: int = setting(15, STUDENT, FEWEST, uses=(TEACHING,), help=(
-        "Passes of the student over its generated examples."
+    student_epochs: int | None = setting(None, STUDENT, FEWEST, uses=(TEACHING,), help=(
+        "Passes of the student over its generated examples; by default 15, or 8 of a convolutional one."
+    ))
+    student_shift: int = setting(2, STUDENT, Whole(0, MOST_UNITS), uses=(TEACHING, LABELS, CONV_STUDENT), help=(
+        "Pixels that a generated image is moved by at most, at random, each time that the student classifies it."
     ))
     student_classification_weight: float = setting(30.0, STUDENT, NOT_NEGATIVE, uses=(TEACHING, LABELS), help=(
         "Weight of the student's cross-entropy to the teacher's soft labels against its ELBO, in nats."
@@ -323,6 +327,11 @@ class Settings:
     def student_networks(self) -> BlueprintName:
         """Name of the student's networks, with the default resolved."""
         return student_networks(self.student_blueprint, self.blueprint, self.component)
+
+    @property
+    def student_passes(self) -> int:
+        """Passes of the student over its generated examples, with the default resolved."""
+        return self.student_epochs or STUDENT_EPOCHS[self.student_networks]
 
     def replace(self, **changes: Unpack[AllChanges]) -> Settings:
         """Return the same settings with some changed.
