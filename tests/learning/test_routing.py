@@ -18,6 +18,7 @@ from growmix.components.likelihoods import Bernoulli, Gaussian, Likelihood, make
 from growmix.components.nets import MLP, Blueprint, OwnModules
 from growmix.components.vae import VAE, VAEOptions
 from growmix.data.domain import Domain
+from growmix.errors import BadInput
 from growmix.learning import routing
 from growmix.learning.routing import (
     FEW_ROWS,
@@ -319,3 +320,12 @@ def test_who_was_not_scored_has_no_say(seed: int, components: int, n: int) -> No
 def test_classes_that_nobody_knows_are_equally_likely() -> None:
     found = combine(torch.zeros(2, 1), [torch.zeros(2, 1)], [(0,)], (5, 6))
     torch.testing.assert_close(found, torch.full((2, 2), 0.5))
+
+
+def test_what_does_not_fit_into_memory_is_told_with_what_takes_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3.00 TiB.")
+
+    monkeypatch.setattr(VAE, "score", full)
+    with pytest.raises(BadInput, match=r"^to score 40 examples does not fit into the memory of cpu; narrower networks"):
+        Router([component(0)]).scores(images(40))

@@ -44,6 +44,7 @@ OPTIONAL = (
     "student_width",
     "student_epochs",
     "denoiser_width",
+    "recogniser_width",
     "noise_draws",
     "modes",
 )
@@ -193,6 +194,7 @@ IDLE = {
     **{name: ({name: 5}, {"component": "denoiser"}) for name in ("denoiser_width", "noise_levels", "noise_draws")},
     **{name: ({name: 5}, {"component": "denoiser"}) for name in ("lowest_noise", "highest_noise", "sampling_steps")},
     "flips": ({"flips": True}, {"component": "denoiser"}),
+    "recogniser_width": ({"recogniser_width": 6}, {"component": "vae+recogniser"}),
     "replay_ratio": ({"replay_ratio": 2.0, "gate": "always"}, {"gate": "dirichlet"}),
     "routing_draws": ({"routing_draws": 3, "component": "vae+denoiser"}, {"component": "vae"}),
     "score_weights": ({"score_weights": "preset"}, {"component": "vae+denoiser"}),

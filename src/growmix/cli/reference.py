@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 from growmix.config import keys
 from growmix.settings import Declaration, Settings, declarations
 
 PAGE = Path("docs") / "settings.md"
+_WIDEST = 121  # characters of a line of the module, its end among them
 TYPES = Path("src") / "growmix" / "settings" / "changes.py"
 
 _PAGE_BEGINS = """\
@@ -71,14 +72,14 @@ def types() -> str:
 
 
 def _line(declared: Declaration) -> str:
-    return f"    {declared.name}: {_annotation(declared.kind)}{' | None' if declared.optional else ''}\n"
-
-
-def _annotation(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        names = ", ".join(f'"{name}"' for name in get_args(kind))
-        return f"Literal[{names}]"
-    return str(kind.__name__)
+    optional = " | None" if declared.optional else ""
+    if get_origin(declared.kind) is not Literal:
+        return f"    {declared.name}: {declared.kind.__name__}{optional}\n"
+    names = [f'"{name}"' for name in get_args(declared.kind)]
+    line = f"    {declared.name}: Literal[{', '.join(names)}]{optional}\n"
+    if len(line) <= _WIDEST:
+        return line
+    return f"    {declared.name}: Literal[\n" + "".join(f"        {name},\n" for name in names) + f"    ]{optional}\n"
 
 
 if __name__ == "__main__":

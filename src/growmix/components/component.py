@@ -214,8 +214,9 @@ class Component(nn.Module, ABC):
         self.unlabelled_count += (positions < 0).sum().to(self.unlabelled_count)
 
     def freeze(self) -> None:
-        """Stop training: nothing has a gradient any more, and layers behave as in use."""
-        self._trained = tuple(name for name, weight in self.named_parameters() if weight.requires_grad)
+        """Stop training: nothing has a gradient any more, and layers behave as in use; twice is as once."""
+        trained = tuple(name for name, weight in self.named_parameters() if weight.requires_grad)
+        self._trained = trained or self._trained
         self.requires_grad_(False).eval()
 
     @property

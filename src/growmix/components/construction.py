@@ -12,6 +12,13 @@ from growmix.components.density import MOST_GAUSSIANS
 from growmix.components.gaussian.component import GaussianOptions
 from growmix.components.gaussian.kind import GaussianKind
 from growmix.components.importing import imported
+from growmix.components.joined_kind import (
+    AutoencoderPartKind,
+    DenoiserPartKind,
+    JoinedKind,
+    PartKind,
+    RecogniserPartKind,
+)
 from growmix.components.kinds import ComponentKind, VAEKind
 from growmix.components.likelihoods import Likelihood
 from growmix.components.nets import MLP, Blueprint, recipe_of
@@ -63,16 +70,8 @@ def vae_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | 
     return VAEKind(blueprint, chosen, settings.variance, options)
 
 
-def denoiser_kind(settings: Settings, exponent: float = 0.5) -> DenoiserKind:
-    """Return the kind that makes denoisers by the settings.
-
-    Parameters
-    ----------
-    settings
-        Settings of the mixture.
-    exponent
-        Weight of small noise in a score: 1/2 where the denoiser judges alone, 3/4 beside an ELBO.
-    """
+def denoiser_kind(settings: Settings) -> DenoiserKind:
+    """Return the kind that makes denoisers by the settings, as they are alone."""
     options = DenoiserOptions(
         width=settings.denoiser_width,
         levels=settings.noise_levels,
@@ -81,7 +80,6 @@ def denoiser_kind(settings: Settings, exponent: float = 0.5) -> DenoiserKind:
         highest=settings.highest_noise,
         flips=settings.flips,
         sampling_steps=settings.sampling_steps,
-        exponent=exponent,
     )
     return DenoiserKind(options)
 
@@ -106,10 +104,20 @@ KINDS: dict[str, Callable[[Settings, Blueprint, Likelihood | None], ComponentKin
 }
 """From the name of a kind of component to what makes the kind, given settings, blueprint and an own likelihood."""
 
+PARTS: dict[str, Callable[[Settings, Blueprint, Likelihood | None], PartKind]] = {
+    "vae": lambda settings, blueprint, likelihood: AutoencoderPartKind(vae_kind(settings, blueprint, likelihood)),
+    "denoiser": lambda settings, blueprint, likelihood: DenoiserPartKind(denoiser_kind(settings)),
+    "recogniser": lambda settings, blueprint, likelihood: RecogniserPartKind(settings.recogniser_width, settings.flips),
+}
+"""From the name of a part of a joined component to what makes the part, given the same."""
+
 
 def make_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood | None = None) -> ComponentKind:
     """Return the kind of component that the settings name; parameters as of :func:`vae_kind`."""
-    return KINDS[settings.component](settings, blueprint, likelihood)
+    if settings.component in KINDS:
+        return KINDS[settings.component](settings, blueprint, likelihood)
+    names = settings.component.split("+")
+    return JoinedKind(tuple(PARTS[name](settings, blueprint, likelihood) for name in names))
 
 
 NARROWEST, WIDEST = 8, 48

@@ -236,6 +236,21 @@ class VAE(Component, Codes, GaussianCode, SampledElbo, CodeDensity, SoftLabels, 
             elbo = elbo + self.class_log_prior()[positions]
         return elbo, logits.log_softmax(1)
 
+    def terms(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the terms of the score at the posterior mean, with the class that the classifier gives.
+
+        Returns
+        -------
+        log_likelihood
+            log p(x|z, y), nats, shape ``(batch,)``.
+        rate
+            KL divergence of the posterior to the prior, nats, shape ``(batch,)``.
+        logits
+            Outputs of the classifier, shape ``(batch, classes)``.
+        """
+        mean, log_variance, logits = self.infer(x)
+        return self._log_prob(mean, most_likely(logits), x), kl_to_prior(mean, log_variance), logits
+
     def importance_weighted_elbo(self, x: Tensor, noise: Tensor) -> Tensor:
         """Weight draws of the code by p(x, z) / q(z|x), summed over the classes."""
         mean, log_variance, _ = self.infer(x)

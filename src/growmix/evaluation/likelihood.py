@@ -10,8 +10,9 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from growmix.components.abilities import Codes, SampledElbo
+from growmix.components.abilities import Bounded, Codes, SampledElbo
 from growmix.components.component import Component
+from growmix.components.pieces import in_pieces
 from growmix.data.task import as_float
 from growmix.errors import BadInput, shown
 from growmix.learning.routing import Router, total_elbo
@@ -114,6 +115,8 @@ def _of_piece(components: Sequence[Component], log_prior: Tensor, x: Tensor, noi
 
     def tight(k: int, rows: Tensor) -> Tensor:
         component = components[k]
+        if isinstance(component, Bounded):
+            return in_pieces(component, component.bound, x[rows])
         if noise is None or not isinstance(component, SampledElbo):
             return rough[rows, k]  # its score is what it has
         repeated = noise.expand(-1, len(rows), -1).to(component.device)

@@ -171,7 +171,8 @@ class Learner(Model, Generic[Memory]):
         state = self._state
         known = state.knowledge
         learnt = f"tasks={len(state.history)}, components={len(known.components)}, classes={len(known.labels)}"
-        return f"{type(self).__name__}({self.blueprint.name!r}, {learnt})"
+        parts = [self.blueprint.name if part == "vae" else part for part in self.kind.name.split("+")]
+        return f"{type(self).__name__}({'+'.join(parts)!r}, {learnt})"
 
     @property
     def _knowledge(self) -> Knowledge:

@@ -89,7 +89,8 @@ class GrowingMixture(Learner[MixtureMemory]):
     ----------
     blueprint
         What makes the networks of a component: ``"mlp"``, ``"conv"``, or an object such as your own modules in
-        :class:`growmix.components.nets.OwnModules`.
+        :class:`growmix.components.nets.OwnModules`. Or a word for the kind of component too: ``"denoiser"``,
+        ``"conv+denoiser"``, which is the component ``vae+denoiser`` with the blueprint ``conv``, and the like.
     settings
         All parameters, see :class:`growmix.settings.Settings`.
     gate
@@ -254,6 +255,7 @@ class GrowingMixture(Learner[MixtureMemory]):
     ) -> Choice:
         """Choose what the scores of components that judge by several are weighed by from now on."""
         k, tally = decision.component, lesson.before.memory.tally
+        component.freeze()  # as those beside it are, or they could not be scored in one call
         known = lesson.before.knowledge.after(k, component, len(lesson.task))
         if self.settings.score_weights == "preset" or not sources_of(known.components):
             return Choice(preset_of(known.components), tally)

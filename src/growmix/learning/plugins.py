@@ -13,7 +13,15 @@ from growmix.components.nets import Blueprint
 from growmix.errors import BadInput, shown
 from growmix.learning.gating import Gate
 from growmix.learning.novelty import NoveltyMeasure
-from growmix.settings import STUDENT_NETWORKS, Settings, Support, declarations, idle, student_networks
+from growmix.settings import (
+    STUDENT_NETWORKS,
+    Settings,
+    Support,
+    declarations,
+    idle,
+    spelled_out,
+    student_networks,
+)
 
 INTERFACES: Mapping[str, type] = MappingProxyType(
     {
@@ -148,13 +156,23 @@ def chosen(settings: Settings, **given: Any) -> tuple[Settings, Plugins]:
     named: Any = {}
     objects: dict[str, Any] = {}
     for keyword, each in given.items():
-        if isinstance(each, str):
+        if keyword == "blueprint" and isinstance(each, str):
+            named |= _named_by(each, given.get("component"))
+        elif isinstance(each, str):
             named[keyword] = each
         elif isinstance(each, NamedBySettings) and not isinstance(each, type) and (found := each.as_settings()):
             named |= found
         elif each is not None:
             objects[keyword] = each
     return settings.replace(**named), Plugins(**objects)
+
+
+def _named_by(word: str, component: Any) -> dict[str, str]:
+    """Return the settings that the first word of a mixture stands for; raises ``BadInput`` beside another component."""
+    said = spelled_out(word)
+    if component is not None and said.get("component", component) != component:
+        raise BadInput(f"component is {shown(component)}, but {word!r} names one too; give one of them alone")
+    return said
 
 
 def refuse_idle_changes(

@@ -22,6 +22,7 @@ from growmix.components.component import Component
 from growmix.components.judging import judge
 from growmix.components.pieces import ROWS
 from growmix.data.task import as_float
+from growmix.errors import LONGEST_REASON, BadInput, shortened
 from growmix.learning.shortlist import pairs_by_component
 
 NEGLIGIBLE = 20.0
@@ -350,6 +351,15 @@ class _Group:
 
     def score(self, x: Tensor, noise: Tensor | None) -> list[tuple[Tensor, Tensor]]:
         """Return score and class log-probabilities under each member."""
+        try:
+            return self._scored(x, noise)
+        except torch.OutOfMemoryError as error:
+            raise BadInput(
+                f"to score {len(x)} examples does not fit into the memory of {self._device}; narrower networks take "
+                f"less (hidden, width, denoiser_width, recogniser_width) ({shortened(str(error), LONGEST_REASON)})"
+            ) from error
+
+    def _scored(self, x: Tensor, noise: Tensor | None) -> list[tuple[Tensor, Tensor]]:
         examples = as_float(x.to(self._device))
         given = (examples,) if noise is None else (examples, noise.to(self._device))
         one_by_one = self._device.type == "cpu" and len(x) > FEW_ROWS

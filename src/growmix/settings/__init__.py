@@ -42,6 +42,7 @@ from growmix.settings.rules import (
     is_whole,
     require_whole,
 )
+from growmix.settings.shorthand import spelled_out
 
 __all__ = [
     "DEVICES",
@@ -75,6 +76,7 @@ __all__ = [
     "require_whole",
     "required",
     "setting",
+    "spelled_out",
     "student_networks",
     "used_with",
     "with_declarations",

@@ -25,6 +25,7 @@ class SettingsChanges(TypedDict, total=False):
     highest_noise: float
     flips: bool | None
     sampling_steps: int
+    recogniser_width: int | None
     covariance_type: Literal["auto", "tied", "full", "low-rank", "diag"]
     shrinkage: float | None
     reg_covar: float
@@ -70,7 +71,15 @@ class SettingsChanges(TypedDict, total=False):
 class AllChanges(SettingsChanges, total=False):
     """Changes to settings in Python, where each choice is given by its name."""
 
-    component: Literal["vae", "denoiser", "gaussian"]
+    component: Literal[
+        "vae",
+        "denoiser",
+        "gaussian",
+        "vae+denoiser",
+        "vae+recogniser",
+        "denoiser+recogniser",
+        "vae+denoiser+recogniser",
+    ]
     blueprint: str
     likelihood: Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"] | None
     novelty: Literal["rank", "ks", "smd", "paper", "stored"]

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from growmix.settings.changes import AllChanges
 
 BlueprintName: TypeAlias = Literal["mlp", "conv"]
-ComponentName: TypeAlias = Literal["vae", "denoiser", "gaussian"]
+ComponentName: TypeAlias = Literal[
+    "vae", "denoiser", "gaussian", "vae+denoiser", "vae+recogniser", "denoiser+recogniser", "vae+denoiser+recogniser"
+]
 CovarianceType: TypeAlias = Literal["auto", "tied", "full", "low-rank", "diag"]
 GateName: TypeAlias = Literal["threshold", "dirichlet", "always"]
 LikelihoodName: TypeAlias = Literal["bernoulli", "gaussian", "gaussian-learnt", "gaussian-pixel"]
@@ -39,7 +41,7 @@ Support: TypeAlias = Literal["unit", "real"]
 
 RUN = "Run"
 COMPONENT = "Component"
-DENOISER = "Denoiser"
+DENOISER = "Denoiser and recogniser"
 GAUSSIAN_PART = "Gaussian component"
 NOVELTY = "Novelty and gate"
 REPLAY = "Replay and routing"
@@ -70,6 +72,14 @@ SEVERAL_SCORES = Use(
 )
 WITH_VAE = Use("component", lambda kind: not isinstance(kind, str) or "vae" in kind.split("+"), "component vae")
 WITH_DENOISER = Use("component", lambda kind: isinstance(kind, str) and "denoiser" in kind, "component denoiser")
+WITH_RECOGNISER = Use(
+    "component", lambda kind: isinstance(kind, str) and "recogniser" in kind, "component vae+recogniser or the like"
+)
+FLIPPING = Use(
+    "component",
+    lambda kind: isinstance(kind, str) and ("denoiser" in kind or "recogniser" in kind),
+    "component denoiser, or one with a recogniser",
+)
 TEACHING = used_with("student", True)
 NETWORKS = Use("component", lambda name: name != "gaussian", "a component that has networks")
 SUMS = used_with("component", "gaussian")
@@ -107,7 +117,8 @@ class Settings:
     # fmt: off
     component: ComponentName = setting("vae", COMPONENT, door=True, help=(
         "Kind of component: vae (a variational autoencoder), denoiser (for pictures: a network that tells images from "
-        "noise), or gaussian (Gaussians in closed form, for vectors)."
+        "noise), or gaussian (Gaussians in closed form, for vectors); vae and denoiser joined by + judge together, "
+        "also with a recogniser (which learns what is not its own by turned pictures)."
     ))
     blueprint: str = setting("mlp", COMPONENT, BLUEPRINTS, door=True, common=True, help=(
         "Networks of a component: mlp, conv, or your own by their import path, such as my_nets:blueprint, which "
@@ -167,12 +178,15 @@ class Settings:
     highest_noise: float = setting(3.0, DENOISER, POSITIVE, uses=(WITH_DENOISER,), help=(
         "Largest standard deviation of the noise, for pixels from -1 to 1."
     ))
-    flips: bool | None = setting(None, DENOISER, uses=(WITH_DENOISER,), help=(
+    flips: bool | None = setting(None, DENOISER, uses=(FLIPPING,), help=(
         "Whether mirrored images are learnt too, and every second draw of a score judges the mirrored image; by "
         "default colour images are, gray ones are not."
     ))
     sampling_steps: int = setting(24, DENOISER, Whole(2, MOST_DRAWS), uses=(WITH_DENOISER,), help=(
         "Steps from noise to a generated image; each asks the network twice."
+    ))
+    recogniser_width: int | None = setting(None, DENOISER, UNITS, uses=(WITH_RECOGNISER,), help=(
+        "Channels of the first stage of the recogniser; by default 24 for gray images, 48 for colour."
     ))
     covariance_type: CovarianceType = setting("tied", GAUSSIAN_PART, uses=(SUMS,), help=(
         "Covariances of a gaussian component: tied (one of all its classes), full (one of each), low-rank (a few "
