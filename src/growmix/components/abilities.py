@@ -6,6 +6,7 @@ A component inherits from :class:`growmix.components.component.Component` and fr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,7 +18,7 @@ from growmix.data.domain import Domain
 from growmix.data.task import UNLABELLED, TaskData
 
 if TYPE_CHECKING:
-    from growmix.components.component import Trainer
+    from growmix.components.component import Component, Trainer
 
 
 class Described(ABC):
@@ -276,6 +277,27 @@ class Additive(ABC):
         generator
             Generator on the CPU for whatever is drawn.
         """
+
+
+class Together(ABC):
+    """Ability of a component whose answers also rest on what the other components of its mixture keep.
+
+    What a component keeps stays its own, bit for bit; what it answers may change whenever any of them learns.
+    """
+
+    @abstractmethod
+    def together(self, components: Sequence[Component]) -> tuple[Component, ...]:
+        """Return the components of a mixture as they answer beside one another; nothing that they keep is copied.
+
+        Parameters
+        ----------
+        components
+            All components of a mixture, of one kind, this one among them.
+        """
+
+    @abstractmethod
+    def alone(self) -> Component:
+        """Return the component as it would answer by what it keeps itself, if that is enough to answer by."""
 
 
 class Shared:

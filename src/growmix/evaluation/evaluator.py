@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -17,15 +17,13 @@ from growmix.evaluation.labels import check_tasks, in_labels_of
 from growmix.evaluation.pictures import Pictures, score_reconstructions, score_translations
 from growmix.evaluation.protocols import Accuracy, answer, compare
 from growmix.evaluation.scores import Accuracies, Scores
+from growmix.learning.history import HistoryEntry, answer_versions
 from growmix.learning.judging import judged
 from growmix.learning.learner import Learner
 from growmix.learning.routing import ComponentScores, only, route_examples
 from growmix.storage.typed import check_range, record_from
 from growmix.streams.stream import Task
 from growmix.system.ambient import torch_as_it_comes
-
-if TYPE_CHECKING:
-    from growmix.learning.history import HistoryEntry
 
 
 def evaluate(mixture: Learner[Any], stream: Sequence[Task]) -> Scores:
@@ -41,8 +39,8 @@ def evaluate(mixture: Learner[Any], stream: Sequence[Task]) -> Scores:
     Returns
     -------
     Scores
-        The last row is always there. An earlier row is there, and exact, if no component of that time was
-        trained since: the mixture of then is a part of the mixture of now. Otherwise the row is ``None``
+        The last row is always there. An earlier row is there, and exact, if the components of that time answer as
+        they did: the mixture of then is a part of the mixture of now. Otherwise the row is ``None``
         throughout; to have it, follow the learning with an :class:`Evaluator`.
 
     Raises
@@ -103,7 +101,7 @@ class Evaluator:
         self._learner: Learner[Any] | None = None
         self._steps: tuple[HistoryEntry, ...] = ()
         self._versions: tuple[int, ...] = ()
-        self._cache: dict[tuple[int, int, int], ComponentScores] = {}  # component, version, task
+        self._cache: dict[tuple[int, int, int], ComponentScores] = {}  # component, version of its answers, task
         self._rows: dict[int, _Row] = {}
         self._bounds: dict[int, Tensor] = {}  # per example of a test set, under the components as they are now
         self._reconstructed = Pictures(score_reconstructions, pictures=stream[0].test.domain.is_image)
@@ -144,7 +142,7 @@ class Evaluator:
         if learner is None:
             raise NotLearnt("no task was followed yet; call after_task(mixture) first")
         learnt = len(self._steps)
-        if learner.versions != self._versions:
+        if _versions_at(learner, len(learner.history)) != self._versions:
             raise BadInput(
                 f"the mixture has learnt {len(learner.decisions)} tasks, but {learnt} were followed; "
                 "call after_task(mixture) after each"
@@ -209,7 +207,7 @@ class Evaluator:
         kept.check()
         evaluator._learner = learner if kept.followed else None
         evaluator._steps = learner.history[: kept.followed]
-        evaluator._versions = learner.versions_at(kept.followed) if kept.followed else ()
+        evaluator._versions = _versions_at(learner, kept.followed) if kept.followed else ()
         evaluator._rows = {int(t): row for t, row in kept.rows.items()}
         known = 0
         for name, pictures in evaluator._pictures():
@@ -244,9 +242,10 @@ class Evaluator:
         if steps[: len(self._steps)] != self._steps:
             raise BadInput("this evaluator has followed another mixture; make a new Evaluator(stream)")
         self._stream = in_labels_of(learner, self._given, len(steps))
-        if learner.versions != self._versions:
+        versions = _versions_at(learner, len(steps))
+        if versions != self._versions:
             self._bounds.clear()
-        self._learner, self._steps, self._versions = learner, steps, learner.versions
+        self._learner, self._steps, self._versions = learner, steps, versions
         self._cache = {key: kept for key, kept in self._cache.items() if self._versions[key[0]] == key[1]}
 
     def _row(self, learner: Learner[Any], t: int) -> _Row:
@@ -271,7 +270,7 @@ class Evaluator:
     def _look(self, learner: Learner[Any], t: int) -> None:
         """Score what the examples of all tasks so far come back as, and are translated to, after task t."""
         log_prior = learner.log_prior_at(t + 1)
-        versions = torch.tensor(learner.versions)
+        versions = torch.tensor(self._versions)
         for i in range(t + 1):
             test = self._stream[i].test
             listed = learner.lists_at(t + 1, test.x).each
@@ -351,10 +350,14 @@ class _Kept:
                 check_range("a share", share, 0.0, 1.0)
 
 
+def _versions_at(learner: Learner[Any], tasks: int) -> tuple[int, ...]:
+    return answer_versions(learner.history[:tasks], learner.components)
+
+
 def _is_part_of_now(learner: Learner[Any], t: int) -> bool:
-    """Whether no component that existed after task t was trained since then."""
-    then = learner.versions_at(t + 1)
-    return then == learner.versions[: len(then)]
+    """Whether the components that existed after task t answer as they did then."""
+    then = _versions_at(learner, t + 1)
+    return then == _versions_at(learner, len(learner.history))[: len(then)]
 
 
 def _matrix(rows: Sequence[_Row | None], figure: str) -> Accuracies:

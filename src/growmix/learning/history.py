@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from growmix.checkpoints.persistence import check_log
-from growmix.components.abilities import Pairs
+from growmix.components.abilities import Pairs, Together
 from growmix.components.component import Component
 from growmix.learning.gating import Decision
 from growmix.learning.judging import PRESET, ScoreWeights, sources_of
@@ -51,6 +51,21 @@ def versions_after(history: Sequence[HistoryEntry]) -> tuple[int, ...]:
     """Return how often each component was trained in these tasks."""
     versions = {part.component: part.version for entry in history for part in entry.parts}
     return tuple(versions[k] for k in range(len(versions)))
+
+
+def answer_versions(history: Sequence[HistoryEntry], components: Sequence[Component]) -> tuple[int, ...]:
+    """Return how often what each component answers had changed after these tasks.
+
+    For most kinds that is how often it was trained. Components whose answers rest on one another change with every
+    task, see :class:`growmix.components.abilities.Together`.
+    """
+    if not any(isinstance(component, Together) for component in components):
+        return versions_after(history)
+    added: dict[int, int] = {}
+    for t, entry in enumerate(history):
+        for part in entry.parts:
+            added.setdefault(part.component, t)
+    return tuple(len(history) - added[k] for k in range(len(added)))
 
 
 def last_trained(history: Sequence[HistoryEntry]) -> tuple[int, ...]:

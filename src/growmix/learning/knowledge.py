@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growmix.components.abilities import Pairs
+from growmix.components.abilities import Pairs, Together
 from growmix.components.component import Component
 from growmix.data.arrays import is_array, read
 from growmix.data.domain import Domain, Shape
@@ -32,7 +32,8 @@ class Knowledge:
     Attributes
     ----------
     components
-        The trained components, in the order in which they were added; nothing changes them any more.
+        The trained components, in the order in which they were added; nothing changes them any more. Those whose
+        answers rest on one another, see :class:`growmix.components.abilities.Together`, are brought together here.
     examples
         How many examples each component learnt.
     names
@@ -48,6 +49,14 @@ class Knowledge:
     names: Names = ()
     weights: ScoreWeights = PRESET
     shortlist: Shortlist | None = None
+
+    def __post_init__(self) -> None:
+        first = self.components[0] if self.components else None
+        if isinstance(first, Together):
+            object.__setattr__(self, "components", first.together(self.components))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(Knowledge(**state).__dict__)
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # a copy makes its own router

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from growmix.components.abilities import Described, Pairs, most_likely
+from growmix.components.abilities import Described, Pairs, Together, most_likely
 from growmix.components.component import Component
 from growmix.components.pieces import in_pieces
 from growmix.data.task import TaskData
@@ -122,15 +122,34 @@ def updated_record(
     generator
         Generator on the CPU for samples of the old tasks.
     """
+    moved = moved_record(old, teacher, component, draws, generator)
+    references = remember(moved.references, _reference(component, held, draws))
+    return Record(old.examples + examples, old.version + 1, references)
+
+
+def moved_record(record: Record, before: Component, after: Component, draws: int, generator: torch.Generator) -> Record:
+    """Return a record whose statistics are estimated again, because its component answers otherwise than before.
+
+    Parameters
+    ----------
+    record
+        The record as it was.
+    before, after
+        The component as it answered, and as it answers now.
+    draws
+        Draws of the code per example; 0 scores at the posterior mean.
+    generator
+        Generator on the CPU for samples of what the component learnt.
+    """
+    # what is tied fits the examples of all components; its own are drawn from what fits them best
+    source = before.alone() if isinstance(before, Together) else before
     # samples of the same classes serve all references to these: a component has up to sixteen
     seen: dict[tuple[int, ...], tuple[Seen, Seen]] = {}
-    for reference in old.references:
+    for reference in record.references:
         if reference.classes not in seen:
-            x = samples_of(teacher, reference.classes, generator)
-            seen[reference.classes] = seen_by(teacher, x, draws), seen_by(component, x, draws)
-    moved = tuple(_moved(reference, *seen[reference.classes]) for reference in old.references)
-    references = remember(moved, _reference(component, held, draws))
-    return Record(old.examples + examples, old.version + 1, references)
+            x = samples_of(source, reference.classes, generator)
+            seen[reference.classes] = seen_by(before, x, draws), seen_by(after, x, draws)
+    return replace(record, references=tuple(_moved(each, *seen[each.classes]) for each in record.references))
 
 
 def _reference(component: Component, held: TaskData, draws: int) -> Reference:

@@ -22,6 +22,7 @@ from growmix.components.sharing import Foundation, shareable
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData, check_data
 from growmix.errors import BadInput
+from growmix.learning.absorbing import absorb
 from growmix.learning.choosing import NOTHING_COUNTED, Choice, Tally, choose
 from growmix.learning.distilling import distill
 from growmix.learning.gating import Decision, Gate, checked_decision, make_gate, noted
@@ -176,8 +177,9 @@ class GrowingMixture(Learner[MixtureMemory]):
             log = self._train(component, decision.component, lesson, rest, replayed, held)
             memory = self._remember(component, decision, lesson, held)
             if isinstance(component, Additive):
-                component.count(held)
-                component.absorb(held, lesson.generator)
+                learnt = decision.component, len(lesson.task), self.settings.routing_draws
+                records = absorb(component, held, lesson.before.knowledge, memory.records, *learnt, lesson.generator)
+                memory = replace(memory, records=records)
             choice = self._choose(component, decision, lesson, held)
             decision = noted(decision, choice.note)
             sums = with_task(lesson.before.memory.sums, decision.component, lesson.task, component.domain)
@@ -243,6 +245,7 @@ class GrowingMixture(Learner[MixtureMemory]):
             foundation = Foundation.of(component, self.settings.sharing, self.settings.adapter_rank)
             foundation.carry(component, lesson.generator)
         draws = self.settings.routing_draws
+        component = lesson.before.knowledge.after(k, component, examples).components[k]
         if decision.action == "grow":
             return MixtureMemory((*before.records, new_record(component, held, examples, draws)), foundation)
         record = updated_record(

@@ -15,7 +15,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.preprocessing import scale
 from torch import Tensor
 
-from growmix.components.gaussian.covariance import Gaussians, Shape, covariances
+from growmix.components.gaussian.covariance import Gaussians, Shape, covariances, leading_directions
 from growmix.components.gaussian.factor_analysis import low_rank
 from growmix.components.gaussian.sums import Sums, sums_of
 from growmix.errors import NonFiniteLoss
@@ -115,12 +115,12 @@ def test_draws_have_mean_and_covariance(one: str) -> None:
 def test_directions_are_those_of_the_largest_variance(one: str) -> None:
     _, _, sums = wine()
     covariance = covariances(sums, Shape(one))  # type: ignore[arg-type]
-    whole = Gaussians.of(sums.mean, covariance).directions(13)
+    whole = leading_directions(covariance, 13)
     matrices = torch.diag_embed(covariance) if covariance.ndim == 2 else covariance
     torch.testing.assert_close(whole @ whole.mT, matrices)
     lengths = whole.norm(dim=1)
     assert bool((lengths.diff(dim=1) <= 1e-12).all())
-    torch.testing.assert_close(Gaussians.of(sums.mean, covariance).directions(2), whole[:, :, :2])
+    torch.testing.assert_close(leading_directions(covariance, 2), whole[:, :, :2])
 
 
 def test_a_group_of_one_has_the_covariance_of_all() -> None:

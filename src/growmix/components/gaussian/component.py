@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from growmix.components.abilities import Additive, Codes
+from growmix.components.abilities import Additive, Codes, Together
 from growmix.components.component import Component, Trainer
-from growmix.components.gaussian.choosing import SHRINKAGES, Choice, candidates, choose
-from growmix.components.gaussian.covariance import Gaussians, OneType, Shape, covariances
+from growmix.components.gaussian.choosing import SHRINKAGES, Choice
+from growmix.components.gaussian.covariance import OneType, Shape, covariances, leading_directions
 from growmix.components.gaussian.derived import Derived
+from growmix.components.gaussian.family import Family
 from growmix.components.gaussian.memory import KeptSums
 from growmix.components.gaussian.modes import split
 from growmix.components.gaussian.sums import Form
@@ -32,6 +34,12 @@ DOUBLE_UP_TO = 512
 MODES_WITHOUT_LABELS = 5
 """Most Gaussians of examples without labels, unless the options say otherwise."""
 
+ENOUGH_FOR_OWN = 2
+"""Examples for each number of an example from which on a component has covariances of its own that are worth a draw."""
+
+CODE_SHRINKAGE = 0.01
+"""Share of the mean variance in the directions of codes, where the options leave it open."""
+
 ONE_FOLD: tuple[float, ...] = (1.0,)
 FIVE_FOLDS: tuple[float, ...] = (0.2,) * 5
 TENTH: tuple[float, ...] = (0.9, 0.1)
@@ -47,8 +55,9 @@ class GaussianOptions:
     Attributes
     ----------
     covariance_type
-        ``tied`` (one covariance of all classes), ``full``, ``low-rank``, ``diag``; ``None`` chooses by the likelihood
-        of held-out examples among all but ``low-rank``, and among ``full`` ones that are drawn to the tied one.
+        ``tied`` (one covariance of all classes of all components), ``full``, ``low-rank``, ``diag``; ``None`` chooses
+        by the likelihood of held-out examples: among all but ``low-rank``, and ``full`` ones that are drawn to the
+        tied one.
     shrinkage
         Share of the mean variance that covariances are mixed with; ``None`` chooses it likewise.
     reg_covar
@@ -70,14 +79,14 @@ class GaussianOptions:
 
 
 @final
-class Gaussian(Component, Codes, Additive):
+class Gaussian(Component, Codes, Additive, Together):
     """Gaussians of vectors, one or a few for each class, with exact densities, draws and class probabilities.
 
     Everything is learnt from sums (count, mean, scatter), so that neither the order of the examples matters nor the
     batches that they come in. What the covariances are, follows from the sums when it is asked for.
 
-    A code says where an example lies about the mean of its Gaussian, in the directions of the largest variance and in
-    standard deviations; its rate is half the squared Mahalanobis distance within these directions.
+    A code says where an example lies about the mean of its Gaussian, in standard deviations along the directions of the
+    largest variance of the component's own examples; its rate is half the squared distance in these units.
 
     Parameters
     ----------
@@ -112,6 +121,8 @@ class Gaussian(Component, Codes, Additive):
         self.scaling = Scaling(domain)
         self.sums = KeptSums(self.modes, domain.size, _form(options, domain.size), _shares(options, domain.size))
         self._derived: Derived | None = None
+        self._family: Family | None = None
+        self._place = 0
 
     # Learning --------------------------------------------------------------------------------------------------
 
@@ -133,7 +144,7 @@ class Gaussian(Component, Codes, Additive):
         groups = self._groups_of(data, positions, generator) if self.modes > 1 else positions + 1
         for piece, group in zip(data.x.split(ROWS), groups.split(ROWS), strict=True):
             self.sums.add(self._scaled(piece), group)
-        self._derived = None
+        self._forget_derived()
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Make room for the sums of each new label."""
@@ -145,20 +156,20 @@ class Gaussian(Component, Codes, Additive):
         self.sums.widen(self.modes * len(new))
         self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
         self.classes = (*self.classes, *new)
-        self._derived = None
+        self._forget_derived()
 
     def _groups_of(self, data: TaskData, positions: Tensor, generator: torch.Generator) -> Tensor:
         """Return the group of every example: the nearest mode of its class, or a new one where the class is new."""
         groups = torch.empty_like(positions)
         known = self.sums.count.sum(1) > 0
-        derived = self._derive() if bool(known.any()) else None
+        derived = self._on(self.device) if bool(known.any()) else None
         for position in positions.unique().tolist():
             own = (positions == position).nonzero()[:, 0]
             first = (position + 1) * self.modes
             x = torch.cat([self._scaled(piece) for piece in data.x[own].split(ROWS)]).double()
             if derived is not None and bool(known[first : first + self.modes].any()):
-                joint = derived.joint(x)[:, first : first + self.modes]
-                groups[own] = first + joint.argmax(1)
+                joint = derived.joint(x.to(derived.like))[:, first : first + self.modes]
+                groups[own] = first + joint.argmax(1).cpu()
             else:
                 groups[own] = first + split(x, self.modes, generator)
         return groups
@@ -209,7 +220,7 @@ class Gaussian(Component, Codes, Additive):
     @property
     def choice(self) -> Choice:
         """Type and shrinkage of the covariances, with the mean log-density of held-out examples that decided."""
-        return self._on(self.device).choice
+        return self._relatives.choice
 
     def _joint(self, x: Tensor) -> Tensor:
         derived, vectors = self._of(x)
@@ -231,27 +242,60 @@ class Gaussian(Component, Codes, Additive):
 
     # What follows from the sums --------------------------------------------------------------------------------
 
+    def together(self, components: Sequence[Component]) -> tuple[Component, ...]:
+        """Return components that share what is tied and what is chosen; see the ability."""
+        own = [component for component in components if isinstance(component, Gaussian)]
+        family = self._family_of(own)
+        return tuple(component._in(family, k) for k, component in enumerate(own))
+
+    def alone(self) -> Component:
+        """Return the component with covariances of its own examples alone, where these are enough for any."""
+        enough = float(self.sums.count.sum()) >= ENOUGH_FOR_OWN * self.domain.size
+        return copy(self) if enough else self
+
+    def _in(self, family: Family, index: int) -> Gaussian:
+        component = copy(self)
+        component._family, component._place = family, index
+        return component
+
+    def _family_of(self, components: Sequence[Gaussian]) -> Family:
+        options = self.options
+        return Family(
+            [component.sums.folds for component in components],
+            Shape(options.covariance_type or "tied", 0.0, options.reg_covar, options.rank),
+            every_type=options.covariance_type is None and self.sums.form == "each",
+            shrinkages=SHRINKAGES if options.shrinkage is None else (options.shrinkage,),
+        )
+
     def _on(self, device: torch.device) -> Derived:
         """Return what scores are computed by, on a device; threads that ask at once compute the same."""
         derived = self._derived
         if derived is None or derived.like.device != device:
             double = device.type == "cpu" and self.domain.size <= DOUBLE_UP_TO
-            derived = self._derive().to(device, torch.float64 if double else torch.float32)
-            self._derived = derived
+            dtype = torch.float64 if double else torch.float32
+            own = self._directions().to(device, dtype), self._log_weights().to(device, dtype)
+            self._derived = derived = Derived(self._relatives.member(self._place, device, dtype), *own)
         return derived
 
-    def _derive(self) -> Derived:
-        every_type = self.options.covariance_type is None and self.sums.form == "each"
-        shape = Shape(self.options.covariance_type or "tied", 0.0, self.options.reg_covar, self.options.rank)
-        shrinkages = SHRINKAGES if self.options.shrinkage is None else (self.options.shrinkage,)
-        choice = choose(self.sums.held_out(), candidates(shape, every_type=every_type), shrinkages)
-        whole = self.sums.but()
-        gaussians = Gaussians.of(whole.mean, covariances(whole, choice.shape))
-        return Derived(choice, gaussians, gaussians.directions(self.latent), self._log_weights(whole.count))
+    @property
+    def _relatives(self) -> Family:
+        """The components whose covariances are made together with those of this one."""
+        if self._family is None:
+            self._family, self._place = self._family_of([self]), 0
+        return self._family
 
-    def _log_weights(self, count: Tensor) -> Tensor:
+    def _forget_derived(self) -> None:
+        self._derived = self._family = None
+
+    def _directions(self) -> Tensor:
+        """Return the leading directions of the covariances that the component has by itself."""
+        shrinkage = CODE_SHRINKAGE if self.options.shrinkage is None else self.options.shrinkage
+        shape = Shape(self.options.covariance_type or "tied", shrinkage, self.options.reg_covar, self.options.rank)
+        return leading_directions(covariances(self.sums.folds.but(), shape), self.latent)
+
+    def _log_weights(self) -> Tensor:
         """Return the log share of every Gaussian, ``(groups,)``: of its class by examples, classes by their prior."""
-        count = count.view(-1, self.modes)
+        count = self.sums.count.sum(1).view(-1, self.modes)
         within = count / count.sum(1, keepdim=True).clamp_min(1.0)
         unlabelled = self.unlabelled_count.double().cpu()
         labelled = self.class_counts.double().cpu().sum()
@@ -261,10 +305,11 @@ class Gaussian(Component, Codes, Additive):
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], *args: Any) -> None:
         super()._load_from_state_dict(state_dict, *args)
-        self._derived = None
+        self._forget_derived()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_derived": None}  # a copy is going to learn, and derives its own
+        # a copy is going to learn, and derives its own
+        return {**self.__dict__, "_derived": None, "_family": None, "_place": 0}
 
 
 def _form(options: GaussianOptions, size: int) -> Form:

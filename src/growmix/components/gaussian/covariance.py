@@ -8,7 +8,7 @@ added to every variance at the end.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
 import torch
@@ -159,12 +159,18 @@ class Gaussians:
             unit = torch.eye(size, dtype=factor.dtype).expand_as(factor)
             white = torch.linalg.solve_triangular(factor, unit, upper=False).mT.contiguous()
             log_det = factor.diagonal(dim1=1, dim2=2).log().sum(1)
-        return cls(mean, factor, white, -log_det - 0.5 * size * math.log(2.0 * math.pi))
+        log_norm = -log_det - 0.5 * size * math.log(2.0 * math.pi)
+        return cls(mean, factor, white, log_norm)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Gaussians:
         """Return the same Gaussians on a device, in a precision."""
-        parts = (self.mean, self.factor, self.white, self.log_norm)
-        return Gaussians(*(part.to(device, dtype) for part in parts))
+        return Gaussians(*(getattr(self, field.name).to(device, dtype) for field in fields(self)))
+
+    def part(self, first: int, end: int) -> Gaussians:
+        """Return the Gaussians of some neighbouring groups; nothing is copied."""
+        covariances = (self.factor, self.white, self.log_norm)
+        own = (each if len(each) == 1 else each[first:end] for each in covariances)
+        return Gaussians(self.mean[first:end], *own)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return the log-density of vectors ``(n, d)`` under every Gaussian, nats, shape ``(n, groups)``.
@@ -201,26 +207,30 @@ class Gaussians:
             return mean + noise @ self.factor[0].T
         return mean + torch.stack([self.factor[g] @ e for g, e in zip(group.tolist(), noise, strict=True)])
 
-    def directions(self, most: int) -> Tensor:
-        """Return the directions of the largest variance, each as long as its standard deviation.
 
-        Parameters
-        ----------
-        most
-            How many directions are asked for, at most d.
+def leading_directions(covariance: Tensor, most: int) -> Tensor:
+    """Return the directions of the largest variance, each as long as its standard deviation.
 
-        Returns
-        -------
-        Tensor
-            Shape ``(1 or groups, d, most)``, the largest first. The number that is largest in size is positive in each,
-            so that they do not depend on the machine.
-        """
-        if self.factor.ndim == 2:
-            order = self.factor.argsort(dim=1, descending=True, stable=True)[:, :most]
-            vectors = torch.zeros(*self.factor.shape, most, dtype=self.factor.dtype, device=self.factor.device)
-            return vectors.scatter_(1, order[:, None, :], self.factor.gather(1, order)[:, None, :])
-        values, vectors = torch.linalg.eigh(self.factor @ self.factor.mT)
-        values, vectors = values.flip(1)[:, :most], vectors.flip(2)[:, :, :most]
-        largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
-        directions: Tensor = vectors * largest.sign() * values.clamp_min(0.0).sqrt()[:, None, :]
-        return directions
+    Parameters
+    ----------
+    covariance
+        Covariances in one of the shapes that :func:`covariances` returns.
+    most
+        How many directions are asked for, at most d.
+
+    Returns
+    -------
+    Tensor
+        Shape ``(1 or groups, d, most)``, the largest first. The number that is largest in size is positive in each, so
+        that they do not depend on the machine.
+    """
+    if covariance.ndim == 2:
+        deviation = covariance.sqrt()
+        order = deviation.argsort(dim=1, descending=True, stable=True)[:, :most]
+        vectors = deviation.new_zeros(*deviation.shape, most)
+        return vectors.scatter_(1, order[:, None, :], deviation.gather(1, order)[:, None, :])
+    values, vectors = torch.linalg.eigh(covariance)
+    values, vectors = values.flip(1)[:, :most], vectors.flip(2)[:, :, :most]
+    largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
+    directions: Tensor = vectors * largest.sign() * values.clamp_min(0.0).sqrt()[:, None, :]
+    return directions

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from growmix.components.gaussian.choosing import Choice
 from growmix.components.gaussian.covariance import Gaussians
 
 
@@ -17,17 +16,15 @@ class Derived:
 
     Attributes
     ----------
-    choice
-        Type and shrinkage of the covariances.
     gaussians
         Means and covariances of all groups.
     directions
-        Leading directions of each, see :meth:`growmix.components.gaussian.covariance.Gaussians.directions`.
+        Leading directions of the component's own covariances, each as long as its standard deviation, shape
+        ``(1 or groups, d, latent)``: what others learn does not turn them.
     log_weight
         Log share of each group, shape ``(groups,)``.
     """
 
-    choice: Choice
     gaussians: Gaussians
     directions: Tensor
     log_weight: Tensor
@@ -36,11 +33,6 @@ class Derived:
     def like(self) -> Tensor:
         """A tensor of the device and the precision of all."""
         return self.log_weight
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Derived:
-        """Return the same on a device, in a precision."""
-        moved = self.directions.to(device, dtype), self.log_weight.to(device, dtype)
-        return Derived(self.choice, self.gaussians.to(device, dtype), *moved)
 
     def joint(self, x: Tensor) -> Tensor:
         """Return log-density plus log share of vectors ``(n, d)`` under every Gaussian, shape ``(n, groups)``."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from growmix.components.gaussian.choosing import deal
+from growmix.components.gaussian.folds import Folds
 from growmix.components.gaussian.sums import Form, Sums, sums_of
 
 
@@ -46,35 +47,17 @@ class KeptSums(nn.Module):
         """How many groups there are."""
         return self.count.shape[0]
 
-    def fold(self, index: int) -> Sums:
-        """Return the sums of one fold; they are not to be changed."""
-        scatter = self.scatter[index] if self.form == "pooled" else self.scatter[:, index]
-        return Sums(self.count[:, index], self.mean[:, index], scatter, self.form)
-
-    def but(self, left_out: int | None = None) -> Sums:
-        """Return the sums of all folds, or of all but one."""
-        total = Sums.nothing(self.groups, self.size, self.form)
-        for index in range(len(self.shares)):
-            if index != left_out:
-                total = total.merged(self.fold(index))
-        return total
-
-    def held_out(self) -> list[tuple[Sums, Sums]]:
-        """Return each fold that can be held out, behind the sums of the others.
-
-        Folds of one size are held out in turn; of a large and a small one, the small one alone.
-        """
-        small = min(self.shares)
-        folds = [f for f, share in enumerate(self.shares) if share == small] if len(self.shares) > 1 else []
-        return [(self.but(f), self.fold(f)) for f in folds]
+    @property
+    def folds(self) -> Folds:
+        """The sums as they are now; they are not to be changed."""
+        return Folds(self.count, self.mean, self.scatter, self.form, self.shares)
 
     def add(self, x: Tensor, group: Tensor) -> None:
         """Add examples ``float32`` of shape ``(n, d)``, each to its group ``(n,)``."""
-        place = deal(x, self.shares)
-        new = []
+        place, folds, new = deal(x, self.shares), self.folds, []
         for index in range(len(self.shares)):
             own = place == index
-            new.append(self.fold(index).merged(sums_of(x[own], group[own], self.groups, self.form)))
+            new.append(folds.fold(index).merged(sums_of(x[own], group[own], self.groups, self.form)))
         self._keep(new)
 
     def widen(self, more: int) -> None:
@@ -82,13 +65,13 @@ class KeptSums(nn.Module):
         if self.count.is_meta:
             self._keep([Sums.nothing(self.groups + more, self.size, self.form)] * len(self.shares))
             return
-        self._keep([_widened(self.fold(index), more) for index in range(len(self.shares))])
+        folds = self.folds
+        self._keep([_widened(folds.fold(index), more) for index in range(len(self.shares))])
 
     def _keep(self, folds: list[Sums]) -> None:
-        along = 0 if self.form == "pooled" else 1
-        for name, dim in (("count", 1), ("mean", 1), ("scatter", along)):
-            together = torch.stack([getattr(fold, name) for fold in folds], dim)
-            setattr(self, name, nn.Parameter(together, requires_grad=False))
+        kept = Folds.of(folds, self.shares)
+        for name in ("count", "mean", "scatter"):
+            setattr(self, name, nn.Parameter(getattr(kept, name), requires_grad=False))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         return self  # no move to another device, and no other precision
