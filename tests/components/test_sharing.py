@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from growmix import GrowingMixture, Settings
 from growmix.components.component import Component
-from growmix.components.construction import denoiser_kind
+from growmix.components.construction import make_blueprint, make_kind
 from growmix.components.convolution import Conv
 from growmix.components.density import no_labels
 from growmix.components.kinds import VAEKind
@@ -24,6 +24,7 @@ from growmix.data.domain import Domain
 from growmix.data.task import Shape
 from growmix.errors import BadInput
 from growmix.learning.routing import Router
+from growmix.settings import ComponentName
 from growmix.training.callbacks import Callback, FitInfo
 from known_points import point
 
@@ -231,24 +232,30 @@ def test_what_can_not_be_shared_is_refused_before_the_first_component_is_trained
         shareable(point(0), "adapter")
 
 
-def denoiser(seed: int = 0) -> Component:
+def convolutional(component: ComponentName, seed: int) -> Component:
     generator = torch.Generator().manual_seed(seed)
-    component = denoiser_kind(Settings(denoiser_width=8)).new(Domain((1, 8, 8)), supervised=True, generator=generator)
-    component.add_classes([5, 7], generator)
-    for weight in component.parameters():  # as if trained: what a new block adds is zero
+    settings = Settings(component=component, blueprint="conv" if "vae" in component else "mlp", width=8)
+    settings = settings.replace(denoiser_width=8)
+    kind = make_kind(settings, make_blueprint(settings))
+    made = kind.new(Domain((1, 8, 8)), supervised=True, generator=generator)
+    made.add_classes([5, 7], generator)
+    for weight in made.parameters():  # as if trained: what a new block adds is zero
         weight.data += 0.1 * torch.randn(weight.shape, generator=generator)
-    return component
+    return made
 
 
+@pytest.mark.parametrize("component", ["denoiser", "vae+denoiser", "vae+recogniser"])
 @pytest.mark.parametrize("kind", ["adapter", "rank-one"])
-def test_a_denoiser_stands_on_a_foundation_with_little_of_its_own(kind: Kind) -> None:
-    first, second = denoiser(0), denoiser(1)
+def test_what_has_a_denoiser_or_several_networks_stands_on_a_foundation_too(
+    component: ComponentName, kind: Kind
+) -> None:
+    first, second = convolutional(component, 0), convolutional(component, 1)
     whole, x = own(first), images(3)
     before = first.score(x)
     foundation = Foundation.of(first, kind, 1)
-    for component in (first, second):
-        foundation.carry(component, torch.Generator().manual_seed(2))
-        assert own(component) < whole / 4
+    for each in (first, second):
+        foundation.carry(each, torch.Generator().manual_seed(2))
+        assert own(each) < whole - own(foundation) / 2
     assert all(torch.equal(a, b) for a, b in zip(before, first.score(x), strict=True))
     frozen = {name: t.clone() for name, t in foundation.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in second.parameters() if p.requires_grad], lr=0.1)

@@ -11,7 +11,16 @@ from growmix import BadInput, NotLearnt, Settings
 from growmix.components.construction import NARROWEST, make_blueprint, make_kind, student_kind
 from growmix.data.domain import Domain
 from growmix.learning.answers import class_probabilities
-from growmix.learning.distilling import FEWEST, MOST, distill, lessons_for, lessons_of, sized, soft_labels
+from growmix.learning.distilling import (
+    FEWEST,
+    MOST,
+    MOST_DENOISED,
+    distill,
+    lessons_for,
+    lessons_of,
+    sized,
+    soft_labels,
+)
 from growmix.learning.knowledge import Knowledge
 from known_points import CodedPoint, point
 
@@ -30,6 +39,9 @@ def test_lessons_are_as_many_as_were_learnt_of_each_within_limits(
     groups = max(classes, components)
     assert lessons_for(Settings(), learnt, classes, components) == groups * each
     assert lessons_for(Settings(student_examples=7), learnt, classes, components) == groups * 7
+    for asked, denoised in ((None, MOST_DENOISED), (7, 7)):
+        settings = Settings(component="denoiser", student_examples=asked)
+        assert lessons_for(settings, learnt, classes, components) == groups * denoised
 
 
 def test_every_class_of_every_component_is_taught_alike() -> None:

@@ -120,8 +120,8 @@ def make_kind(settings: Settings, blueprint: Blueprint, likelihood: Likelihood |
     return JoinedKind(tuple(PARTS[name](settings, blueprint, likelihood) for name in names))
 
 
-NARROWEST, WIDEST = 8, 48
-"""Channels of a convolutional student: below, it misses much; above, it costs time and gains little."""
+NARROWEST, WIDEST = 8, 32
+"""Channels of a convolutional student, unless they are set: it is at most as wide as a component is by default."""
 
 
 def student_blueprint(settings: Settings) -> Blueprint:

@@ -25,6 +25,7 @@ from growmix.learning.routing import combine, log_responsibilities
 from growmix.learning.student import Student
 from growmix.learning.tasks import check_callbacks
 from growmix.settings import Settings
+from growmix.settings.mixture import WITH_DENOISER
 from growmix.system.ambient import SinglePrecision
 from growmix.system.memory import require_room, require_training
 from growmix.training.budget import Budget
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 FEWEST, MOST = 4_000, 6_000
 """Generated examples per class by default: below, the student sees too few; above, it costs time and gains little."""
+
+MOST_DENOISED = 3_000
+"""Most generated examples per class of a denoiser: on a CPU each costs some 30 ms, and as much again to be judged."""
 
 MOST_OF_TEACHER = 0.2
 """Share of the mixture's parameters that a convolutional student has at most, unless its width is set."""
@@ -141,7 +145,10 @@ def lessons_for(settings: Settings, learnt: int, classes: int, components: int) 
     60000
     """
     groups = max(classes, components)
-    return groups * (settings.student_examples or min(max(learnt // groups, FEWEST), MOST))
+    usual = min(max(learnt // groups, FEWEST), MOST)
+    if WITH_DENOISER.holds(settings.component):
+        usual = MOST_DENOISED
+    return groups * (settings.student_examples or usual)
 
 
 def lessons_of(teacher: Knowledge, settings: Settings, generator: torch.Generator) -> TaskData:

@@ -293,13 +293,13 @@ class Settings:
         "Units of a hidden layer of the student."
     ))
     student_width: int | None = setting(None, STUDENT, UNITS, uses=(TEACHING, CONV_STUDENT), help=(
-        "Channels of the student at half the size of an image; by default the most, from 8 to 48, with which it has at "
+        "Channels of the student at half the size of an image; by default the most, from 8 to 32, with which it has at "
         "most a fifth of the mixture's parameters."
     ))
     student_latent: int = setting(24, STUDENT, UNITS, uses=(TEACHING,), help="Length of the student's latent code.")
     student_examples: int | None = setting(None, STUDENT, FEWEST, uses=(TEACHING,), help=(
         "Generated examples for each class (or each component, without labels) that the student learns from; by "
-        "default as many as were learnt of each, within 4,000 to 6,000."
+        "default as many as were learnt of each, within 4,000 to 6,000 (3,000 of a denoiser)."
     ))
     student_epochs: int | None = setting(None, STUDENT, FEWEST, uses=(TEACHING,), help=(
         "Passes of the student over its generated examples; by default 15, or 8 of a convolutional one."
