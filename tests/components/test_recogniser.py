@@ -185,6 +185,14 @@ def test_the_same_noise_gives_the_same_loss_and_torch_draws_nothing() -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.parametrize(("channels", "width", "flips"), [(1, 24, False), (3, 48, True)])
+def test_size_and_flips_follow_from_the_colours_unless_they_are_given(channels: int, width: int, flips: bool) -> None:
+    domain, open_options = Domain((channels, 8, 8)), RecogniserOptions()
+    assert (open_options.width_for(domain), open_options.flips_for(domain)) == (width, flips)
+    given = RecogniserOptions(width=7, flips=not flips)
+    assert (given.width_for(domain), given.flips_for(domain)) == (7, not flips)
+
+
 def test_real_numbers_are_centred_by_the_first_task() -> None:
     domain = Domain(SHAPE, "real", centre=(3.0,), scale=(2.0,))
     own = Recogniser(domain, RecogniserOptions(width=6), torch.Generator().manual_seed(0))

@@ -33,6 +33,7 @@ RECIPE = Recipe(
     weight_decay=0.05,
     matrices_only=True,
     gradient_clip=5.0,
+    schedule="cosine",
     beta2=0.99,
     warm_up=0.15,
 )
@@ -54,17 +55,22 @@ class RecogniserOptions:
     width
         Number of channels of the first stage; ``None``: 48 for colour images, 24 for gray ones.
     flips
-        Whether an image and its mirror image are of the same class: right for photos, wrong for letters.
+        Whether an image and its mirror image are of the same class, right for photos and wrong for letters; ``None``:
+        of colour images they are, of gray ones not.
     """
 
     width: int | None = None
-    flips: bool = False
+    flips: bool | None = None
 
     def width_for(self, domain: Domain) -> int:
         """Return the number of channels of the first stage for images of a domain."""
         if self.width is not None:
             return self.width
         return 24 if domain.shape[0] == 1 else 48
+
+    def flips_for(self, domain: Domain) -> bool:
+        """Say whether images of a domain are learnt in a mirror too."""
+        return domain.shape[0] > 1 if self.flips is None else self.flips
 
 
 @final
@@ -112,6 +118,7 @@ class Recogniser(Judge):
         self.scaling = Scaling(domain)
         self.network = ResidualNet(domain.shape, options.width_for(domain), generator)
         self.turns = turns_of(domain.shape)
+        self.flips = options.flips_for(domain)
         # until there is a class, one that all images are of
         weight, bias = self._rows(1, generator)
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
@@ -132,7 +139,7 @@ class Recogniser(Judge):
 
         A patient trainer goes on until the recogniser gets no better at images that it keeps out of its training.
         """
-        objective = RecognitionObjective(self, Augmentation(flips=self.options.flips))
+        objective = RecognitionObjective(self, Augmentation(flips=self.flips))
         kept = min(round(HELD_OUT * len(x)), MOST_HELD_OUT) if trainer.patient else 0
         if not kept:
             trainer.minimise(objective, [x, positions], noise=objective.numbers, recipe=RECIPE)
