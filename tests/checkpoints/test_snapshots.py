@@ -109,3 +109,26 @@ def test_snapshots_come_by_the_clock_too(tmp_path: Path) -> None:
     snapshots._write = lambda state: (written.append(state.document["done"]), write(state))[1]  # type: ignore[method-assign, func-returns-value]
     GrowingMixture(None, TINY).learn(np.random.default_rng(0).random((40, 1, 8, 8)) * 0.3, callbacks=[snapshots])
     assert written == [3, 4]  # the clock is asked once a step; the end is always kept
+
+
+def test_moments_go_on_in_the_memory_order_of_their_weights(tmp_path: Path) -> None:
+    """A fused step of the optimiser pairs numbers by where they lie, and some convolutions have channels last."""
+    x = np.random.default_rng(0).random((40, 1, 8, 8)) * 0.3
+
+    class Stop(Reporter):
+        def on_epoch_end(self, progress: Progress) -> None:
+            if progress.epoch == 2:
+                raise KeyboardInterrupt
+
+    def denoisers() -> GrowingMixture:
+        return GrowingMixture("denoiser", denoiser_width=4, epochs=3, batch_size=10, device="cpu")
+
+    whole, mixture = denoisers(), denoisers()
+    whole.learn(x)
+    with pytest.raises(KeyboardInterrupt):
+        mixture.learn(x, callbacks=[Snapshots(tmp_path, steps=2), Stop()])
+    mixture = denoisers()
+    mixture.learn(x, callbacks=[Snapshots(tmp_path, steps=2)])
+    assert any(weight.ndim == 4 and not weight.is_contiguous() for weight in whole.components[0].parameters())
+    ours, theirs = mixture.components[0].state_dict(), whole.components[0].state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from growmix import BadInput, GrowingMixture, NonFiniteLoss, Settings
+from growmix.checkpoints.snapshots import Snapshots
 from growmix.checks import check_component
 from growmix.components.abilities import Bounded, Cheap, CodeDensity, Codes, Described, Evidence, SampledElbo
 from growmix.components.construction import make_blueprint, make_kind
@@ -24,8 +25,9 @@ from growmix.components.sharing import Foundation
 from growmix.data.domain import Domain
 from growmix.data.task import check_task
 from growmix.learning.routing import FEW_ROWS, Router
+from growmix.report.reporter import Reporter
 from growmix.settings import ComponentName
-from growmix.training.callbacks import Callback, Progress, TrainingLog
+from growmix.training.callbacks import Callback, FitInfo, Progress, TrainingLog
 
 JOINED = tuple(name for name in get_args(ComponentName) if "+" in name)
 WITH_VAE = tuple(name for name in JOINED if "vae" in name)
@@ -303,3 +305,30 @@ def test_to_freeze_twice_is_as_once() -> None:
     assert component.trained == trained and len(trained) > 4
     component.thaw()
     assert {name for name, weight in component.named_parameters() if weight.requires_grad} == set(trained)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", [1, 2, 3])
+def test_a_training_interrupted_in_any_part_goes_on_to_the_same_weights(training: int, tmp_path: Path) -> None:
+    class Stop(Reporter):
+        def __init__(self) -> None:
+            self.begun = 0
+
+        def on_fit_start(self, info: FitInfo) -> None:
+            self.begun += 1
+
+        def on_epoch_end(self, progress: Progress) -> None:
+            if self.begun == training and progress.epoch == 2:
+                raise KeyboardInterrupt
+
+    settings = settings_for("vae+denoiser+recogniser", epochs=3)
+    whole, mixture = GrowingMixture(**settings), GrowingMixture(**settings)
+    whole.learn(task(0))
+    with pytest.raises(KeyboardInterrupt):
+        mixture.learn(task(0), callbacks=[Snapshots(tmp_path, steps=2), Stop()])
+    assert mixture.decisions == ()
+    mixture = GrowingMixture(**settings)
+    mixture.learn(task(0), callbacks=[Snapshots(tmp_path, steps=2)])
+    ours, theirs = mixture.components[0].state_dict(), whole.components[0].state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert mixture.training_logs[0].losses == whole.training_logs[0].losses

@@ -379,7 +379,11 @@ class _Loop:
             return
         set_state(self._noise, tensors["loop"]["noise"])
         self._total.copy_(tensors["loop"]["total"])
-        moments = {k: dict(tensors[name]) for k in range(len(self._weights)) if (name := f"optimizer-{k}") in tensors}
+        moments = {
+            k: _laid_out_like(weight, tensors[name])
+            for k, weight in enumerate(self._weights)
+            if (name := f"optimizer-{k}") in tensors
+        }
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
         move_on(self._schedule, self.done)
         if state.first_loss is not None:
@@ -425,6 +429,15 @@ class _Loop:
         if self.done == 1:
             self._first_loss = loss.detach().clone()
         return loss.detach()
+
+
+def _laid_out_like(weight: Tensor, moments: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return moments in the memory order of their weight: a fused step pairs numbers by where they lie."""
+    like = weight.detach()
+    return {
+        name: torch.empty_like(like).copy_(moment) if moment.shape == like.shape else moment
+        for name, moment in moments.items()
+    }
 
 
 def _finite_or_none(loss: Tensor | None) -> float | None:
