@@ -334,7 +334,7 @@ def test_a_mixture_of_denoisers_learns_updates_and_is_read_back(tmp_path: object
 def test_data_that_are_no_pictures_are_refused_with_what_takes_them() -> None:
     kind = DenoiserKind()
     for domain in (Domain((6,), "real"), Domain((6,), "unit"), Domain((1, 8, 8), "real")):
-        with pytest.raises(BadInput, match=r"'denoiser' learns pictures .* vectors take component 'vae'"):
+        with pytest.raises(BadInput, match=r"'denoiser' learns pictures .* take component 'gaussian', or 'vae'"):
             kind.new(domain, supervised=False, generator=generator())
     with pytest.raises(BadInput, match="'denoiser' learns no pairs; take component 'vae'"):
         kind.new(Domain(GRAY), supervised=False, target=Domain(COLOUR), generator=generator())

@@ -115,7 +115,7 @@ def test_every_kind_keeps_the_contract_that_a_users_own_is_checked_against(
 def test_denoisers_keep_the_contract_and_take_pictures_alone() -> None:
     kind = DenoiserKind(DenoiserOptions(width=8, levels=4, sampling_steps=8))
     kept = check_component(kind, domains=[Domain((1, 8, 8)), Domain((6,), "real"), Domain((3, 9, 7))])
-    assert len(kept) == 11 * 2 * 2
+    assert len(kept) == 12 * 2 * 2
 
 
 def autoencoder(component: Component) -> VAE:

@@ -43,8 +43,8 @@ class DenoiserKind(ComponentKind):
         if not domain.is_image:
             raise BadInput(
                 f"component {self.name!r} learns pictures (channels, height, width) with pixels in [0, 1], and the "
-                f"examples have shape {domain.shape} and support {domain.support!r}; for vectors take component 'vae' "
-                "with blueprint 'mlp'"
+                f"examples have shape {domain.shape} and support {domain.support!r}; for vectors take component "
+                "'gaussian', or 'vae' with blueprint 'mlp'"
             )
         return Denoiser(domain, self.options, supervised=supervised, generator=generator)
 

@@ -182,7 +182,7 @@ class Settings:
         "Whether mirrored images are learnt too, and every second draw of a score judges the mirrored image; by "
         "default colour images are, gray ones are not."
     ))
-    sampling_steps: int = setting(24, DENOISER, Whole(2, MOST_DRAWS), uses=(WITH_DENOISER,), help=(
+    sampling_steps: int = setting(12, DENOISER, Whole(2, MOST_DRAWS), uses=(WITH_DENOISER,), help=(
         "Steps from noise to a generated image; each asks the network twice."
     ))
     recogniser_width: int | None = setting(None, DENOISER, UNITS, uses=(WITH_RECOGNISER,), help=(
