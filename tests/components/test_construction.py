@@ -34,7 +34,7 @@ def test_the_student_has_numbers_of_its_own() -> None:
 def test_a_convolutional_student_has_a_width_of_its_own() -> None:
     kind = student_kind(Settings(blueprint="conv", width=40, student_width=12))
     assert isinstance(kind, VAEKind) and kind.blueprint == Conv(12)
-    assert kind.options.shift == 2
+    assert kind.options.shift == 0.08
     other = student_kind(Settings(blueprint="conv", student_blueprint="mlp"))
     assert isinstance(other, VAEKind) and other.options.shift == 0
 

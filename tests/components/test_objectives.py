@@ -65,7 +65,7 @@ def test_a_student_matches_class_probabilities() -> None:
 
 
 def test_a_student_classifies_moved_images_and_bounds_them_as_they_are() -> None:
-    objective = DistillationObjective(Seen((4, 7)), 2.0, shift=1)
+    objective = DistillationObjective(Seen((4, 7)), 2.0, shift=0.4)
     x = torch.tensor([[[[3.0, 0.0, 9.0]]]])
     soft, positions = torch.tensor([[1.0, 0.0]]), torch.tensor([0])
     assert objective.extra == 2
@@ -73,4 +73,8 @@ def test_a_student_classifies_moved_images_and_bounds_them_as_they_are() -> None
         expected = 3.0 + 2.0 * math.log(1.0 + math.exp(logits[1] - logits[0]))
         loss = objective(x, positions, soft, torch.tensor([[0.3, 0.0, right]]))  # the first number is the code's
         torch.testing.assert_close(loss, torch.tensor(expected))
-    assert DistillationObjective(Seen(()), 2.0, shift=1).extra == 0
+    still = DistillationObjective(Seen((4, 7)), 2.0, shift=0.3)  # less than a pixel of three
+    torch.testing.assert_close(
+        still(x, positions, soft, torch.full((1, 3), 9.0)), torch.tensor(3.0 + 2.0 * math.log1p(math.exp(-3.0)))
+    )
+    assert DistillationObjective(Seen(()), 2.0, shift=0.4).extra == 0

@@ -48,7 +48,7 @@ OPTIONAL = (
     "noise_draws",
     "modes",
 )
-FROM_ZERO = ("routing_draws", "seed", "student_shift")
+FROM_ZERO = ("routing_draws", "seed")
 OPTIONAL_FROM_ZERO = ("shortlist",)
 POSITIVE = ("variance", "alpha", "temperature", "student_temperature", "highest_noise")
 OPTIONAL_POSITIVE = ("learning_rate", "lowest_noise")
@@ -81,6 +81,7 @@ BAD = [
     *[("adam_beta1", value) for value in (1, -0.1, *NO_NUMBERS, None)],
     *[("shrinkage", value) for value in (1.01, -0.1, *NO_NUMBERS)],
     *[("holdout", value) for value in (0, 0.51, 1, -0.1, *NO_NUMBERS, None)],
+    *[("student_shift", value) for value in (0.51, -0.1, *NO_NUMBERS, None)],
     *[(name, value) for name in NAMES for value in ("mpl", "", None, 1, ["ks"])],
     *[(name, value) for name in (*TRUTHS, "compile") for value in ("yes", 2, 0.5, 1, 1.0, 0, np.zeros(2))],
     *[(name, value) for name in OPTIONAL_NAMES for value in ("mpl", "", 1, ["unit"])],
@@ -151,7 +152,7 @@ def test_a_whole_number_where_a_fraction_may_be_is_a_float() -> None:
     assert (whole, hash(whole)) == (same, hash(same))
     for field in fields(Settings):
         if field.type in ("float", "float | None"):
-            edge = 0.5 if field.name in ("adam_beta1", "holdout") else 1
+            edge = 0.5 if field.name in ("adam_beta1", "holdout", "student_shift") else 1
             assert type(getattr(Settings(**{field.name: edge}), field.name)) is float, field.name
     mixture = GrowingMixture(hidden=4, latent=2, epochs=1, device="cpu", **{name: 2**64 for name in BEYOND})
     images = np.random.default_rng(0).random((12, 1, 4, 4))
@@ -163,6 +164,7 @@ def test_every_setting_is_declared_with_a_rule_that_its_default_keeps() -> None:
     tested = {*WHOLE, *WHOLE_STUDENT, *OPTIONAL, *FROM_ZERO, *POSITIVE, *NOT_NEGATIVE, *NAMES, *OPTIONAL_NAMES, *FREE}
     tested |= {
         "holdout",
+        "student_shift",
         "compile",
         "shrinkage",
         "adam_beta1",

@@ -135,7 +135,7 @@ def student_kind(settings: Settings, likelihood: Likelihood | None = None) -> Co
     """Return the kind of the student's one component, a variational autoencoder."""
     own = settings.replace(latent=settings.student_latent, classification_weight=settings.student_classification_weight)
     kind = vae_kind(own, student_blueprint(settings), likelihood)
-    shift = settings.student_shift if settings.student_networks == "conv" else 0
+    shift = settings.student_shift if settings.student_networks == "conv" else 0.0
     return replace(kind, options=replace(kind.options, shift=shift))
 
 

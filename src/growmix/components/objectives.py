@@ -80,19 +80,19 @@ class DistillationObjective(nn.Module):
     classification_weight
         Weight of the cross-entropy against the ELBO.
     shift
-        How many pixels an image is moved by at most, along each side and at random, before it is classified; fewer than
-        a side has. The bound is always of the image as it is.
+        Share of its sides that an image is moved by at most, at random, before it is classified; below 1. The bound is
+        always of the image as it is.
 
     References
     ----------
     Ye and Bors 2025, Eq. 27; soft labels as in Hinton, Vinyals, Dean 2015.
     """
 
-    def __init__(self, student: Pupil, classification_weight: float, shift: int = 0) -> None:
+    def __init__(self, student: Pupil, classification_weight: float, shift: float = 0.0) -> None:
         super().__init__()
         self.component = student
         self._classification_weight = classification_weight
-        self._shift = shift if student.classes else 0
+        self._shift = shift if student.classes else 0.0
 
     @property
     def extra(self) -> int:
@@ -106,6 +106,9 @@ class DistillationObjective(nn.Module):
         if not self.component.classes:
             return -elbo.mean()
         if self._shift:
-            down, right = (whole(each, 2 * self._shift + 1) - self._shift for each in noise[:, latent:].unbind(1))
+            reaches = (int(self._shift * side) for side in x.shape[2:])
+            down, right = (
+                whole(each, 2 * reach + 1) - reach for each, reach in zip(noise[:, latent:].T, reaches, strict=True)
+            )
             logits = self.component.encode(shifted(x, down, right))[1]
         return (self._classification_weight * F.cross_entropy(logits, soft, reduction="none") - elbo).mean()

@@ -52,14 +52,14 @@ class VAEOptions:
     from_prior
         Whether codes are drawn from the prior N(0, I) instead of such a density.
     shift
-        How many pixels an image is moved by at most before it is classified, where soft labels of images are learnt.
+        Share of its sides that an image is moved by at most before it is classified, where soft labels are learnt.
     """
 
     latent: int = 24
     classification_weight: float = 1.0
     gaussians: int = 20
     from_prior: bool = False
-    shift: int = 0
+    shift: float = 0.0
 
 
 @final
@@ -147,8 +147,7 @@ class VAE(Component, Codes, GaussianCode, SampledElbo, CodeDensity, SoftLabels, 
 
     def fit_soft(self, data: TaskData, soft: Tensor, trainer: Trainer) -> None:
         """Maximise the ELBO of generated examples, and match the teacher's class probabilities."""
-        shift = min((self.options.shift, *(side - 1 for side in self.shape[1:])))
-        objective = DistillationObjective(self, self.options.classification_weight, shift)
+        objective = DistillationObjective(self, self.options.classification_weight, self.options.shift)
         lessons = [data.x, self.positions_of(data), soft]
         trainer.minimise(objective, lessons, noise=self.latent + objective.extra, recipe=self.recipe)
         weight = torch.ones(len(data), dtype=torch.float32)

@@ -57,7 +57,7 @@ class SettingsChanges(TypedDict, total=False):
     student_latent: int
     student_examples: int | None
     student_epochs: int | None
-    student_shift: int
+    student_shift: float
     student_classification_weight: float
     student_temperature: float
     device: str

@@ -53,6 +53,7 @@ BLUEPRINTS = OneOf(("mlp", "conv"), "an import path such as my_nets:blueprint", 
 FEWEST = Whole(1)
 UNITS = Whole(1, MOST_UNITS)
 SHARE = Number("above 0 and at most 0.5", lambda share: 0 < share <= 0.5)
+PART = Number("from 0 to 0.5", lambda share: 0 <= share <= 0.5)
 RATIO = Number(f"from 0 to {MOST_REPLAY:,}", lambda ratio: 0 <= ratio <= MOST_REPLAY)
 FRACTION = Number("from 0 to 1", lambda share: 0 <= share <= 1)
 DECAY = Number("from 0 to below 1", lambda decay: 0 <= decay < 1)
@@ -304,8 +305,9 @@ class Settings:
     student_epochs: int | None = setting(None, STUDENT, FEWEST, uses=(TEACHING,), help=(
         "Passes of the student over its generated examples; by default 15, or 8 of a convolutional one."
     ))
-    student_shift: int = setting(2, STUDENT, Whole(0, MOST_UNITS), uses=(TEACHING, LABELS, CONV_STUDENT), help=(
-        "Pixels that a generated image is moved by at most, at random, each time that the student classifies it."
+    student_shift: float = setting(0.08, STUDENT, PART, uses=(TEACHING, LABELS, CONV_STUDENT), help=(
+        "Share of its sides that a generated image is moved by at most, at random, each time that the student "
+        "classifies it; 0.08 are two pixels of 28, and none of 8."
     ))
     student_classification_weight: float = setting(30.0, STUDENT, NOT_NEGATIVE, uses=(TEACHING, LABELS), help=(
         "Weight of the student's cross-entropy to the teacher's soft labels against its ELBO, in nats."
