@@ -10,6 +10,7 @@ import torch
 from growmix import BadInput
 from growmix.components.abilities import Codes
 from growmix.data.task import TaskData
+from growmix.learning import shortlist
 from growmix.learning.answers import (
     are_scores_of,
     between,
@@ -44,14 +45,17 @@ def test_some_components_say_what_they_say_among_all() -> None:
 def many(longest: int | None, components: int = 6) -> Knowledge:
     """Return points at 0, 10, 20, ... that learnt eight examples each, of which some are listed."""
     learnt = (TaskData(*task(k), support="real") for k in range(components))
-    shortlist = Shortlist(DOMAIN, tuple(Sums.of(each, DOMAIN) for each in learnt), longest)
-    return Knowledge(tuple(point(k) for k in range(components)), (8,) * components, shortlist=shortlist)
+    lists = Shortlist(DOMAIN, tuple(Sums.of(each, DOMAIN) for each in learnt), longest)
+    return Knowledge(tuple(point(k) for k in range(components)), (8,) * components, shortlist=lists)
 
 
 BETWEEN = torch.tensor([[1.0, 0.0], [22.0, 1.0], [49.0, 0.0]])
 
 
-def test_of_many_components_those_that_are_listed_answer() -> None:
+def test_of_many_components_those_that_are_listed_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    near = scores_under(many(2), BETWEEN, 0).elbo
+    assert torch.isfinite(near).sum(1).tolist() == [1, 1, 1]  # all others are far behind
+    monkeypatch.setattr(shortlist, "FAR", 1e9)
     few, all_of_them = many(2), many(0)
     scores, whole = scores_under(few, BETWEEN, 0), scores_under(all_of_them, BETWEEN, 0)
     scored = torch.isfinite(scores.elbo)

@@ -67,9 +67,9 @@ def sums_of(mixture: GrowingMixture) -> list[Tensor]:
     return [tensor for sums in mixture._memory.sums for tensor in (sums.mean, sums.scatter)]
 
 
-def test_two_components_are_scored_and_all_where_that_is_asked_for(mixture: GrowingMixture) -> None:
+def test_at_most_two_components_are_scored_and_all_where_that_is_asked_for(mixture: GrowingMixture) -> None:
     listed = torch.isfinite(mixture.component_scores(X).elbo)
-    assert listed.sum(1).tolist() == [2] * 40
+    assert set(listed.sum(1).tolist()) <= {1, 2}  # one where the second is far behind
     own = torch.arange(4).repeat_interleave(10)
     assert bool(listed[torch.arange(40), own].all())  # these kinds are easy to tell apart
     every = mixture.component_scores(X, range(4)).elbo

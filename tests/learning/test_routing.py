@@ -173,7 +173,7 @@ def test_scoring_leaves_the_components_alone() -> None:
         assert all(torch.equal(state[name], t) for name, t in c.state_dict().items())
 
 
-LISTED = torch.tensor([[2, 0], [0, 3], [2, 3], [0, 2]])
+LISTED = torch.tensor([[2, 0, -1], [0, 3, -1], [-1, 2, 3], [0, 2, -1]])
 
 
 def test_listed_pairs_have_exactly_the_scores_that_they_have_among_all() -> None:

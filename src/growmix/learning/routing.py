@@ -93,17 +93,19 @@ def only(scores: ComponentScores, listed: Tensor | None) -> ComponentScores:
     scores
         Scores of all components.
     listed
-        Which components are listed for each example, shape ``(n, listed)``; ``None`` lists all.
+        Which components are listed for each example, shape ``(n, listed)``, -1 in place of none; ``None`` lists all.
 
     Examples
     --------
-    >>> only(ComponentScores(torch.tensor([[1.0, 2.0, 3.0]]), ()), torch.tensor([[2, 0]])).elbo
+    >>> only(ComponentScores(torch.tensor([[1.0, 2.0, 3.0]]), ()), torch.tensor([[2, 0, -1]])).elbo
     tensor([[1., -inf, 3.]])
     """
     if listed is None:
         return scores
-    unscored = torch.ones(scores.elbo.shape, dtype=torch.bool).scatter_(1, listed, False)
-    return replace(scores, elbo=scores.elbo.masked_fill(unscored, -torch.inf))
+    n, components = scores.elbo.shape
+    unscored = torch.ones(n, components + 1, dtype=torch.bool)  # the last column is that of nobody
+    unscored.scatter_(1, listed.remainder(components + 1), False)
+    return replace(scores, elbo=scores.elbo.masked_fill(unscored[:, :-1], -torch.inf))
 
 
 def log_responsibilities(elbo: Tensor, log_prior: Tensor) -> Tensor:
@@ -262,20 +264,29 @@ class Router:
         x, noise
             Examples and draws of the code, as :meth:`scores` takes them.
         listed
-            Which components are listed for each example, shape ``(n, listed)``, different ones in each row.
+            Which components are listed for each example, shape ``(n, listed)``, different ones in each row; -1 in
+            place of none.
         judged
             Weighs the evidence of a component; by default each is weighed by its own preset.
         """
-        elbo = torch.full((len(x), len(self._components)), -torch.inf)
-        unasked = _EquallyLikely(len(x))
-        log_proba = [unasked.among(len(component.classes)) for component in self._components]
-        for k, pairs in pairs_by_component(listed):
-            rows = pairs // listed.shape[1]
-            found = _scored_alone(self._components[k], x[rows], noise)
+        n, elbo, places = len(x), [torch.empty(0)], [torch.empty(0, dtype=torch.int64)]
+        equally = {classes: torch.full((n, classes), -math.log(max(1, classes))) for classes in set(self._classes)}
+        log_proba = [equally[classes] for classes in self._classes]
+        for k, rows, _ in pairs_by_component(listed):
+            found = _scored_alone(self._components[k], x if len(rows) == n else x[rows], noise)
             found = judged(found) if judged else found
-            elbo[rows, k] = found.elbo[:, 0]
-            log_proba[k] = log_proba[k].index_copy(0, rows, found.class_log_proba[0])
-        return ComponentScores(elbo, tuple(log_proba))
+            elbo.append(found.elbo[:, 0])
+            places.append(rows * len(self._components) + k)
+            own = found.class_log_proba[0]
+            log_proba[k] = own if len(rows) == n else log_proba[k].index_copy(0, rows, own)
+        scores = torch.full((n, len(self._components)), -torch.inf)
+        scores.view(-1)[torch.cat(places)] = torch.cat(elbo)
+        return ComponentScores(scores, tuple(log_proba))
+
+    @cached_property
+    def _classes(self) -> tuple[int, ...]:
+        """How many classes each component knows."""
+        return tuple(len(component.classes) for component in self._components)
 
 
 def _scored_alone(component: Component, x: Tensor, noise: Tensor | None) -> ComponentScores:
@@ -319,20 +330,6 @@ class _Answer:
     def raw(self) -> list[RawScores]:
         """Return the scores before they were weighed, if the component has several."""
         return [] if self._scores.ndim == 1 else [RawScores(self._scores, self._log_proba)]
-
-
-class _EquallyLikely:
-    """Log-probabilities of classes by who was not asked, one tensor for all components of as many classes."""
-
-    def __init__(self, n: int) -> None:
-        self._n = n
-        self._made: dict[int, Tensor] = {}
-
-    def among(self, classes: int) -> Tensor:
-        """Return log-probabilities of so many classes, shape ``(n, classes)``."""
-        if classes not in self._made:
-            self._made[classes] = torch.full((self._n, classes), -math.log(max(1, classes)))
-        return self._made[classes]
 
 
 class _Group:

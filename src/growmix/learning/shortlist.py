@@ -21,8 +21,14 @@ from growmix.learning.sums import Sums, project
 MANY = 30
 """Components up to which all are scored unless the setting says otherwise: a list would save little."""
 
-LONGEST = 5
-"""Components that are listed beyond that unless the setting says otherwise."""
+LONGEST = 10
+"""Components that are listed at most beyond that unless the setting says otherwise."""
+
+FAR = 15.0
+"""Nats behind the best fit from which on a component is not listed: it would answer for one example in a hundred."""
+
+NOBODY = -1
+"""What stands in a list in place of a component that is too far behind."""
 
 ROUGHLY = 50
 """Components that the Gaussians of one covariance leave to those of their own."""
@@ -39,7 +45,7 @@ _PIECE = 4_096  # examples that are listed at a time
 @final
 @dataclass(frozen=True, eq=False)
 class Lists:
-    """Which components are worth scoring for some examples; ``None`` where all are.
+    """Which components are worth scoring for some examples; ``None`` where all are, -1 in place of none.
 
     Attributes
     ----------
@@ -70,7 +76,7 @@ class Shortlist:
         What is known of the examples that each component learnt. A component of which nothing is known is always
         listed.
     longest
-        Components to be listed for an example; 0 lists all. ``None``: all up to 30 components, else 5.
+        Components to be listed for an example, at most; 0 lists all. ``None``: all up to 30 components, else 10.
 
     Examples
     --------
@@ -85,9 +91,9 @@ class Shortlist:
     sums: tuple[Sums, ...]
     longest: int | None = None
 
-    @property
+    @cached_property
     def length(self) -> int:
-        """How many components are listed for an example; as many as there are where all are."""
+        """How many components are listed for an example at most; as many as there are where all are."""
         components = len(self.sums)
         asked = self.longest or components
         if self.longest is None:
@@ -103,15 +109,20 @@ class Shortlist:
         return self if components == len(self.sums) else replace(self, sums=self.sums[:components])
 
     def listed(self, x: Tensor, able: Tensor | None = None) -> Tensor | None:
-        """Return which components are worth scoring for each example, shape ``(n, length)``; ``None``: all are.
+        """Return which components are worth scoring for each example; ``None``: all are.
 
         Parameters
         ----------
         x
             Checked examples, ``uint8`` or ``float32``, shape ``(n, *shape)``.
         able
-            Which components can be asked, shape ``(components,)``; by default all. Where these are fewer than are to be
-            listed, others are listed too.
+            Which components can be asked, shape ``(components,)``; by default all.
+
+        Returns
+        -------
+        Tensor or None
+            Indices, shape ``(n, length)``, different ones in each row, the best fit first; -1 where a component is far
+            behind it, and was not listed.
         """
         if self.length == len(self.sums):
             return None
@@ -142,7 +153,9 @@ class Shortlist:
         closely = self._gaussians.closely(values, near)
         if unable is not None:
             closely[unable[near]] = -torch.inf
-        return near.gather(1, closely.topk(self.length).indices)
+        fits, best = closely.topk(self.length)
+        most = fits.masked_fill(fits == torch.inf, -torch.inf).amax(1, keepdim=True)
+        return near.gather(1, best).masked_fill(fits < most - FAR, NOBODY)
 
     def _nearest(self, roughly: Tensor) -> Tensor:
         return roughly.topk(min(max(ROUGHLY, self.length), len(self.sums))).indices
@@ -189,8 +202,8 @@ class _Gaussians:
             white = torch.einsum("nd,nkde->nke", values, self._whiten[near])
             return self._fit(white[:, :, None], near)
         fits = torch.empty(near.numel(), dtype=torch.float32)
-        for k, pairs in pairs_by_component(near):
-            white = values[pairs // near.shape[1]] @ self._whiten[k]
+        for k, rows, pairs in pairs_by_component(near):
+            white = values[rows] @ self._whiten[k]
             fits[pairs] = self._fit(white[:, None], k)
         return fits.view(near.shape)
 
@@ -204,17 +217,21 @@ def _sum_of(fits: Iterable[Tensor]) -> Tensor:
     return torch.stack([piece.double().sum(0) for piece in fits]).sum(0, keepdim=True)
 
 
-def pairs_by_component(listed: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """Yield each component that is listed for any example, with its pairs: their places in ``listed.flatten()``.
+def pairs_by_component(listed: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Yield each component that is listed, with its examples, and their places in ``listed.flatten()``.
 
     Examples
     --------
-    >>> [(k, pairs.tolist()) for k, pairs in pairs_by_component(torch.tensor([[4, 2], [7, 4]]))]
-    [(2, [1]), (4, [0, 3]), (7, [2])]
+    >>> pairs = pairs_by_component(torch.tensor([[4, 2], [7, 4], [2, -1]]))
+    >>> [(k, rows.tolist(), places.tolist()) for k, rows, places in pairs]
+    [(2, [0, 2], [1, 4]), (4, [0, 1], [0, 3]), (7, [1], [2])]
     """
-    components, pairs = listed.flatten().sort(stable=True)
+    components, places = listed.flatten().sort(stable=True)
     different, counts = components.unique_consecutive(return_counts=True)
-    yield from zip(different.tolist(), pairs.split(counts.tolist()), strict=True)
+    rows, parts = places // listed.shape[1], counts.tolist()
+    for k, own, of_list in zip(different.tolist(), rows.split(parts), places.split(parts), strict=True):
+        if k != NOBODY:
+            yield k, own, of_list
 
 
 def _shared_covariance(sums: Sequence[Sums]) -> Tensor:

@@ -247,8 +247,8 @@ class Settings:
         "chooses better and costs one decoding."
     ))
     shortlist: int | None = setting(None, REPLAY, Whole(0), help=(
-        "Components that are scored for an example, those that Gaussians of 64 numbers find the likeliest; 0 scores "
-        "all. By default all of up to 30 are scored, and 5 of more."
+        "Components that are scored for an example at most, those that Gaussians of 64 numbers find the likeliest; 0 "
+        "scores all. By default all of up to 30 are scored, and 10 of more."
     ))
     score_weights: ScoreWeightsName = setting("auto", REPLAY, uses=(SEVERAL_SCORES,), help=(
         "What the several scores of a component are weighed by, and what decides on the class: auto (what answers "
