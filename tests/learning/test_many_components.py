@@ -80,7 +80,7 @@ def test_at_most_two_components_are_scored_and_all_where_that_is_asked_for(mixtu
 def with_list(mixture: GrowingMixture, longest: int | None) -> GrowingMixture:
     changed = copy.copy(mixture)
     changed.settings = mixture.settings.replace(shortlist=longest)
-    changed._state = changed.with_shortlist(mixture._state)
+    changed._state = changed.with_lists(mixture._state)
     return changed
 
 

@@ -35,6 +35,7 @@ WHOLE = (
 WHOLE_STUDENT = ("student_hidden", "student_latent")
 OPTIONAL = (
     "adapter_rank",
+    "cascade",
     "max_steps",
     "hidden",
     "epochs",
@@ -181,6 +182,7 @@ def test_every_setting_is_declared_with_a_rule_that_its_default_keeps() -> None:
 
 
 IDLE = {
+    "cascade": ({"cascade": 2}, {"component": "denoiser"}),
     "alpha": ({"alpha": 2.0}, {"gate": "dirichlet"}),
     "temperature": ({"temperature": 2.0, "gate": "always"}, {"gate": "dirichlet"}),
     "threshold": ({"threshold": 0.5, "gate": "always"}, {"gate": "threshold"}),

@@ -51,7 +51,7 @@ NO_AUTOENCODER = (
 )  # fmt: skip
 """Settings that only components which are autoencoders, and generate, use."""
 
-NO_LIST = ("shortlist",)
+NO_LIST = ("shortlist", "cascade")
 """Settings that only a method which may have many components uses."""
 
 ONE_NETWORK = (*NO_GATE, *NO_STUDENT, *NO_LIST, "replay_ratio")

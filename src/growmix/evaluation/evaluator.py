@@ -20,7 +20,8 @@ from growmix.evaluation.scores import Accuracies, Scores
 from growmix.learning.history import HistoryEntry, answer_versions
 from growmix.learning.judging import judged
 from growmix.learning.learner import Learner
-from growmix.learning.routing import ComponentScores, only, route_examples
+from growmix.learning.routing import ComponentScores, cheap_scores_of, only, route_examples
+from growmix.learning.shortlist import Lists
 from growmix.storage.typed import check_range, record_from
 from growmix.streams.stream import Task
 from growmix.system.ambient import torch_as_it_comes
@@ -102,6 +103,7 @@ class Evaluator:
         self._steps: tuple[HistoryEntry, ...] = ()
         self._versions: tuple[int, ...] = ()
         self._cache: dict[tuple[int, int, int], ComponentScores] = {}  # component, version of its answers, task
+        self._cheap: dict[tuple[int, int, int], Tensor] = {}  # the same of cheap scores, where these are asked for
         self._rows: dict[int, _Row] = {}
         self._bounds: dict[int, Tensor] = {}  # per example of a test set, under the components as they are now
         self._reconstructed = Pictures(score_reconstructions, pictures=stream[0].test.domain.is_image)
@@ -246,7 +248,9 @@ class Evaluator:
         if versions != self._versions:
             self._bounds.clear()
         self._learner, self._steps, self._versions = learner, steps, versions
-        self._cache = {key: kept for key, kept in self._cache.items() if self._versions[key[0]] == key[1]}
+        for cache in (self._cache, self._cheap):
+            for key in [(k, version, i) for k, version, i in cache if versions[k] != version]:
+                del cache[key]
 
     def _row(self, learner: Learner[Any], t: int) -> _Row:
         """Measure the learner as it was after task t: its components are the first of today's, unchanged."""
@@ -255,7 +259,7 @@ class Evaluator:
 
         def accuracy(i: int, owners: tuple[int, ...]) -> Accuracy:
             task = self._stream[i]
-            scores, lists = self._scores(learner, i, t + 1), learner.lists_at(t + 1, task.test.x)
+            scores, lists = self._scores(learner, i, t + 1), self._lists(learner, i, t + 1)
             return compare(answer(scores, log_prior, classes, owners, task.classes, lists), task.test.y, owners)
 
         columns = tuple(accuracy(i, owners_of(self._steps[i])) for i in range(t + 1))
@@ -273,8 +277,8 @@ class Evaluator:
         versions = torch.tensor(self._versions)
         for i in range(t + 1):
             test = self._stream[i].test
-            listed = learner.lists_at(t + 1, test.x).each
-            route = route_examples(only(self._scores(learner, i, t + 1), listed).elbo, log_prior)
+            scores = only(self._scores(learner, i, t + 1), self._lists(learner, i, t + 1).each)
+            route = route_examples(scores.elbo, log_prior)
             self._reconstructed.look(learner, test, (t, i), route, versions[route])
             if test.target is not None:
                 self._translated.look(learner, test, (t, i), route, versions[route])
@@ -292,12 +296,24 @@ class Evaluator:
                 self._cache[key] = learner.component_scores(self._stream[i].test.x, [key[0]])
         return judged(ComponentScores.beside([self._cache[key] for key in keys]), self._steps[tasks - 1].weights)
 
+    def _lists(self, learner: Learner[Any], i: int, tasks: int) -> Lists:
+        """Return which components the learner scored in full for test set i after so many tasks."""
+        x = self._stream[i].test.x
+
+        def cheap(k: int) -> Tensor:
+            key = k, self._versions[k], i
+            if key not in self._cheap:
+                self._cheap[key] = cheap_scores_of(learner.components[k], x)
+            return self._cheap[key]
+
+        return learner.lists_at(tasks, x, cheap)
+
     def _reconstruction(self, learner: Learner[Any], i: int) -> ReconstructionScores:
         """Score how task i's examples come back now, with their likelihood bound."""
         if i not in self._bounds:
             x = self._stream[i].test.x
-            listed = learner.lists_at(len(learner.history), x).each
-            scores = only(self._scores(learner, i, len(learner.history)), listed)
+            tasks = len(learner.history)
+            scores = only(self._scores(learner, i, tasks), self._lists(learner, i, tasks).each)
             if any(isinstance(component, WithoutDensity) for component in learner.components):
                 self._bounds[i] = torch.full((len(x),), torch.nan, dtype=torch.float32)
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, final
@@ -18,9 +18,10 @@ from growmix.data.domain import Domain, Shape
 from growmix.data.labels import Names, names_of
 from growmix.data.task import UNLABELLED
 from growmix.errors import BadInput, NotLearnt, shown
+from growmix.learning.cascade import leading, leading_together, narrowed
 from growmix.learning.judging import PRESET, ScoreWeights, judged
 from growmix.learning.routing import ComponentScores, Router
-from growmix.learning.shortlist import Shortlist
+from growmix.learning.shortlist import ALL, Lists, Shortlist
 from growmix.settings import is_whole
 
 
@@ -42,6 +43,8 @@ class Knowledge:
         What the scores of components that judge by several are weighed by.
     shortlist
         What says which of many components are worth scoring; ``None`` where all are scored.
+    cascade
+        How many components are scored in full for an example, those that lead by a cheap score; ``None`` for all.
     """
 
     components: tuple[Component, ...] = ()
@@ -49,6 +52,7 @@ class Knowledge:
     names: Names = ()
     weights: ScoreWeights = PRESET
     shortlist: Shortlist | None = None
+    cascade: int | None = None
 
     def __post_init__(self) -> None:
         first = self.components[0] if self.components else None
@@ -81,7 +85,14 @@ class Knowledge:
         """Return what is known with a component that is new, or was trained again, on so many more examples."""
         components, counts = dict(enumerate(self.components)), dict(enumerate(self.examples))
         components[index], counts[index] = component, counts.get(index, 0) + examples
-        return replace(self, components=tuple(components.values()), examples=tuple(counts.values()))
+        learnt, numbers = tuple(components.values()), tuple(counts.values())
+        return replace(self, components=learnt, examples=numbers, shortlist=None, cascade=None)  # all are asked
+
+    def then(self, examples: Sequence[int]) -> Knowledge:
+        """Return what was known of the first so many components, when each had learnt so many examples."""
+        shortlist = None if self.shortlist is None else self.shortlist.first(len(examples))
+        components = self.components[: len(examples)]
+        return replace(self, components=components, examples=tuple(examples), shortlist=shortlist)
 
     def judged(self, scores: ComponentScores) -> ComponentScores:
         """Return scores of its components as they count in its answers."""
@@ -98,16 +109,46 @@ class Knowledge:
             Numbers of the labels that compete, some of which a component must know; by default every component may
             answer.
         """
-        if self.shortlist is None:
-            return None
-        if competing is None or len(competing) == len(self.labels):
-            return self.shortlist.listed(x)
-        able = [not set(competing).isdisjoint(component.classes) for component in self.components]
-        return self.shortlist.listed(x, torch.tensor(able))
+        able = None
+        if competing is not None and len(competing) < len(self.labels):
+            able = torch.tensor([not set(competing).isdisjoint(component.classes) for component in self.components])
+        listed = None if self.shortlist is None else self.shortlist.listed(x, able)
+        most = self._in_full
+        if most is None:
+            return listed
+        if listed is None and able is not None:
+            listed = able.nonzero()[:, 0].expand(len(x), -1)
+        return leading(self.router.cheap_scores(x, listed), self.log_prior, most)
 
     def listed_together(self, x: Tensor) -> Tensor | None:
         """Return which components are worth scoring for a group that comes from one task, see :meth:`listed`."""
-        return None if self.shortlist is None else self.shortlist.listed_together(x)
+        listed = None if self.shortlist is None else self.shortlist.listed_together(x)
+        most = self._in_full
+        if most is None:
+            return listed
+        return leading_together(self.router.cheap_scores(x, listed), self.log_prior, most)
+
+    def lists(self, x: Tensor, cheap: Callable[[int], Tensor]) -> Lists:
+        """Return which components are worth scoring, as :meth:`listed` and :meth:`listed_together` say.
+
+        Parameters
+        ----------
+        x
+            Checked examples, shape ``(n, *shape)``.
+        cheap
+            Returns the cheap scores of all examples under a component, shape ``(n,)``; called where they matter.
+        """
+        lists = ALL if self.shortlist is None else self.shortlist.lists(x)
+        most = self._in_full
+        if most is None:
+            return lists
+        scores = torch.stack([cheap(k) for k in range(len(self.components))], dim=1)
+        return narrowed(lists, scores, self.log_prior, most)
+
+    @property
+    def _in_full(self) -> int | None:
+        """How many components are scored in full; ``None`` where all that are listed are."""
+        return self.cascade if self.cascade and self.cascade < len(self.components) else None
 
     def learnt(self) -> tuple[Component, ...]:
         """Return the components, of which there must be some.

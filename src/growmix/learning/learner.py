@@ -30,7 +30,7 @@ from growmix.learning.machine import Machine
 from growmix.learning.model import Model, check_x
 from growmix.learning.plugins import Plugins
 from growmix.learning.routing import route_examples, route_group
-from growmix.learning.shortlist import ALL, Lists
+from growmix.learning.shortlist import Lists
 from growmix.learning.state import LearnerState, Learnt, Lesson, Memory
 from growmix.learning.tasks import check_callbacks, domain_of, target_of, task_for
 from growmix.settings import Settings
@@ -157,8 +157,8 @@ class Learner(Model, Generic[Memory]):
         """What components share, apart from themselves."""
         return self.kind.shared_modules
 
-    def with_shortlist(self, state: LearnerState[Memory]) -> LearnerState[Memory]:
-        """Return a state whose knowledge lists components by what the memory keeps; as it is where all are scored."""
+    def with_lists(self, state: LearnerState[Memory]) -> LearnerState[Memory]:
+        """Return a state whose knowledge says which components are worth scoring; as it is where all are scored."""
         return state
 
     def memory_to_build_on(self, saved: persistence.Checkpoint) -> Memory:
@@ -223,10 +223,9 @@ class Learner(Model, Generic[Memory]):
         return Knowledge(examples=examples_after(state.history[:tasks])).log_prior
 
     @torch_as_it_comes()
-    def lists_at(self, tasks: int, x: Tensor) -> Lists:
-        """Return which components were worth scoring after so many tasks, if those of then were not trained since."""
-        shortlist = self._knowledge.shortlist
-        return ALL if shortlist is None else shortlist.first(len(self.versions_at(tasks))).lists(x)
+    def lists_at(self, tasks: int, x: Tensor, cheap: Callable[[int], Tensor]) -> Lists:
+        """Return what :meth:`Knowledge.lists` did after so many tasks, if components of then were not trained since."""
+        return self._knowledge.then(examples_after(self.history[:tasks])).lists(x, cheap)
 
     def versions_at(self, tasks: int) -> tuple[int, ...]:
         """Return the versions of the components as they were after so many tasks."""
@@ -263,7 +262,7 @@ class Learner(Model, Generic[Memory]):
                 yield lesson
                 if lesson.learnt is None:
                     raise TypeError("learn() of this method did not set lesson.learnt")
-                after = self.with_shortlist(before.after(lesson.learnt, task.names))
+                after = self.with_lists(before.after(lesson.learnt, task.names))
             if self._state.history is not before.history:
                 raise BadInput("another task was learnt while data was; this call changed nothing: learn one at a time")
             # one assignment, the last step: not even Ctrl-C can fall between what belongs together

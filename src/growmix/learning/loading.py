@@ -121,6 +121,6 @@ def _rebuild(learner: Learner[Any], saved: persistence.Checkpoint) -> None:
     weights = history[-1].weights if history else PRESET
     known = Knowledge(tuple(components), examples_after(history), weights=weights)
     learner._state = LearnerState(learner._state.memory, known, history)
-    learner._state = learner.with_shortlist(replace(learner._state, memory=learner.unpack(saved)))
+    learner._state = learner.with_lists(replace(learner._state, memory=learner.unpack(saved)))
     if learner.pack(learner._state.memory)[1].keys() != saved.tensors.keys():
         raise ValueError(f"tensors {sorted(saved.tensors)} are not those that {learner.method!r} keeps")

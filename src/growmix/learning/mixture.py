@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from growmix.checkpoints.filling import load_state
 from growmix.checkpoints.persistence import Checkpoint, prefixed, under
-from growmix.components.abilities import Additive
+from growmix.components.abilities import Additive, Cheap
 from growmix.components.component import Component
 from growmix.components.kinds import ComponentKind
 from growmix.components.likelihoods import Likelihood
@@ -391,6 +391,9 @@ class GrowingMixture(Learner[MixtureMemory]):
         """Make an untrained component, on the foundation if there is one."""
         refuse_idle_changes(self.settings, self._changes, self.plugins, domain.support)
         component = self.kind.new(domain, supervised=supervised, target=target, generator=generator)
+        if self.settings.cascade is not None and not isinstance(component, Cheap):
+            name = type(component).__name__
+            raise BadInput(f"cascade is {self.settings.cascade}, but a {name} has no cheap score; leave it out")
         if self._memory.foundation is not None:
             self._memory.foundation.carry(component, generator)
         elif self.settings.sharing != "none":
@@ -430,10 +433,10 @@ class GrowingMixture(Learner[MixtureMemory]):
         sums = unpack_sums(document.get("sums", []), under(SUMS, saved.tensors), known.components, known.examples)
         return MixtureMemory(records, self._memory.foundation, tally, sums)
 
-    def with_shortlist(self, state: LearnerState[MixtureMemory]) -> LearnerState[MixtureMemory]:
-        """Return a state whose knowledge lists components by the sums over what they learnt."""
+    def with_lists(self, state: LearnerState[MixtureMemory]) -> LearnerState[MixtureMemory]:
+        """Return a state whose knowledge lists components by the sums over what they learnt, and by cheap scores."""
         known = state.knowledge
         if not known.components:
             return state
         shortlist = Shortlist(known.domain(), state.memory.sums, self.settings.shortlist)
-        return replace(state, knowledge=replace(known, shortlist=shortlist))
+        return replace(state, knowledge=replace(known, shortlist=shortlist, cascade=self.settings.cascade))

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from growmix.components.abilities import Evidence, SampledElbo
+from growmix.components.abilities import Cheap, Evidence, SampledElbo
 from growmix.components.component import Component
 from growmix.components.judging import judge
-from growmix.components.pieces import ROWS
+from growmix.components.pieces import ROWS, in_pieces
 from growmix.data.task import as_float
 from growmix.errors import LONGEST_REASON, BadInput, shortened
 from growmix.learning.shortlist import pairs_by_component
@@ -100,12 +100,17 @@ def only(scores: ComponentScores, listed: Tensor | None) -> ComponentScores:
     >>> only(ComponentScores(torch.tensor([[1.0, 2.0, 3.0]]), ()), torch.tensor([[2, 0, -1]])).elbo
     tensor([[1., -inf, 3.]])
     """
+    return scores if listed is None else replace(scores, elbo=masked(scores.elbo, listed))
+
+
+def masked(scores: Tensor, listed: Tensor | None) -> Tensor:
+    """Return scores ``(n, components)`` with minus infinity for all but the listed components, see :func:`only`."""
     if listed is None:
         return scores
-    n, components = scores.elbo.shape
+    n, components = scores.shape
     unscored = torch.ones(n, components + 1, dtype=torch.bool)  # the last column is that of nobody
     unscored.scatter_(1, listed.remainder(components + 1), False)
-    return replace(scores, elbo=scores.elbo.masked_fill(unscored[:, :-1], -torch.inf))
+    return scores.masked_fill(unscored[:, :-1], -torch.inf)
 
 
 def log_responsibilities(elbo: Tensor, log_prior: Tensor) -> Tensor:
@@ -240,7 +245,7 @@ class Router:
         noise
             Draws of the code, shape ``(draws, latent)``; by default components are scored at the posterior mean.
         """
-        answers = [_Answer(component, len(x), noise) for component in self._components]
+        answers = [_Answer.empty(component, len(x), noise) for component in self._components]
         for group in self._groups:
             for start in range(0, len(x), ROWS):
                 rows = slice(start, start + ROWS)
@@ -283,19 +288,49 @@ class Router:
         scores.view(-1)[torch.cat(places)] = torch.cat(elbo)
         return ComponentScores(scores, tuple(log_proba))
 
+    def cheap_scores(self, x: Tensor, listed: Tensor | None = None) -> Tensor:
+        """Return the cheap scores of components that have some, minus infinity where one is not listed.
+
+        Parameters
+        ----------
+        x
+            Examples, ``uint8`` or ``float32``, shape ``(n, *shape)``.
+        listed
+            Which components are listed for each example, as in :meth:`listed_scores`; ``None`` lists all.
+
+        Returns
+        -------
+        Tensor
+            Scores on the CPU, shape ``(n, components)``.
+        """
+        scores = torch.full((len(x), len(self._components)), -torch.inf)
+        if listed is None:
+            for k, component in enumerate(self._components):
+                scores[:, k] = cheap_scores_of(component, x)
+            return scores
+        for k, rows, _ in pairs_by_component(listed):
+            scores[rows, k] = cheap_scores_of(self._components[k], x[rows])
+        return scores
+
     @cached_property
     def _classes(self) -> tuple[int, ...]:
         """How many classes each component knows."""
         return tuple(len(component.classes) for component in self._components)
 
 
+def cheap_scores_of(component: Component, x: Tensor) -> Tensor:
+    """Return the cheap score of examples ``(n, *shape)`` under a component that has one, on the CPU, shape ``(n,)``."""
+    assert isinstance(component, Cheap)  # whoever asks for a cascade has seen to it
+    return in_pieces(component, component.cheap, x)
+
+
 def _scored_alone(component: Component, x: Tensor, noise: Tensor | None) -> ComponentScores:
     """Return what one component says of some examples."""
     device = component.device
-    answer = _Answer(component, len(x), noise)
-    for start in range(0, len(x), ROWS):
-        rows = slice(start, start + ROWS)
-        answer.take(rows, *component(as_float(x[rows].to(device)), None if noise is None else noise.to(device)))
+    drawn = None if noise is None else noise.to(device)
+    said = [component(as_float(rows.to(device)), drawn) for rows in x.split(ROWS)]
+    scores, log_proba = said[0] if len(said) == 1 else (torch.cat(parts) for parts in zip(*said, strict=True))
+    answer = _Answer(component, scores.cpu(), log_proba.cpu())
     elbo, log_proba = answer.judged()
     return ComponentScores(elbo[:, None], (log_proba,), tuple(answer.raw()))
 
@@ -307,13 +342,17 @@ Judged: TypeAlias = Callable[[ComponentScores], ComponentScores]
 class _Answer:
     """What one component says of all examples, filled piece by piece."""
 
-    def __init__(self, component: Component, n: int, noise: Tensor | None) -> None:
-        self._component = component
+    def __init__(self, component: Component, scores: Tensor, log_proba: Tensor) -> None:
+        self._component, self._scores, self._log_proba = component, scores, log_proba
+
+    @classmethod
+    def empty(cls, component: Component, n: int, noise: Tensor | None) -> _Answer:
+        """Return room for what a component is going to say of so many examples."""
         draws = noise is not None and isinstance(component, SampledElbo)
         classes = len(component.classes)
         by_source = (max(1, classes), len(component.sources)) if isinstance(component, Evidence) and not draws else ()
-        self._scores = torch.empty(n, *by_source, dtype=torch.float32)
-        self._log_proba = torch.empty(n, classes, dtype=torch.float32)
+        scores = torch.empty(n, *by_source, dtype=torch.float32)
+        return cls(component, scores, torch.empty(n, classes, dtype=torch.float32))
 
     def take(self, rows: slice, scores: Tensor, log_proba: Tensor) -> None:
         """Keep what the component says of some rows."""

@@ -41,6 +41,7 @@ class SettingsChanges(TypedDict, total=False):
     density_components: int
     routing_draws: int
     shortlist: int | None
+    cascade: int | None
     score_weights: Literal["auto", "preset"]
     epochs: int | None
     max_steps: int | None
