@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from growmix.components.abilities import Evidence
+from growmix.components.judging import judge
 from growmix.data.task import TaskData
+from growmix.learning.judging import PRESET, ScoreWeights
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.measuring import new_record
 from growmix.learning.newness import novelty_of, shared_out, unseen_labels
 from growmix.learning.novelty import MEASURES, Novelty
-from growmix.learning.records import Record
+from growmix.learning.records import Record, remember
 from known_points import CodedPoint, point, task
 
 KINDS = [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -155,3 +158,46 @@ def test_labels_never_learnt_among_what_looks_known_are_told_in_words() -> None:
     assert unseen_labels(looks_known, TaskData(x, support="real"), known) == ""
     named = TaskData(x, torch.tensor([0, 1, 2, 3, 4]), None, ("a", "b", "c", "d", "e"), "real")
     assert "1 of 5 examples have labels never learnt before, ['e']" in str(unseen_labels(looks_known, named, known))
+
+
+def test_a_class_that_came_again_in_another_look_is_known_in_any_mix_of_both() -> None:
+    component = CodedPoint(0.0, (0, 1))
+    component.freeze()
+    looks = [TaskData(kind(0, 0, 300, seed=1, shift=shift), support="real") for shift in (0.0, 8.0)]
+    first, second = (new_record(component, look, 300, 0).references for look in looks)
+    known = Knowledge((component,), (600,)), [Record(600, 2, remember(first, second[0]))]
+    assert len(known[1][0].references) == 2
+    for counts in ((200, 0), (100, 100), (20, 180)):
+        x = torch.cat([kind(0, 0, n, 7 + i, 8.0 * i) for i, n in enumerate(counts)])
+        assert not judged(x, known=known).is_new, counts
+    assert judged(kind(0, 0, 100, seed=9, shift=16.0), known=known).is_new
+
+
+class TwoScores(CodedPoint, Evidence):
+    """Judges by its distance, and by a score that a mixture may choose to count."""
+
+    sources, preset, preset_rule = ("near", "large"), (1.0, 0.0), "classifier"
+
+    def evidence(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        both = torch.stack([-((x[:, 0] - self.place) ** 2), (10.0 - self.place) * x[:, 0]], dim=1)
+        return both[:, None].expand(-1, len(self.classes), -1), self._logits(x).log_softmax(1)
+
+    def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return judge(*self.evidence(x), torch.tensor(self.preset), self.preset_rule)
+
+
+def test_weights_of_the_mixture_choose_who_answers_but_not_what_is_remembered() -> None:
+    components = tuple(TwoScores(30.0 * k, (2 * k, 2 * k + 1)) for k in (0, 1))
+    held = [torch.cat([kind(k, position, 300, seed=2 * k + position) for position in (0, 1)]) for k in (0, 1)]
+    for component in components:
+        component.freeze()
+    records = [new_record(each, TaskData(x, support="real"), 600, 0) for each, x in zip(components, held, strict=True)]
+    x = kind(0, 0, 100, seed=9)
+    found, other = (
+        judged(x, known=(Knowledge(components, (600, 600), weights=weights), records))
+        for weights in (PRESET, ScoreWeights((1.0, 1_000.0), "classifier"))
+    )
+    assert not found.is_new and found.shares == (1.0, 0.0)
+    assert other.shares != found.shares
+    alone = (Knowledge(components[:1], (600,), weights=weights) for weights in (PRESET, ScoreWeights((9.0, 1.0))))
+    assert len({judged(x, known=(known, records[:1])) for known in alone}) == 1

@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from growmix.components.abilities import most_likely
 from growmix.components.component import Component
 from growmix.data.task import TaskData
 from growmix.errors import shown
-from growmix.learning.answers import routing_noise
+from growmix.learning.answers import routing_noise, scores_under
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.measuring import described, samples_of, seen_by
 from growmix.learning.novelty import ComparesWithSamples, Novelty, NoveltyMeasure, PoolsExamples, checked, nearest
 from growmix.learning.ranks import Answered, examples_behind, shares_of_references
 from growmix.learning.records import Record, known_of
 from growmix.learning.references import stacked, statistics_of
-from growmix.learning.replay import to_labels
 from growmix.learning.routing import ComponentScores, route_examples
-
-
-@dataclass(frozen=True, eq=False)
-class _Examples:
-    """New examples, the scores of all components by their own preset, and which component answers in the mixture."""
-
-    x: Tensor
-    scores: ComponentScores
-    route: Tensor
-
-    def shares(self) -> tuple[float, ...]:
-        """Return the share of the examples that every component answers."""
-        counts = torch.bincount(self.route, minlength=self.scores.elbo.shape[1])
-        return tuple((counts.double() / len(self.route)).tolist())
 
 
 def novelty_of(
@@ -63,18 +46,30 @@ def novelty_of(
     generator
         Generator on the CPU for samples of components, where the measure asks for some.
     """
-    scores = known.router.scores(x, routing_noise(draws, known.learnt()[0]))
-    weighed = known.judged(scores)
-    examples = _Examples(x, scores, route_examples(weighed.elbo, known.log_prior))
-    shares = examples.shares()
     if isinstance(measure, PoolsExamples):
-        value, noise = _pooled(examples, known.components, records, measure)
+        route = _route(x, known, draws)
+        shares = _shares(route, len(records))
+        value, noise = _pooled(x, route, known.components, records, measure, draws)
         values = shared_out(value, shares)
     else:
-        values, noise = _one_by_one(examples, known.components, records, measure, draws, generator)
+        scores = known.router.scores(x, routing_noise(draws, known.learnt()[0]))
+        shares = _shares(route_examples(known.judged(scores).elbo, known.log_prior), len(records))
+        values, noise = _one_by_one(x, scores, known.components, records, measure, draws, generator)
         value = min(values)
     limit = max(threshold, noise)
     return Novelty(values, value, limit, value >= limit, shares)
+
+
+def _route(x: Tensor, known: Knowledge, draws: int) -> Tensor:
+    """Return which component answers for each example, shape ``(n,)``."""
+    if len(known.learnt()) == 1:
+        return torch.zeros(len(x), dtype=torch.int64)
+    return route_examples(scores_under(known, x, draws).elbo, known.log_prior)
+
+
+def _shares(route: Tensor, components: int) -> tuple[float, ...]:
+    """Return the share of the examples that every component answers."""
+    return tuple((torch.bincount(route, minlength=components).double() / len(route)).tolist())
 
 
 def shared_out(value: float, shares: Sequence[float]) -> tuple[float, ...]:
@@ -113,27 +108,29 @@ def unseen_labels(found: Novelty, task: TaskData, known: Knowledge) -> str:
 
 
 def _pooled(
-    examples: _Examples, components: Sequence[Component], records: Sequence[Record], measure: PoolsExamples
+    x: Tensor,
+    route: Tensor,
+    components: Sequence[Component],
+    records: Sequence[Record],
+    measure: PoolsExamples,
+    draws: int,
 ) -> tuple[float, float]:
     """Return the distance of all examples, each beside what its component and class remember, and what is chance."""
-    assert isinstance(measure, NoveltyMeasure)
     names = _common_names(records)
     parts: list[Answered] = []
     counts: list[int] = []
-    for k in examples.route.unique().tolist():
-        rows = (examples.route == k).nonzero()[:, 0]
-        own = described(components[k], examples.x[rows], examples.scores.elbo[rows, k])
-        numbers = stacked(own, names)
-        labels = to_labels(most_likely(examples.scores.class_log_proba[k][rows]), components[k].classes)
-        for label in labels.unique().tolist():
-            new, references = numbers[:, labels == label], known_of(records[k], label, names)
+    for k in route.unique().tolist():
+        # by the component alone, as it was when it remembered: the mixture may weigh several scores in another way
+        seen = seen_by(components[k], x[route == k], draws)
+        numbers = stacked(seen.scores, names)
+        for label in seen.labels.unique().tolist():
+            new, references = numbers[:, seen.labels == label], known_of(records[k], label, names)
             belongs = shares_of_references(new, [known for known, _ in references], [m for _, m in references])
             parts += [Answered(new, known, weight) for (known, _), weight in zip(references, belongs, strict=True)]
             counts += [m for _, m in references]
-    n = len(examples.route)
-    m = examples_behind([float(part.weight.sum()) / n for part in parts], counts)
+    m = examples_behind([float(part.weight.sum()) / len(x) for part in parts], counts)
     distance = checked(measure, "pooled", measure.pooled(parts))
-    return distance, checked(measure, "noise", measure.noise(n, m, len(names)))
+    return distance, checked(measure, "noise", measure.noise(len(x), m, len(names)))
 
 
 def _common_names(records: Sequence[Record]) -> list[str]:
@@ -143,7 +140,8 @@ def _common_names(records: Sequence[Record]) -> list[str]:
 
 
 def _one_by_one(
-    examples: _Examples,
+    x: Tensor,
+    scores: ComponentScores,
     components: Sequence[Component],
     records: Sequence[Record],
     measure: NoveltyMeasure,
@@ -158,8 +156,8 @@ def _one_by_one(
             known = [statistics_of(seen_by(component, own, draws).scores)]
         else:
             known = [dict(reference.statistics) for reference in record.references]
-        found.append(nearest(measure, described(component, examples.x, examples.scores.elbo[:, k]), known))
+        found.append(nearest(measure, described(component, x, scores.elbo[:, k]), known))
     best = min(range(len(found)), key=lambda k: found[k][0])
     reference = records[best].references[found[best][1]]
-    noise = measure.noise(len(examples.x), reference.count, len(reference.statistics))
+    noise = measure.noise(len(x), reference.count, len(reference.statistics))
     return tuple(distance for distance, _ in found), checked(measure, "noise", noise)

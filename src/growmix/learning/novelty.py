@@ -25,6 +25,13 @@ MOST_DEVIATIONS = 1e9
 CHANCE = 0.01
 """Probability with which data that are known may be called new for chance alone."""
 
+RARE_CHANCE = 0.001
+"""Probability with which ranks of known data may be called new for chance alone.
+
+Examples held out of a training and later ones of the same kind are never quite alike, which comes on top of chance, and
+a component that is added for nothing stays. Measured with 0.01: of 192 windows of 100 known images 18 were called new.
+"""
+
 CHANCE_DEVIATIONS = 2.58
 """Standard errors that a difference of means exceeds by chance with that probability."""
 
@@ -117,11 +124,10 @@ class ComparesWithSamples:
     """
 
 
-class PoolsExamples(ABC):
-    """Ability of a measure that judges every example by what answers for it, and so has one number for the mixture.
+class PoolsExamples(NoveltyMeasure):
+    """Interface of a measure that judges every example by what answers for it, and so has one number for the mixture.
 
-    Where a measure has it, novelty is the same for any mix of known kinds of data: ``pooled`` is asked, not
-    ``distance``.
+    Novelty can then be the same for any mix of known kinds of data. A mixture asks for ``pooled``, not ``distance``.
     """
 
     @abstractmethod
@@ -203,7 +209,7 @@ class RankMeasure(ShippedMeasure, PoolsExamples):
 
     def noise(self, n: int, m: int, scores: int) -> float:
         """Return the critical value for small samples, at a level that the scores share."""
-        return gap_by_chance(n, m, CHANCE / scores)
+        return gap_by_chance(n, m, RARE_CHANCE / scores)
 
 
 @final
