@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from growmix.components.augmentation import Augmentation
+from growmix.components.pieces import ROWS
 from growmix.components.recogniser import Recogniser, RecogniserOptions, RecognitionObjective
 from growmix.data.domain import Domain
 from growmix.errors import BadInput
@@ -88,6 +89,11 @@ def test_more_of_everything_in_one_class_and_turn_raises_the_score_of_that_class
 def test_an_image_is_judged_as_it_is_alone() -> None:
     own, x = disturbed(recogniser()), images(6)
     torch.testing.assert_close(own.judge(x)[0][3:4], own.judge(x[3:4])[0])
+
+
+def test_more_turned_images_than_are_judged_at_a_time_are_judged_as_in_parts() -> None:
+    own, x = disturbed(recogniser()), images(ROWS // 4 + 3)
+    torch.testing.assert_close(own.judge(x)[0], torch.cat([own.judge(part)[0] for part in x.split(100)]))
 
 
 def test_without_classes_there_is_one_score_and_no_class() -> None:

@@ -170,7 +170,7 @@ class Recogniser(Judge):
         centred = self.centred(x)
         quarters = 4 // self.turns
         views = torch.stack([centred.rot90(turn * quarters, (2, 3)) for turn in range(self.turns)], dim=1)
-        rows = self.outputs(views.flatten(0, 1))
+        rows = torch.cat([self.outputs(piece) for piece in views.flatten(0, 1).split(ROWS)])  # bounds the memory
         return rows.view(len(x), self.turns, *rows.shape[1:])
 
     def centred(self, x: Tensor) -> Tensor:
