@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from growmix import BadInput, GrowingMixture, NonFiniteLoss, Settings
+from growmix import BadInput, GrowingMixture, NonFiniteLoss, Settings, streams
 from growmix.checkpoints.snapshots import Snapshots
 from growmix.checks import check_component
 from growmix.components.abilities import Bounded, Cheap, CodeDensity, Codes, Described, Evidence, SampledElbo
@@ -24,6 +24,7 @@ from growmix.components.parts import GeneratorPart
 from growmix.components.sharing import Foundation
 from growmix.data.domain import Domain
 from growmix.data.task import check_task
+from growmix.evaluation import Evaluator
 from growmix.learning.routing import FEW_ROWS, Router
 from growmix.report.reporter import Reporter
 from growmix.settings import ComponentName
@@ -332,3 +333,18 @@ def test_a_training_interrupted_in_any_part_goes_on_to_the_same_weights(training
     ours, theirs = mixture.components[0].state_dict(), whole.components[0].state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert mixture.training_logs[0].losses == whole.training_logs[0].losses
+
+
+@pytest.mark.slow
+def test_what_is_measured_of_a_cascade_is_what_is_answered_under_the_weights_chosen() -> None:
+    parts = [(*task(number, 400), *task(number, 30)) for number in range(2)]
+    stream = streams.from_arrays(parts)
+    settings = settings_for("vae+recogniser", cascade=1, holdout=0.3)
+    mixture, evaluator = GrowingMixture(gate="always", **settings), Evaluator(stream)
+    for each in stream:
+        mixture.learn(each.train)
+        evaluator.after_task(mixture)
+    assert sum(mixture._memory.tally.examples) == 240
+    said = [float((mixture.predict(each.test.x) == each.test.y).float().mean()) for each in stream]
+    measured = evaluator.scores().task_agnostic
+    assert measured is not None and list(measured[-1]) == pytest.approx(said, abs=1e-7)
