@@ -90,6 +90,24 @@ def test_equal_counts_leave_the_preset() -> None:
     assert mixture_of(1, 900, labels=False).history[0].weights == ScoreWeights(PRESET, "score")
 
 
+def test_a_candidate_that_chance_could_make_better_leaves_the_preset() -> None:
+    """Of 100 examples on which a candidate and the preset differ, 60 are no proof, and 61 are one."""
+    mixture = mixture_of(1, 900, labels=False)
+    known = mixture._knowledge
+    choices = candidates(known.components)
+    held = check_task(task(0, 4, labels=False))
+
+    def chosen(better: int, worse: int) -> ScoreWeights:
+        right, differing = [500] * len(choices), [0] * len(choices)
+        right[7], differing[7] = 500 + better - worse, better + worse
+        tally = Tally((1_000,), tuple(right), tuple(differing))
+        return choose(known, {0: 0}, 0, held, tally, torch.Generator()).weights
+
+    assert chosen(60, 40) == choices[0]
+    assert chosen(61, 39) == choices[7]
+    assert chosen(39, 61) == choices[0]
+
+
 def test_candidates_begin_with_the_preset_and_go_away_from_it() -> None:
     found = candidates(mixture_of(1).components)
     assert found[0] == preset_of(mixture_of(1).components) and len(set(found)) == len(found)
@@ -156,14 +174,17 @@ def test_samples_show_what_a_newer_component_takes_from_an_older_one() -> None:
     held, right = check_task((x, y)), len(candidates(known.components))
     generator = torch.Generator().manual_seed(0)
     places, choices = choosing._Places.of(known), candidates(known.components)
-    taken = choosing._taken(known, {0: 0, 1: 1}, places, choices, generator)
-    assert set(taken) == {0} and taken[0].shape == (right,)
+    lost = choosing._lost(known, {0: 0, 1: 1}, places, choices, generator)
+    assert set(lost) == {0} and lost[0].shape == (right, choosing.SAMPLES)
+    taken = {k: each.mean(1) for k, each in lost.items()}
     noisy, telling = (choices.index(ScoreWeights(values, "score")) for values in ((1, 0, 1), (1, 1, 0)))
     assert float(taken[0][noisy]) > 0.2 > 0.05 > float(taken[0][telling])
-    everything = Tally((400, 0), (400,) * right)  # as many held-out examples of the first task were right by each
+    everything = Tally(
+        (400, 0), (400,) * right, (0,) * right
+    )  # as many held-out examples of the first task were right by each
     weights = choose(known, {0: 0, 1: 1}, 1, held, everything, generator).weights
     assert weights.values[2] == 0.0
-    assert choosing._taken(known, {0: 1, 1: 1}, places, choices, generator) == {}
+    assert choosing._lost(known, {0: 1, 1: 1}, places, choices, generator) == {}
 
 
 def test_neither_test_data_nor_their_labels_reach_the_choice() -> None:
@@ -185,7 +206,7 @@ def test_neither_test_data_nor_their_labels_reach_the_choice() -> None:
 def test_only_numbers_are_kept() -> None:
     document, tensors = mixture_of(2).pack(mixture_of(2)._memory)
     others = {name for name in tensors if not name.startswith("references.")}
-    assert {"sums.mean", "sums.scatter"} == others and set(document["tally"]) == {"examples", "right"}
+    assert {"sums.mean", "sums.scatter"} == others and set(document["tally"]) == {"examples", "right", "differing"}
     assert all(type(count) is int for counts in document["tally"].values() for count in counts)
 
 
@@ -199,7 +220,7 @@ def test_a_choice_that_fails_leaves_the_mixture_as_it_was(monkeypatch: pytest.Mo
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(choosing, "_taken", fail)
+    monkeypatch.setattr(choosing, "_lost", fail)
     with pytest.raises(ZeroDivisionError):
         mixture.learn(task(2))
     assert mixture._state is before

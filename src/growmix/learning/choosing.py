@@ -4,7 +4,7 @@ Held-out examples of a task are there while it is learnt. How many of them each 
 counted then, and added to what was counted before; so a choice rests on real examples of all tasks. They met only the
 components of their time. What newer components take from older ones is seen on samples of these: generated examples are
 smoother than real ones, and resemble their own generator most, so that only the change counts, from right before the
-newer components came to wrong with them.
+newer components came to wrong with them. The preset stays unless a candidate is better by more than chance.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ FEWEST = 200
 SAMPLES = 1_000
 """Samples of all older components together, on which is seen what newer components take from them."""
 
+SURE = 2.0
+"""Standard errors by which a candidate must be better than the preset: chance alone would reach them once in forty."""
+
 FACTORS = (0.5, 0.71, 1.0, 1.41, 2.0, 4.0, 16.0)
 """Multiples of a weight's preset among the candidates; with the last, what stays at its preset hardly counts."""
 
@@ -51,17 +54,28 @@ class Tally:
         How many held-out examples of each component were counted.
     right
         How many of them all each candidate answered rightly, in the order of :func:`candidates`.
+    differing
+        How many of them either the candidate or the preset, but not both, answered rightly.
     """
 
     examples: tuple[int, ...] = ()
     right: tuple[int, ...] = ()
+    differing: tuple[int, ...] = ()
 
-    def plus(self, component: int, examples: int, right: Sequence[int]) -> Tally:
-        """Return the tally with the held-out examples of one more task, which a component learnt."""
-        counted = [*self.examples, *[0] * (component + 1 - len(self.examples))]
-        counted[component] += examples
-        known = self.right or (0,) * len(right)
-        return Tally(tuple(counted), tuple(a + b for a, b in zip(known, right, strict=True)))
+    def plus(self, component: int, right: Tensor) -> Tally:
+        """Return the tally with the held-out examples of one more task, which a component learnt.
+
+        Parameters
+        ----------
+        component
+            Index of the component.
+        right
+            Which examples each candidate answered rightly, shape ``(candidates, n)``.
+        """
+        examples = [*self.examples, *[0] * (component + 1 - len(self.examples))]
+        examples[component] += right.shape[1]
+        differs = right != right[0]
+        return Tally(tuple(examples), _added(self.right, right.sum(1)), _added(self.differing, differs.sum(1)))
 
     def check(self, components: Sequence[Component]) -> None:
         """See that this can have been counted of these components.
@@ -75,11 +89,17 @@ class Tally:
             return
         check_range("counted components", len(self.examples), len(components), len(components))
         choices = len(candidates(components))
-        check_range("candidates", len(self.right), choices, choices)
         for count in self.examples:
             check_range("counted examples", count, 0)
-        for count in self.right:
-            check_range("right answers", count, 0, sum(self.examples))
+        for counts in (self.right, self.differing):
+            check_range("candidates", len(counts), choices, choices)
+            for count in counts:
+                check_range("counted answers", count, 0, sum(self.examples))
+
+
+def _added(counts: tuple[int, ...], more: Tensor) -> tuple[int, ...]:
+    """Return counts with more counted to each; none so far are zeros."""
+    return tuple((torch.tensor(counts or 0) + more).tolist())
 
 
 NOTHING_COUNTED = Tally()
@@ -159,7 +179,7 @@ def choose(
     choices, places = candidates(known.components), _Places.of(known)
     labels = torch.full((len(held),), UNLABELLED) if held.y is None else held.y
     right = places.right(known.router.scores(held.x), choices, labels, torch.full((len(held),), owner))
-    tally = tally.plus(owner, len(held), right.sum(1).tolist())
+    tally = tally.plus(owner, right)
     counted = sum(tally.examples)
     if counted < FEWEST:
         note = (
@@ -167,21 +187,25 @@ def choose(
             f"are {counted}"
         )
         return Choice(preset_of(known.components), tally, note)
-    expected = torch.tensor(tally.right, dtype=torch.float64)
-    for k, share in _taken(known, trained, places, choices, generator).items():
-        expected -= share * tally.examples[k]
-    scores = [round(value, 6) for value in expected.tolist()]
-    return Choice(choices[scores.index(max(scores))], tally)
+    expected, variance = (torch.tensor(counts, dtype=torch.float64) for counts in (tally.right, tally.differing))
+    for k, lost in _lost(known, trained, places, choices, generator).items():
+        stands_for = tally.examples[k] / lost.shape[1]
+        expected -= stands_for * lost.sum(1)
+        variance += stands_for**2 * (lost - lost[0]).square().sum(1)
+    gained = expected - expected[0]
+    sure = gained > SURE * variance.sqrt()
+    worth = [round(value, 6) for value in torch.where(sure, gained, 0.0).tolist()]
+    return Choice(choices[worth.index(max(worth))], tally)
 
 
-def _taken(
+def _lost(
     known: Knowledge,
     trained: Mapping[int, int],
     places: _Places,
     choices: Sequence[ScoreWeights],
     generator: torch.Generator,
 ) -> dict[int, Tensor]:
-    """Return which share of its samples each component loses to newer ones, by candidate, shape ``(candidates,)``."""
+    """Return which of its samples each component loses to newer ones: 1, or -1 for one gained, ``(candidates, m)``."""
     newest = max(trained.values())
     older = [k for k in range(len(known.components)) if trained[k] < newest][-SAMPLES:]
     if not older:
@@ -194,7 +218,7 @@ def _taken(
     then = times[None, :] <= times[owners][:, None]
     before = places.right(scores, choices, labels, owners, then).double()
     now = places.right(scores, choices, labels, owners).double()
-    return {k: (before - now)[:, owners == k].mean(1) for k in older}
+    return {k: (before - now)[:, owners == k] for k in older}
 
 
 @dataclass(frozen=True, eq=False)
