@@ -25,7 +25,8 @@ from growmix.components.sharing import Foundation
 from growmix.data.domain import Domain
 from growmix.data.task import check_task
 from growmix.evaluation import Evaluator
-from growmix.learning.routing import FEW_ROWS, Router
+from growmix.learning.batching import FEW_ROWS
+from growmix.learning.routing import Router
 from growmix.report.reporter import Reporter
 from growmix.settings import ComponentName
 from growmix.training.callbacks import Callback, FitInfo, Progress, TrainingLog

@@ -19,9 +19,9 @@ from growmix.components.nets import MLP, Blueprint, OwnModules
 from growmix.components.vae import VAE, VAEOptions
 from growmix.data.domain import Domain
 from growmix.errors import BadInput
-from growmix.learning import routing
+from growmix.learning import batching, routing
+from growmix.learning.batching import FEW_ROWS
 from growmix.learning.routing import (
-    FEW_ROWS,
     ComponentScores,
     Router,
     combine,
@@ -138,6 +138,13 @@ def test_a_few_images_cost_one_call_for_all_components_of_a_kind(monkeypatch: py
     alike = [component(k, (0, 1)) for k in range(6)]
     assert calls_to_route(monkeypatch, alike, FEW_ROWS) == 1
     assert calls_to_route(monkeypatch, [*alike, component(9)], FEW_ROWS) == 2
+
+
+def test_components_that_are_large_together_are_not_held_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    alike = [component(k, (0, 1)) for k in range(3)]
+    monkeypatch.setattr(batching, "MOST_STACKED", 100)
+    assert calls_to_route(monkeypatch, alike, 4) == 3
+    assert_like_one_by_one(alike, 4)
 
 
 def test_own_modules_are_batched_only_when_their_user_says_they_can_be(monkeypatch: pytest.MonkeyPatch) -> None:

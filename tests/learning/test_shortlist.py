@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
-from torch.distributions import MultivariateNormal
+from torch.distributions import MultivariateNormal, Normal
 
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
@@ -55,12 +55,14 @@ def test_of_many_components_some_are_listed_by_default() -> None:
         assert len(set(named)) == len(named) and row == named + [NOBODY] * (LONGEST - len(named))
 
 
+def shared_by_hand(known: tuple[Sums, ...]) -> Tensor:
+    shared = sum(each.scatter for each in known) / sum(each.examples for each in known)
+    return shared + SHRINKAGE * shared.diagonal().mean() * torch.eye(3)
+
+
 def by_hand(known: tuple[Sums, ...], x: Tensor) -> Tensor:
     """Log-density of the likeliest group of each component, its covariance shrunk towards that of all."""
-    every = sum(each.examples for each in known)
-    shared = sum(each.scatter for each in known) / every
-    shared = shared + SHRINKAGE * shared.diagonal().mean() * torch.eye(3)
-    found = []
+    shared, found = shared_by_hand(known), []
     for each in known:
         own = (each.scatter + 3 * shared) / (each.examples + 3)
         groups = [MultivariateNormal(mean, own).log_prob(x.double()) for mean in each.mean]
@@ -77,19 +79,21 @@ def test_of_few_components_the_likeliest_are_listed(n: int) -> None:
     assert bool((listed == NOBODY).any()) or n == 1
 
 
-def test_of_many_components_the_likeliest_by_one_covariance_are_looked_at_closely(
+def test_of_many_components_the_likeliest_by_their_variances_are_looked_at_closely(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     known = shortlist(40, 2)
     monkeypatch.setattr(of_shortlist, "ROUGHLY", 5)
     listed = known.listed(X)
-    every = sum(each.examples for each in known.sums)
-    shared = sum(each.scatter for each in known.sums) / every
-    shared = shared + SHRINKAGE * shared.diagonal().mean() * torch.eye(3)
-    rough = [
-        torch.stack([MultivariateNormal(mean, shared).log_prob(X.double()) for mean in each.mean]).amax(0)
-        for each in known.sums
-    ]
+    shared = shared_by_hand(known.sums)
+    sizes, axes = torch.linalg.eigh(shared)
+    common = axes / sizes.sqrt()
+    rough = []
+    for each in known.sums:
+        own = (each.scatter + 3 * shared) / (each.examples + 3)
+        variance = (common.T @ own @ common).diagonal()
+        groups = [Normal(mean @ common, variance.sqrt()).log_prob(X.double() @ common).sum(1) for mean in each.mean]
+        rough.append(torch.stack(groups).amax(0))
     near = torch.stack(rough, dim=1).topk(5).indices
     fits, best = by_hand(known.sums, X).gather(1, near).topk(2)
     expected = near.gather(1, best).masked_fill(fits < fits[:, :1] - FAR, NOBODY)

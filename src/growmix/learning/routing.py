@@ -5,31 +5,25 @@ Labels never come near it: a route is a function of examples and weights alone.
 
 from __future__ import annotations
 
-import copy
 import math
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias, final
+from typing import TypeAlias, final
 
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch import Tensor
 
 from growmix.components.abilities import Cheap, Evidence, SampledElbo
 from growmix.components.component import Component
 from growmix.components.judging import judge
 from growmix.components.pieces import ROWS, in_pieces
 from growmix.data.task import as_float
-from growmix.errors import LONGEST_REASON, BadInput, shortened
+from growmix.learning.batching import Group, fitting, groups_of
 from growmix.learning.shortlist import pairs_by_component
 
 NEGLIGIBLE = 20.0
 """Nats behind the best component from which on one is left out of the sum: it would add less than a part in 10^8."""
-
-FEW_ROWS = 32
-"""Examples up to which a CPU gains from batching over components; with more, one component fills it already."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,8 +225,8 @@ class Router:
         self._components = tuple(components)
 
     @cached_property
-    def _groups(self) -> list[_Group]:
-        return _group(self._components)  # when it is first needed: of a thousand components it takes a while
+    def _groups(self) -> list[Group]:
+        return groups_of(self._components)  # when it is first needed: of a thousand components it takes a while
 
     @torch.no_grad()
     def scores(self, x: Tensor, noise: Tensor | None = None) -> ComponentScores:
@@ -328,7 +322,8 @@ def _scored_alone(component: Component, x: Tensor, noise: Tensor | None) -> Comp
     """Return what one component says of some examples."""
     device = component.device
     drawn = None if noise is None else noise.to(device)
-    said = [component(as_float(rows.to(device)), drawn) for rows in x.split(ROWS)]
+    with fitting(len(x), device):
+        said = [component(as_float(rows.to(device)), drawn) for rows in x.split(ROWS)]
     scores, log_proba = said[0] if len(said) == 1 else (torch.cat(parts) for parts in zip(*said, strict=True))
     answer = _Answer(component, scores.cpu(), log_proba.cpu())
     elbo, log_proba = answer.judged()
@@ -369,75 +364,3 @@ class _Answer:
     def raw(self) -> list[RawScores]:
         """Return the scores before they were weighed, if the component has several."""
         return [] if self._scores.ndim == 1 else [RawScores(self._scores, self._log_proba)]
-
-
-class _Group:
-    """Components whose networks differ in nothing but the numbers, which can be scored in one batched call."""
-
-    def __init__(self, indices: Sequence[int], components: Sequence[Component]) -> None:
-        self.indices = tuple(indices)
-        self._members = [components[k] for k in indices]
-        self._device = self._members[0].device
-        self._own = threading.local()
-
-    @cached_property
-    def _state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        modules: list[nn.Module] = [*self._members]
-        return stack_module_state(modules)
-
-    def score(self, x: Tensor, noise: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-        """Return score and class log-probabilities under each member."""
-        try:
-            return self._scored(x, noise)
-        except torch.OutOfMemoryError as error:
-            raise BadInput(
-                f"to score {len(x)} examples does not fit into the memory of {self._device}; narrower networks take "
-                f"less (hidden, width, denoiser_width, recogniser_width) ({shortened(str(error), LONGEST_REASON)})"
-            ) from error
-
-    def _scored(self, x: Tensor, noise: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-        examples = as_float(x.to(self._device))
-        given = (examples,) if noise is None else (examples, noise.to(self._device))
-        one_by_one = self._device.type == "cpu" and len(x) > FEW_ROWS
-        if one_by_one or len(self._members) == 1:
-            return [member(*given) for member in self._members]
-
-        skeleton = self._skeleton()
-
-        def one(state: tuple[dict[str, Tensor], dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
-            answer: tuple[Tensor, Tensor] = functional_call(skeleton, state, given)
-            return answer
-
-        elbos, log_proba = vmap(one)(self._state)
-        return list(zip(elbos, log_proba, strict=True))
-
-    def _skeleton(self) -> Component:
-        """Return a copy of a member without memory, for this thread alone.
-
-        torch puts the numbers of each member into the module that it is given for the time of a call: no other thread
-        may use that module meanwhile, least of all a component that answers.
-        """
-        if not hasattr(self._own, "skeleton"):
-            self._own.skeleton = _without_memory(self._members[0])
-        skeleton: Component = self._own.skeleton
-        return skeleton
-
-
-def _without_memory(component: Component) -> Component:
-    """Return a copy of a component whose weights and buffers have shapes, but no numbers."""
-    outlines: dict[int, Any] = {}
-    for tensor in (*component.parameters(), *component.buffers()):
-        outline = tensor.detach().to("meta")
-        is_weight = isinstance(tensor, nn.Parameter)
-        outlines[id(tensor)] = nn.Parameter(outline, requires_grad=False) if is_weight else outline
-    # who copies deeply looks for every object in this record first, and takes what is there
-    return copy.deepcopy(component, outlines)
-
-
-def _group(components: Sequence[Component]) -> list[_Group]:
-    alike: dict[object, list[int]] = {}
-    for k, component in enumerate(components):
-        tensors = (*component.named_parameters(), *component.named_buffers())
-        shapes = tuple((name, tensor.shape, tensor.device) for name, tensor in tensors)
-        alike.setdefault((component.batch_key(), shapes), []).append(k)
-    return [_Group(indices, components) for indices in alike.values()]

@@ -1,8 +1,8 @@
 """Which few of many components are worth scoring for an example: Gaussians of a small projection say so.
 
 Whoever scores a thousand components for every example pays a thousand times. The list costs about as much as a few
-small components: Gaussians of one covariance, a matrix product, leave fifty components; Gaussians of their own
-covariances leave the few of these that are scored.
+small components: Gaussians of own variances in coordinates that are common to all, a matrix product, leave fifty of
+them; Gaussians of own covariances leave the few of these that are scored.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NOBODY = -1
 """What stands in a list in place of a component that is too far behind."""
 
 ROUGHLY = 50
-"""Components that the Gaussians of one covariance leave to those of their own."""
+"""Components that the Gaussians of own variances leave to those of own covariances."""
 
 FEW_PAIRS = 256
 """Pairs of example and component up to which one batched product is faster than one product for each component."""
@@ -176,12 +176,18 @@ class _Gaussians:
 
     def __init__(self, sums: Sequence[Sums]) -> None:
         shared = _shared_covariance(sums)
-        self._layers, self._place, self._weight, self._bias = _of_one_covariance(sums, shared)
-        self._whiten, self._log_volume, self._means = _of_own_covariance(sums, shared)
+        scatter = torch.stack([each.scatter for each in sums]) + len(shared) * shared
+        own = scatter / torch.tensor([each.examples + len(shared) for each in sums])[:, None, None]
+        self._centre, self._coordinates = _coordinates(sums, shared)
+        self._layers, self._place, self._weight, self._bias = _of_variances(sums, own, self._centre, self._coordinates)
+        self._whiten, self._log_volume, self._means = _of_covariances(sums, own)
+        self._centre, self._coordinates = self._centre.float(), self._coordinates.float()
 
     def roughly(self, values: Tensor) -> Tensor:
-        """Return how well each component fits, ``(n, numbers)`` to ``(n, components)``, by one covariance for all."""
-        layers: tuple[Tensor, ...] = torch.addmm(self._bias, values, self._weight).split(self._layers, dim=1)
+        """Return how well each component fits, ``(n, numbers)`` to ``(n, components)``, by its variances alone."""
+        common = (values - self._centre) @ self._coordinates
+        features = torch.cat([common, common.square()], dim=1)
+        layers: tuple[Tensor, ...] = torch.addmm(self._bias, features, self._weight).split(self._layers, dim=1)
         best, *others = layers
         for layer in others:
             leading = best[:, : layer.shape[1]]
@@ -189,7 +195,7 @@ class _Gaussians:
         return best[:, self._place]
 
     def closely(self, values: Tensor, near: Tensor) -> Tensor:
-        """Return how well some components fit, each by its own covariance.
+        """Return how well some components fit, each by its own covariances.
 
         Parameters
         ----------
@@ -235,15 +241,28 @@ def pairs_by_component(listed: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
 
 
 def _shared_covariance(sums: Sequence[Sums]) -> Tensor:
-    """Return the covariance within groups of all that was learnt, which can be inverted."""
+    """Return the covariance within groups of all that was learnt, which can be inverted.
+
+    It counts as one example for each number in the covariance of every component: those that learnt few examples hardly
+    have another.
+    """
     examples = sum(each.examples for each in sums)
     covariance = torch.stack([each.scatter for each in sums]).sum(0) / max(1, examples)
     spread = float(covariance.diagonal().mean())
     return covariance + (SHRINKAGE * spread if spread > 0 else 1.0) * torch.eye(len(covariance), dtype=torch.float64)
 
 
-def _of_one_covariance(sums: Sequence[Sums], covariance: Tensor) -> tuple[list[int], Tensor, Tensor, Tensor]:
-    """Return what tells how well components fit by one covariance: layers, places, weight and bias.
+def _coordinates(sums: Sequence[Sums], shared: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean of all groups, and the coordinates in which the shared covariance is one, as columns."""
+    centre = torch.cat([each.mean for each in sums]).mean(0)
+    sizes, axes = torch.linalg.eigh(shared)
+    return centre.nan_to_num(), axes / sizes.sqrt()  # no group has no mean
+
+
+def _of_variances(
+    sums: Sequence[Sums], own: Tensor, centre: Tensor, coordinates: Tensor
+) -> tuple[list[int], Tensor, Tensor, Tensor]:
+    """Return what tells how well components fit by their variances: layers, places, weight and bias.
 
     Groups stand in layers: the first group of every component, in the order of how many they have; then the second one
     of those that have two, and so on. A component of which nothing is known fits better than any other.
@@ -251,26 +270,26 @@ def _of_one_covariance(sums: Sequence[Sums], covariance: Tensor) -> tuple[list[i
     groups = torch.tensor([len(each.labels) for each in sums])
     order = groups.argsort(descending=True, stable=True).tolist()
     layers = [order, *([k for k in order if groups[k] > j] for j in range(1, int(groups.max())))]
+    places = torch.tensor([k for layer in layers for k in layer])
     mean = torch.stack([_group(sums[k], j) for j, layer in enumerate(layers) for k in layer])
-    weight = torch.linalg.solve(covariance, mean.T)
-    bias = -0.5 * (weight.T * mean).sum(1)
+    mean = (mean - centre) @ coordinates
+    variance = torch.einsum("de,kdf,fe->ke", coordinates, own, coordinates)[places]
+    weight = torch.cat([mean / variance, -0.5 / variance], dim=1).T
+    bias = -0.5 * (mean.square() / variance + variance.log()).sum(1)
     bias[: len(order)][groups[order] == 0] = torch.inf
-    return [len(layer) for layer in layers], torch.tensor(order).argsort(), weight.float(), bias.float()
+    return [len(layer) for layer in layers], torch.tensor(order).argsort(), weight.float().contiguous(), bias.float()
 
 
-def _of_own_covariance(sums: Sequence[Sums], shared: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return what tells how well components fit by their own covariances: whitening, log-volumes, whitened means.
+def _of_covariances(sums: Sequence[Sums], own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what tells how well components fit by their covariances: whitening, log-volumes, whitened means.
 
-    The shared covariance counts as one example for each number: components that learnt few examples hardly have
-    another. Where a component has fewer groups than another, its first group is there several times.
+    Where a component has fewer groups than another, its first group is there several times.
     """
-    prior = len(shared)
-    scatter = torch.stack([each.scatter for each in sums]) + prior * shared
-    examples = torch.tensor([each.examples for each in sums], dtype=torch.float64)
-    root = torch.linalg.cholesky(scatter / (examples + prior)[:, None, None])
-    whiten = torch.linalg.solve_triangular(root, torch.eye(prior, dtype=torch.float64), upper=False).mT
+    root = torch.linalg.cholesky(own)
+    identity = torch.eye(own.shape[1], dtype=torch.float64)
+    whiten = torch.linalg.solve_triangular(root, identity, upper=False).mT
     log_volume = -root.diagonal(dim1=1, dim2=2).log().sum(1)
-    log_volume[examples == 0] = torch.inf
+    log_volume[torch.tensor([not each.labels for each in sums])] = torch.inf
     most = max(1, *(len(each.labels) for each in sums))
     means = torch.stack([torch.stack([_group(each, j) for j in range(most)]) for each in sums])
     return whiten.float().contiguous(), log_volume.float(), (means @ whiten).float()
