@@ -21,7 +21,7 @@ from growmix.learning.sums import Sums, project
 MANY = 30
 """Components up to which all are scored unless the setting says otherwise: a list would save little."""
 
-LONGEST = 6
+LONGEST = 5
 """Components that are listed at most beyond that unless the setting says otherwise."""
 
 FAR = 20.0
@@ -76,7 +76,7 @@ class Shortlist:
         What is known of the examples that each component learnt. A component of which nothing is known is always
         listed.
     longest
-        Components to be listed for an example, at most; 0 lists all. ``None``: all up to 30 components, else 6.
+        Components to be listed for an example, at most; 0 lists all. ``None``: all up to 30 components, else 5.
 
     Examples
     --------

@@ -248,7 +248,7 @@ class Settings:
     ))
     shortlist: int | None = setting(None, REPLAY, Whole(0), help=(
         "Components that are scored for an example at most, those that Gaussians of 64 numbers find the likeliest; 0 "
-        "scores all. By default all of up to 30 are scored, and 6 of more."
+        "scores all. By default all of up to 30 are scored, and 5 of more."
     ))
     cascade: int | None = setting(None, REPLAY, FEWEST, uses=(SEVERAL_SCORES,), help=(
         "Components that are scored in full for an example, those that lead by a cheap score (the autoencoder's, the "
