@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 
 from growmix import BadInput, GrowingMixture, NonFiniteLoss, Student
 from growmix.learning.distilling import lessons_of, soft_labels
+from growmix.settings import ComponentName
 from growmix.training.callbacks import Callback, FitInfo
 
 TINY: dict[str, Any] = {
@@ -167,6 +169,24 @@ def test_a_student_of_convolutions_is_made_of_convolutions() -> None:
     student = mixture.distill()
     assert any(isinstance(layer, torch.nn.Conv2d) for layer in student.component.encoder)
     assert student.predict(images(0)[0]).shape == (120,)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("component", ["denoiser", "vae+denoiser"])
+def test_a_student_of_denoisers_is_small_and_convolutional_and_comes_back(
+    component: ComponentName, tmp_path: Path
+) -> None:
+    settings: dict[str, Any] = {"denoiser_width": 12, "sampling_steps": 2, "epochs": 1, "gate": "always"}
+    mixture = GrowingMixture(component=component, **settings, student_examples=20, student_epochs=1, device="cpu")
+    for kind in (0, 1):
+        mixture.learn(images(kind))
+    student = mixture.distill()
+    sizes = [sum(weight.numel() for weight in c.parameters()) for c in (*mixture.components, student.component)]
+    assert sizes[-1] <= sum(sizes[:-1]) / 5
+    assert any(isinstance(layer, torch.nn.Conv2d) for layer in student.component.encoder)
+    student.save(tmp_path / "student")
+    again, x = Student.load(tmp_path / "student"), images(0)[0]
+    np.testing.assert_array_equal(again.predict_proba(x), student.predict_proba(x))
 
 
 @pytest.mark.slow
