@@ -14,11 +14,13 @@ from growmix.baselines.budget import check_images_alone, check_settings, equal_b
 from growmix.baselines.penalties import Penalty, Restrained, Restraint, Unrestrained
 from growmix.baselines.rehearsal import Nothing, Rehearsal, together
 from growmix.checkpoints.persistence import Checkpoint, prefixed, under
+from growmix.components.abilities import Additive
 from growmix.components.component import Component
 from growmix.components.nets import Blueprint
 from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
+from growmix.errors import BadInput
 from growmix.learning.gating import Decision
 from growmix.learning.learner import Learner, MakeKind
 from growmix.learning.plugins import chosen
@@ -170,7 +172,14 @@ class OneNetwork(Learner[Past]):
         self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator
     ) -> Component:
         """Make an untrained component of the method's kind."""
-        return self.kind.new(domain, supervised=supervised, target=target, generator=generator)
+        component = self.kind.new(domain, supervised=supervised, target=target, generator=generator)
+        alone = isinstance(self._memory.rehearsal, Nothing) and isinstance(self._memory.penalty, Unrestrained)
+        if isinstance(component, Additive) and not alone:
+            raise BadInput(
+                f"component is a {type(component).__name__}, which adds up what it learns and forgets nothing; the "
+                f"method {self.method!r} is about networks: take component 'vae', or method 'mixture'"
+            )
+        return component
 
     def pack(self, memory: Past) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Return the tensors of rehearsal and penalty."""

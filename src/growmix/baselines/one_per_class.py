@@ -13,6 +13,7 @@ from torch import Tensor
 
 from growmix.baselines.budget import check_images_alone, check_settings, equal_budget
 from growmix.checkpoints.persistence import Checkpoint
+from growmix.components.abilities import Additive
 from growmix.components.component import Component
 from growmix.components.nets import Blueprint
 from growmix.data.domain import Domain
@@ -113,7 +114,8 @@ class OnePerClass(Learner[None]):
             teacher = lesson.components[index]
             component = self.copy(index, lesson, data)
             learnt = int(teacher.class_counts.sum())
-            size = replay_size(len(data), learnt, self.settings.replay_ratio) if self._replays else 0
+            replays = self._replays and not isinstance(teacher, Additive)
+            size = replay_size(len(data), learnt, self.settings.replay_ratio) if replays else 0
             if size:
                 train = join(data, replay(teacher, size, lesson.generator))
                 weight = example_weights(len(data), size, learnt)

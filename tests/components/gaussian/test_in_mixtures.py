@@ -11,6 +11,7 @@ import torch
 from sklearn.datasets import load_wine
 
 from growmix import BadInput, GrowingMixture, Settings
+from growmix.baselines import make_learner
 from growmix.components.gaussian.component import Gaussian, GaussianOptions
 from growmix.components.gaussian.kind import GaussianKind
 from growmix.data.task import TaskData
@@ -128,3 +129,21 @@ def test_settings_of_gaussians_are_refused_elsewhere(name: str, value: Any) -> N
 def test_a_student_learns_from_draws() -> None:
     student = learnt(student_examples=400).distill()
     assert float((student.predict(WINE) == GROWER).mean()) > 0.85
+
+
+@pytest.mark.parametrize("name", ["fine-tuning", "vae-per-task", "generative-classifier"])
+def test_methods_that_only_learn_take_gaussians_and_count_each_example_once(name: str) -> None:
+    learner = make_learner(name, Settings(component="gaussian", device="cpu"))
+    halves = np.arange(len(WINE)) % 2
+    for half in (0, 1):
+        learner.learn((WINE[halves == half], GROWER[halves == half]))
+    assert float((learner.predict(WINE) == GROWER).mean()) > 0.95
+    kept = [component.sums.count.sum() for component in learner.components if isinstance(component, Gaussian)]
+    assert float(sum(kept)) == len(WINE)
+
+
+@pytest.mark.parametrize("name", ["joint", "er", "ewc"])
+def test_methods_about_networks_refuse_gaussians(name: str) -> None:
+    learner = make_learner(name, Settings(component="gaussian", device="cpu"))
+    with pytest.raises(BadInput, match=f"the method '{name}' is about networks"):
+        learner.learn((WINE, GROWER))

@@ -245,15 +245,24 @@ class Gaussian(Component, Codes, Additive, Together):
     def together(self, components: Sequence[Component]) -> tuple[Component, ...]:
         """Return components that share what is tied and what is chosen; see the ability."""
         own = [component for component in components if isinstance(component, Gaussian)]
-        family = self._family_of(own)
+        members = [component.sums.folds for component in own]
+        known = (component._family for component in own if component._family is not None)
+        family = next((each for each in known if each.is_of(members)), None) or self._family_of(own)
         return tuple(component._in(family, k) for k, component in enumerate(own))
 
     def alone(self) -> Component:
         """Return the component with covariances of its own examples alone, where these are enough for any."""
-        enough = float(self.sums.count.sum()) >= ENOUGH_FOR_OWN * self.domain.size
-        return copy(self) if enough else self
+        if float(self.sums.count.sum()) < ENOUGH_FOR_OWN * self.domain.size:
+            return self
+        component = copy(self)
+        component._family = Family(
+            [self.sums.folds], self._own_shape, every_type=False, shrinkages=(self._own_shape.shrinkage,)
+        )
+        return component
 
     def _in(self, family: Family, index: int) -> Gaussian:
+        if self._family is None:  # it is found again where the same components come together
+            self._family, self._place = family, index
         component = copy(self)
         component._family, component._place = family, index
         return component
@@ -289,9 +298,13 @@ class Gaussian(Component, Codes, Additive, Together):
 
     def _directions(self) -> Tensor:
         """Return the leading directions of the covariances that the component has by itself."""
+        return leading_directions(covariances(self.sums.folds.but(), self._own_shape), self.latent)
+
+    @property
+    def _own_shape(self) -> Shape:
+        """How covariances of the component alone are made, without a choice."""
         shrinkage = CODE_SHRINKAGE if self.options.shrinkage is None else self.options.shrinkage
-        shape = Shape(self.options.covariance_type or "tied", shrinkage, self.options.reg_covar, self.options.rank)
-        return leading_directions(covariances(self.sums.folds.but(), shape), self.latent)
+        return Shape(self.options.covariance_type or "tied", shrinkage, self.options.reg_covar, self.options.rank)
 
     def _log_weights(self) -> Tensor:
         """Return the log share of every Gaussian, ``(groups,)``: of its class by examples, classes by their prior."""

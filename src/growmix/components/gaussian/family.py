@@ -34,16 +34,22 @@ class Family:
     def __init__(
         self, members: Sequence[Folds], shape: Shape, *, every_type: bool, shrinkages: Sequence[float]
     ) -> None:
+        self._members = tuple(members)
         self._folds = Folds.beside(members)
         self._sizes = [len(member.count) for member in members]
         self._candidates = candidates(shape, every_type=every_type)
         self._shrinkages = shrinkages
         self._placed: dict[tuple[torch.device, torch.dtype], Gaussians] = {}
 
+    def is_of(self, members: Sequence[Folds]) -> bool:
+        """Whether these are the very sums that it was made of."""
+        same = len(members) == len(self._members)
+        return same and all(one.count is other.count for one, other in zip(members, self._members, strict=True))
+
     @cached_property
     def choice(self) -> Choice:
         """What is chosen for all."""
-        return choose(self._folds.held_out(), self._candidates, self._shrinkages)
+        return choose(self._folds.occupied().held_out(), self._candidates, self._shrinkages)
 
     @cached_property
     def _gaussians(self) -> Gaussians:

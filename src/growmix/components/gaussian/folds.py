@@ -52,6 +52,12 @@ class Folds:
         scatter = torch.stack(scatters).sum(0) if form == "pooled" else torch.cat(scatters)
         return cls(count, mean, scatter, form, members[0].shares)
 
+    def occupied(self) -> Folds:
+        """Return the groups that have examples."""
+        some = self.count.sum(1) > 0
+        scatter = self.scatter if self.form == "pooled" else self.scatter[some]
+        return Folds(self.count[some], self.mean[some], scatter, self.form, self.shares)
+
     def fold(self, index: int) -> Sums:
         """Return the sums of one fold; they are not to be changed."""
         scatter = self.scatter[index] if self.form == "pooled" else self.scatter[:, index]
