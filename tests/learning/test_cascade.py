@@ -196,6 +196,20 @@ def test_a_mixture_keeps_its_cascade(tmp_path: Path) -> None:
     assert np.isfinite(mixture.score_samples(x)).all()
 
 
+@pytest.mark.slow
+def test_of_denoisers_one_is_scored_in_full() -> None:
+    tiny: dict[str, Any] = {"denoiser_width": 4, "max_steps": 30, "gate": "always", "device": "cpu"}
+    mixture = GrowingMixture(component="denoiser", cascade=1, **tiny)
+    stream = streams.load("split-digits", test_examples=20)[:2]
+    for each in stream:
+        mixture.learn(each.train)
+    x = torch.cat([each.test.x for each in stream])
+    assert torch.isfinite(mixture.component_scores(x).elbo).sum(1).tolist() == [1] * 40
+    scores = evaluate(mixture, stream)
+    for i, each in enumerate(stream):
+        assert scores.selection[-1][i] == pytest.approx(float((mixture.route(each.test.x) == i).float().mean()))
+
+
 def test_components_without_a_cheap_score_are_refused_before_they_learn() -> None:
     mixture = GrowingMixture(component=DearKind(), cascade=1, device="cpu")
     with pytest.raises(BadInput, match=r"^cascade is 1, but a CodedPoint has no cheap score; leave it out$"):
