@@ -156,3 +156,18 @@ def test_labels_are_refused_where_none_are_learnt_and_pairs_always() -> None:
         Gaussian(DOMAIN, GaussianOptions(), supervised=False).add_classes([1], torch.Generator())
     with pytest.raises(BadInput, match="pairs of images"):
         GaussianKind().make(DOMAIN, supervised=False, target=DOMAIN, generator=torch.Generator())
+
+
+def test_a_component_answers_by_itself_as_before_once_it_was_asked_to_join_another() -> None:
+    one, other = (learnt(OPTIONS[0], WINE[label == GROWER], GROWER[label == GROWER]) for label in (0, 1))
+    joined, _ = one.together((one, other))
+    assert torch.equal(one.score(WINE)[0], copy.deepcopy(one).score(WINE)[0])
+    assert not torch.equal(joined.score(WINE)[0], one.score(WINE)[0])
+
+
+def test_what_is_tied_is_made_once_for_the_same_components() -> None:
+    one, other = (learnt(OPTIONS[0], WINE[label == GROWER], GROWER[label == GROWER]) for label in (0, 1))
+    for each in (one, other):
+        each.score(WINE)
+    first, again = (one.together((one, other))[0] for _ in range(2))
+    assert isinstance(first, Gaussian) and isinstance(again, Gaussian) and first._relatives is again._relatives

@@ -130,7 +130,8 @@ def test_a_group_of_one_has_the_covariance_of_all() -> None:
     torch.testing.assert_close(full[1], sums.scatter.sum(0) / 5.0)
 
 
-def test_a_covariance_that_is_not_positive_is_refused_in_words() -> None:
+@pytest.mark.parametrize("one", ["tied", "full", "diag"])
+def test_a_covariance_that_is_not_positive_is_refused_in_words(one: str) -> None:
     sums = sums_of(torch.ones(5, 3), torch.zeros(5, dtype=torch.int64), 1, "each")
     with pytest.raises(NonFiniteLoss, match="shrinkage above 0, or a larger reg_covar"):
-        Gaussians.of(sums.mean, covariances(sums, Shape("full", reg_covar=0.0)))
+        Gaussians.of(sums.mean, covariances(sums, Shape(one, reg_covar=0.0)))  # type: ignore[arg-type]

@@ -19,10 +19,6 @@ from growmix.components.gaussian.sums import Sums
 SHRINKAGES = (0.0, 1e-4, 1e-3, 0.003, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 """Shrinkages that are tried."""
 
-_BITS = 2**16
-_PRIME = 1_000_003
-
-
 TYINGS = (0.0, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 """Shares of the tied covariance in those of each group that are tried; a share of 1 is the type ``tied``."""
 

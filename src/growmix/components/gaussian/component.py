@@ -83,7 +83,8 @@ class Gaussian(Component, Codes, Additive, Together):
     """Gaussians of vectors, one or a few for each class, with exact densities, draws and class probabilities.
 
     Everything is learnt from sums (count, mean, scatter), so that neither the order of the examples matters nor the
-    batches that they come in. What the covariances are, follows from the sums when it is asked for.
+    batches that they come in, unless a class may have several Gaussians: which of them an example belongs to is decided
+    when it arrives. What the covariances are, follows from the sums when it is asked for.
 
     A code says where an example lies about the mean of its Gaussian, in standard deviations along the directions of the
     largest variance of the component's own examples; its rate is half the squared distance in these units.
@@ -122,6 +123,7 @@ class Gaussian(Component, Codes, Additive, Together):
         self.sums = KeptSums(self.modes, domain.size, _form(options, domain.size), _shares(options, domain.size))
         self._derived: Derived | None = None
         self._family: Family | None = None
+        self._met: Family | None = None  # the family that it was last asked to join, found again by the same members
         self._place = 0
 
     # Learning --------------------------------------------------------------------------------------------------
@@ -246,7 +248,7 @@ class Gaussian(Component, Codes, Additive, Together):
         """Return components that share what is tied and what is chosen; see the ability."""
         own = [component for component in components if isinstance(component, Gaussian)]
         members = [component.sums.folds for component in own]
-        known = (component._family for component in own if component._family is not None)
+        known = (each for component in own for each in (component._family, component._met) if each is not None)
         family = next((each for each in known if each.is_of(members)), None) or self._family_of(own)
         return tuple(component._in(family, k) for k, component in enumerate(own))
 
@@ -261,8 +263,7 @@ class Gaussian(Component, Codes, Additive, Together):
         return component
 
     def _in(self, family: Family, index: int) -> Gaussian:
-        if self._family is None:  # it is found again where the same components come together
-            self._family, self._place = family, index
+        self._met = family
         component = copy(self)
         component._family, component._place = family, index
         return component
@@ -290,11 +291,12 @@ class Gaussian(Component, Codes, Additive, Together):
     def _relatives(self) -> Family:
         """The components whose covariances are made together with those of this one."""
         if self._family is None:
-            self._family, self._place = self._family_of([self]), 0
+            self._family = self._family_of([self])
         return self._family
 
     def _forget_derived(self) -> None:
-        self._derived = self._family = None
+        self._derived = self._family = self._met = None
+        self._place = 0
 
     def _directions(self) -> Tensor:
         """Return the leading directions of the covariances that the component has by itself."""
@@ -322,7 +324,7 @@ class Gaussian(Component, Codes, Additive, Together):
 
     def __getstate__(self) -> dict[str, Any]:
         # a copy is going to learn, and derives its own
-        return {**self.__dict__, "_derived": None, "_family": None, "_place": 0}
+        return {**self.__dict__, "_derived": None, "_family": None, "_met": None, "_place": 0}
 
 
 def _form(options: GaussianOptions, size: int) -> Form:

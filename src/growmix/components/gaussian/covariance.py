@@ -147,15 +147,17 @@ class Gaussians:
         """
         size = mean.shape[1]
         if covariance.ndim == 2:
-            factor = covariance.sqrt()
-            white, log_det = 1.0 / factor, factor.log().sum(1)
+            factor, failed = covariance.sqrt(), ~(covariance > 0)
         else:
             factor, failed = torch.linalg.cholesky_ex(covariance)
-            if bool(failed.any()):
-                raise NonFiniteLoss(
-                    "a covariance is not positive definite; nothing was changed. Give a shrinkage above 0, or a larger "
-                    "reg_covar"
-                )
+        if bool(failed.any()):
+            raise NonFiniteLoss(
+                "a covariance is not positive definite; nothing was changed. Give a shrinkage above 0, or a larger "
+                "reg_covar"
+            )
+        if covariance.ndim == 2:
+            white, log_det = 1.0 / factor, factor.log().sum(1)
+        else:
             unit = torch.eye(size, dtype=factor.dtype).expand_as(factor)
             white = torch.linalg.solve_triangular(factor, unit, upper=False).mT.contiguous()
             log_det = factor.diagonal(dim1=1, dim2=2).log().sum(1)

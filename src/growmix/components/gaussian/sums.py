@@ -1,4 +1,4 @@
-"""Sums of vectors: how many, their mean, and their scatter about it; batches of them merge exactly, in any order.
+"""Sums of vectors: how many, their mean, and their scatter about it; those of batches merge, but for rounding.
 
 All numbers are in double precision. Each batch is centred on its own mean before anything is squared, so that nothing
 is lost to cancellation however far from zero the vectors lie.
@@ -69,21 +69,6 @@ class Sums:
         mean = torch.where((self.count > 0)[:, None], self.mean + gap * share[:, None], other.mean)
         scatter = self.scatter + other.scatter + _between(gap, self.count * share, self.form)
         return Sums(total, mean, scatter, self.form)
-
-    def without(self, other: Sums) -> Sums:
-        """Return the sums of what is left when vectors that were summed are taken out again.
-
-        A group of which nothing is left has the mean zero and no scatter.
-        """
-        left = (self.count - other.count).clamp_min(0.0)
-        some = left > 0
-        mean = (self.count[:, None] * self.mean - other.count[:, None] * other.mean) / left.clamp_min(1.0)[:, None]
-        mean = torch.where(some[:, None], mean, 0.0)
-        weight = torch.where(some, left * other.count / self.count.clamp_min(1.0), 0.0)
-        scatter = self.scatter - other.scatter - _between(other.mean - mean, weight, self.form)
-        if self.form != "pooled":
-            scatter = torch.where(some.view(-1, *[1] * (scatter.ndim - 1)), scatter, 0.0)
-        return Sums(left, mean, scatter, self.form)
 
     def pooled(self) -> Sums:
         """Return the same sums with one scatter matrix of all groups."""
