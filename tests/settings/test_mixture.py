@@ -188,6 +188,7 @@ IDLE = {
     "threshold": ({"threshold": 0.5, "gate": "always"}, {"gate": "threshold"}),
     "adapter_rank": ({"adapter_rank": 3, "sharing": "trunk"}, {"sharing": "adapter"}),
     "variance": ({"variance": 0.1, "likelihood": "bernoulli"}, {"likelihood": "gaussian"}),
+    "blueprint": ({"blueprint": "conv", "component": "denoiser"}, {"component": "vae"}),
     "width": ({"width": 4}, {"blueprint": "conv"}),
     "depth": ({"depth": 4, "blueprint": "conv"}, {"blueprint": "mlp"}),
     "hidden": ({"hidden": 4, "blueprint": "my_nets:blueprint"}, {"blueprint": "mlp"}),

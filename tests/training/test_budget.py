@@ -45,6 +45,13 @@ def test_a_recipe_chooses_what_the_settings_leave_open_and_nothing_else() -> Non
     assert (budget.learning_rate, budget.gradient_clip) == (0.5, 3.0)
 
 
+def test_the_most_steps_end_the_epochs_of_each_recipe_and_not_those_of_another() -> None:
+    budget = Budget.of(Settings(epochs=10, max_steps=50), 10_000)
+    assert (budget.steps, budget.epochs) == (50, 1)  # 79 batches of 128 in an epoch
+    assert budget.by(Recipe(batch_size=256), 10_000).steps == 50
+    assert budget.by(Recipe(batch_size=1_000), 10_000).epochs == 5
+
+
 def test_steps_that_were_fixed_are_kept_by_every_recipe() -> None:
     fixed = Budget.of(Settings(max_steps=100), 25_600).over(51_200)
     budget = fixed.by(Recipe(epochs=500, batch_size=512), 51_200)

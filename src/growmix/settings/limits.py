@@ -15,7 +15,7 @@ MOST_LAYERS = 1_000
 """The largest number of hidden layers of a network."""
 
 MOST_DRAWS = 10_000
-"""The largest number of random codes that one example is scored with."""
+"""The largest number of random codes, or of draws, levels or steps of noise, that one example takes."""
 
 MOST_REPLAY = 1_000_000
 """The largest number of replayed examples for each new one."""

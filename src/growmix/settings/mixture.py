@@ -121,7 +121,7 @@ class Settings:
         "noise), or gaussian (Gaussians in closed form, for vectors); vae and denoiser joined by + judge together, "
         "also with a recogniser (which learns what is not its own by turned pictures)."
     ))
-    blueprint: str = setting("mlp", COMPONENT, BLUEPRINTS, door=True, common=True, help=(
+    blueprint: str = setting("mlp", COMPONENT, BLUEPRINTS, uses=(CODED,), door=True, common=True, help=(
         "Networks of a component: mlp, conv, or your own by their import path, such as my_nets:blueprint, which "
         "--allow-import or growmix.components.importing.allow_import must allow."
     ))
@@ -131,7 +131,7 @@ class Settings:
     depth: int = setting(2, COMPONENT, Whole(1, MOST_LAYERS), uses=(FULLY_CONNECTED,), help=(
         "Hidden layers of an mlp on each side."
     ))
-    width: int = setting(32, COMPONENT, UNITS, uses=(used_with("blueprint", "conv"),), help=(
+    width: int = setting(32, COMPONENT, UNITS, uses=(used_with("blueprint", "conv"), WITH_VAE), help=(
         "Channels at half the size of an image; at smaller sizes up to twice as many."
     ))
     latent: int = setting(24, COMPONENT, UNITS, uses=(CODED,), common=True, help="Length of the latent code.")
@@ -259,8 +259,8 @@ class Settings:
         "most held-out examples rightly, chosen again after each task), or preset."
     ))
     epochs: int | None = setting(None, TRAINING, FEWEST, uses=(NETWORKS,), common=True, help=(
-        "Passes over a task; by default as many as the network's recipe says (mlp: 40, conv: 30, both within 1,500 to "
-        "6,000 steps)."
+        "Passes over a task; by default as many as the network's recipe says (mlp: 40, conv: 30, denoiser: 60, within "
+        "1,500 to 6,000 steps; recogniser: 40, within 1,500 to 12,000)."
     ))
     max_steps: int | None = setting(None, TRAINING, FEWEST, common=True, help=(
         "Largest number of gradient steps of one training (of each network of a component that has several); by "
@@ -276,7 +276,7 @@ class Settings:
     ))
     schedule: ScheduleName | None = setting(None, TRAINING, help=(
         "How the learning rate goes over a training: one-cycle, cosine (after a warm-up) or constant; by default as "
-        "the network's recipe says (mlp: one-cycle, conv: cosine)."
+        "the network's recipe says (mlp: one-cycle, others: cosine)."
     ))
     adam_beta1: float = setting(0.9, TRAINING, DECAY, uses=(used_with("schedule", "cosine", "constant"),), help=(
         "Decay of AdamW's mean of gradients, of a schedule that was asked for; the one-cycle schedule cycles momentum "

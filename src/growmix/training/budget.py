@@ -40,6 +40,8 @@ class Budget:
         Whether steps are compiled, which takes a minute at the first and saves time at each.
     open
         What a network's recipe may choose, because the settings do not say it.
+    most_epochs
+        Passes that the settings ask for, of which ``most_steps`` may leave fewer; ``None``: the recipe says.
     most_steps
         Largest number of gradient steps that the settings allow; ``None``: the epochs alone decide.
     """
@@ -58,6 +60,7 @@ class Budget:
     warm_up: float = 0.1
     compiled: bool = False
     open: tuple[str, ...] = field(default=(), compare=False)
+    most_epochs: int | None = field(default=None, compare=False)
     most_steps: int | None = field(default=None, compare=False)
 
     @classmethod
@@ -72,6 +75,7 @@ class Budget:
             beta1=settings.adam_beta1,
             compiled=settings.compile,
             open=(*(name for name in LEFT_OPEN if given[name] is None), "steps"),
+            most_epochs=settings.epochs,
             most_steps=settings.max_steps,
         )
         return budget.by(recipe, examples)
@@ -101,7 +105,7 @@ class Budget:
         per_epoch = math.ceil(examples / own.batch_size)
         if "steps" not in self.open and self.steps is not None:
             return replace(own, epochs=math.ceil(self.steps / per_epoch))
-        epochs = own.epochs
+        epochs = self.most_epochs or own.epochs
         if "epochs" in chosen:
             least, most = (math.ceil(bound / per_epoch) for bound in recipe.step_range)
             epochs = min(max(epochs, least), most)
