@@ -213,7 +213,7 @@ class Denoiser(Component, Evidence, Described, Bounded, Cheap, Shared):
         """Return :func:`growmix.components.diffusion.likelihood_bound` of the class that the classifier gives.
 
         To the nats of that come the class's log share, and log 2 for each number, because pixels lie in [0, 1] and not
-        in [-1, 1].
+        in [-1, 1]. The expectation over the noise is that of one draw and its negative, the same for all images.
         """
         positions = most_likely(self._logits(x))
         noise = balanced(fixed_noise(self.shape, _BOUND_DRAWS // 2, _BOUND_NODES + 1)).to(x.device)

@@ -208,9 +208,10 @@ def likelihood_bound(
     :math:`\tfrac12\int\|u-D\|^2\,d(-\sigma^{-2})`, and :math:`d(-\sigma^{-2})=2\sigma^{-2}\,d\log\sigma`.
 
     It is an equality where the denoiser is the best there is, the data at the highest noise are that Gaussian, and the
-    example around what the denoiser says at the lowest noise is a Gaussian of variance :math:`s^2`: so for Gaussian
-    data. The expectation over the noise is estimated by the draws given, without bias; the integral over
-    :math:`\log\sigma` is smooth, and found by Gauss and Legendre's rule.
+    example around what the denoiser says at the lowest noise is a Gaussian of variance :math:`s^2`: so for data that
+    are Gaussian with one variance in all directions. The expectation over the noise is estimated by the draws given,
+    without bias where these are standard normal, so that a single estimate may also lie above the log-density; the
+    integral over :math:`\log\sigma` is smooth, and found by Gauss and Legendre's rule.
 
     Parameters
     ----------
@@ -246,8 +247,9 @@ def likelihood_bound(
 def balanced(noise: Tensor) -> Tensor:
     """Return draws of noise and their negatives, scaled to the mean square that standard normal numbers have.
 
-    So few draws have the mean and the mean square of many. Where a denoiser is linear, an error's mean over them is its
-    expectation; elsewhere it is off by about a part in as many as an example has numbers.
+    So few draws have the mean and the mean square of many. An error's mean over them is its expectation where a
+    denoiser moves all numbers by the same share of their distance to a point, and is without bias where it is linear;
+    elsewhere the scaling biases it by about a part in as many as an example has numbers.
 
     Examples
     --------

@@ -149,8 +149,7 @@ class RecogniserPartKind(PartKind):
         self, domain: Domain, beside: Collection[str], *, supervised: bool, generator: torch.Generator
     ) -> JudgePart:
         """Make a recogniser, which counts nothing until weights are chosen."""
-        flips = domain.shape[0] > 1 if self.flips is None else self.flips
-        return JudgePart(Recogniser(domain, RecogniserOptions(self.width, flips), generator))
+        return JudgePart(Recogniser(domain, RecogniserOptions(self.width, self.flips), generator))
 
     @property
     def recipes(self) -> tuple[Recipe, ...]:
