@@ -106,3 +106,22 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_meta and not bool(torch.isfinite(tensor).all()):
             raise BadCheckpoint(f"{TENSORS}: {name} has numbers that are not finite")
+
+
+def check_limits(limits: Mapping[str, tuple[Tensor, float]]) -> None:
+    """See that all numbers are finite and not too small, of those tensors that have memory.
+
+    Parameters
+    ----------
+    limits
+        Tensors by name, each with the smallest value that its numbers may have.
+
+    Raises
+    ------
+    BadCheckpoint
+        A number is not finite, or too small.
+    """
+    check_finite({name: tensor for name, (tensor, _) in limits.items()})
+    for name, (tensor, least) in limits.items():
+        if not tensor.is_meta and bool((tensor < least).any()):
+            raise BadCheckpoint(f"{TENSORS}: {name} has numbers below {least:g}")

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from growmix.checkpoints.filling import check_density, check_finite, load_state
+from growmix.checkpoints.filling import check_density, check_limits, load_state
 from growmix.checkpoints.folders import read_folder, write_folder
-from growmix.components.abilities import CodeDensity, Codes, Pairs
+from growmix.components.abilities import CodeDensity, Codes, Limited, Pairs
 from growmix.components.component import Component
 from growmix.components.density import LatentDensity
 from growmix.data.domain import Domain
@@ -92,10 +92,11 @@ class ComponentState:
         """
         component.add_classes(self.outline.classes, torch.Generator())
         load_state(component, self.tensors, foreign=foreign)
-        counts = {"class_counts": component.class_counts, "unlabelled_count": component.unlabelled_count}
-        check_finite(counts)
-        if not component.class_counts.is_meta and any(bool((count < 0).any()) for count in counts.values()):
-            raise BadCheckpoint(f"{TENSORS}: a component learnt fewer than no examples")
+        for module in component.modules():  # a component of several networks has others within
+            if isinstance(module, Component):
+                check_limits({"class_counts": (module.class_counts, 0.0), "unlabelled": (module.unlabelled_count, 0.0)})
+            if isinstance(module, Limited):
+                check_limits(module.limits())
         if self.density is not None:
             if not isinstance(component, CodeDensity) or not isinstance(component, Codes):
                 raise BadCheckpoint(f"{TENSORS} holds a density of codes, which a {type(component).__name__} lacks")

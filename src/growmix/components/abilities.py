@@ -6,7 +6,7 @@ A component inherits from :class:`growmix.components.component.Component` and fr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -298,6 +298,14 @@ class Together(ABC):
     @abstractmethod
     def alone(self) -> Component:
         """Return the component as it would answer by what it keeps itself, if that is enough to answer by."""
+
+
+class Limited(ABC):
+    """Ability of a module that keeps numbers outside its weights which are not any number, such as variances."""
+
+    @abstractmethod
+    def limits(self) -> Mapping[str, tuple[Tensor, float]]:
+        """Return such numbers by name, all finite, each with the smallest value that it may have."""
 
 
 class Shared:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import final
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growmix.components.abilities import Bounded, Cheap, Described, Evidence, Shared, most_likely
+from growmix.components.abilities import Bounded, Cheap, Described, Evidence, Limited, Shared, most_likely
 from growmix.components.classifier import FEATURES, ConvClassifier, with_rows
 from growmix.components.component import Component, Trainer
 from growmix.components.denoiser_options import DenoiserOptions, Plan
@@ -41,6 +41,9 @@ NOISE_SEED = 20_220_601
 MOST_MEASURED = 1_024
 """Images that the variance at the lowest noise is measured on after a training."""
 
+LEAST_VARIANCE = 1e-6
+"""Smallest variance of a pixel in [-1, 1], so that images that are all alike have a density too."""
+
 _BOUND_NODES = 16
 _BOUND_DRAWS = 2
 _EXTRA = 3  # numbers of noise beside those of the image: order and place of its noise level, and whether it is mirrored
@@ -48,7 +51,7 @@ _AT_ONCE = {"cpu": 2**21, "other": 2**23}  # numbers of the finest features: a C
 
 
 @final
-class Denoiser(Component, Evidence, Described, Bounded, Cheap, Shared):
+class Denoiser(Component, Evidence, Described, Bounded, Cheap, Shared, Limited):
     r"""Class-conditional denoiser of images, with a small classifier beside it where there are labels.
 
     An image, scaled to [-1, 1], is judged by
@@ -106,6 +109,12 @@ class Denoiser(Component, Evidence, Described, Bounded, Cheap, Shared):
 
     def _structure(self) -> str | None:
         return f"{self.options!r} {self.shape} {self.supervised}"
+
+    def limits(self) -> Mapping[str, tuple[Tensor, float]]:
+        """Return the Gaussian at the highest noise and the variance at the lowest."""
+        variances = {"variance": self.variance, "decoder_variance": self.decoder_variance}
+        smallest = 0.5 * LEAST_VARIANCE
+        return {"mean": (self.mean, -math.inf), **{name: (values, smallest) for name, values in variances.items()}}
 
     # Learning --------------------------------------------------------------------------------------------------
 
@@ -167,7 +176,7 @@ class Denoiser(Component, Evidence, Described, Bounded, Cheap, Shared):
         known = counts > 0
         means = (sums[known] / counts[known, None]).view(-1, *self.shape)
         self.mean[known.to(self.device)] = means.to(self.mean)
-        self.variance.fill_(max(within / float(counts[0] * self.domain.size), 1e-6))
+        self.variance.fill_(max(within / float(counts[0] * self.domain.size), LEAST_VARIANCE))
 
     @torch.no_grad()
     def _measure_lowest(self, x: Tensor, positions: Tensor) -> None:
@@ -175,7 +184,7 @@ class Denoiser(Component, Evidence, Described, Bounded, Cheap, Shared):
         chosen = torch.linspace(0, len(x) - 1, min(len(x), MOST_MEASURED), dtype=torch.float64).long()
         images = as_float(x[chosen].to(self.device))
         errors = self._errors(images, positions[chosen].to(self.device)[:, None], [0], 1)
-        self.decoder_variance.fill_((errors.mean() / self.domain.size).clamp_min(1e-6))
+        self.decoder_variance.fill_((errors.mean() / self.domain.size).clamp_min(LEAST_VARIANCE))
 
     # Scores ----------------------------------------------------------------------------------------------------
 

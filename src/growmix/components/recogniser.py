@@ -7,7 +7,7 @@ the class that stands upright: so there are outsiders to learn from, without any
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from growmix.components.abilities import Limited
 from growmix.components.augmentation import Augmentation, dealt, turned, turns_of
 from growmix.components.component import Trainer
 from growmix.components.judge import Judge
@@ -74,7 +75,7 @@ class RecogniserOptions:
 
 
 @final
-class Recogniser(Judge):
+class Recogniser(Judge, Limited):
     """Classifier of a component's classes times the ways in which an image can be turned.
 
     Square images are turned by quarters, others upside down. Its score of a class is the mean over the turns of the
@@ -122,6 +123,12 @@ class Recogniser(Judge):
         # until there is a class, one that all images are of
         weight, bias = self._rows(1, generator)
         self.weight, self.bias = nn.Parameter(weight), nn.Parameter(bias)
+
+    def limits(self) -> Mapping[str, tuple[Tensor, float]]:
+        """Return means and variances of its normalisations."""
+        least = {"running_mean": -math.inf, "running_var": 0.0}
+        buffers = [(name, name.rpartition(".")[2], values) for name, values in self.named_buffers()]
+        return {name: (values, least[kind]) for name, kind, values in buffers if kind in least}
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Add an output for every turn of each new class."""

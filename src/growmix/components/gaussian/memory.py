@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
+from growmix.components.abilities import Limited
 from growmix.components.gaussian.choosing import deal
 from growmix.components.gaussian.folds import Folds
 from growmix.components.gaussian.sums import Form, Sums, sums_of
 
 
 @final
-class KeptSums(nn.Module):
+class KeptSums(nn.Module, Limited):
     """Sums of the examples of every group, in one or more folds, of which each can be held out.
 
     The numbers are parameters that nothing trains, as what a component has learnt. Some accelerators have no double
@@ -41,6 +42,10 @@ class KeptSums(nn.Module):
         self.form, self.shares, self.size = form, shares, size
         nothing = [Sums.nothing(groups, size, form)] * len(shares)
         self._keep(nothing)
+
+    def limits(self) -> Mapping[str, tuple[Tensor, float]]:
+        """Return the counts; a scatter that is none makes no covariance, which is seen when one is asked for."""
+        return {"count": (self.count, 0.0)}
 
     @property
     def groups(self) -> int:
