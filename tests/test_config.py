@@ -304,3 +304,22 @@ def test_an_empty_file_asks_for_nothing(tmp_path: Path) -> None:
 def test_default_folder_tells_stream_and_seed() -> None:
     assert RunConfig.of({"stream": "split-digits", "seed": 3}).folder == Path("runs/split-digits-seed3")
     assert RunConfig.of({"stream": "split-digits", "out": "here"}).folder == Path("here")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"sampling": "prior"}, {"density_components": 3}, {"likelihood": "gaussian"}],
+    ids=lambda each: next(iter(each)),
+)
+def test_what_only_autoencoders_use_is_refused_where_a_run_has_none(change: dict[str, Any]) -> None:
+    (name,) = change
+    assert not idle_keys({"component": "denoiser", **change})  # the student is one
+    assert not idle_keys({"component": "vae+denoiser", "student": False, **change})
+    for values in ({"student": False}, {"method": "fine-tuning"}):
+        reason = idle_keys({"component": "denoiser", **values, **change})[name]
+        assert "which has no effect with autoencoders False; it has one with" in reason and "student true" in reason
+    assert not idle_keys({"component": "denoiser", "student": False})
+
+
+def test_what_a_method_fixes_is_not_held_against_a_user_who_left_it_alone() -> None:
+    assert "sampling" not in idle_keys({"method": "dgr", "component": "denoiser"})

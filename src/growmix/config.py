@@ -40,7 +40,7 @@ from growmix.settings import (
     student_networks,
     with_declarations,
 )
-from growmix.settings.mixture import LABELS, RUN
+from growmix.settings.mixture import AUTOENCODERS, LABELS, RUN, WITH_VAE
 from growmix.storage.durable import write_whole
 from growmix.streams.catalogue import LabelSpace
 from growmix.system.paths import check_path
@@ -424,10 +424,13 @@ def idle_keys(values: Mapping[str, Any]) -> dict[str, str]:
     whole = {name: declared.default for name, declared in known.items()} | dict(values)
     method = METHODS[whole["method"]]
     of_method = method.idle(whole)
+    resolved = {**whole, **method.fixed}
     if whole["likelihood"] is None:  # the pictures of streams are numbers in [0, 1] unless the settings say otherwise
-        whole["likelihood"] = "gaussian-pixel" if whole["support"] == "real" else "bernoulli"
-    whole[STUDENT_NETWORKS] = student_networks(whole["student_blueprint"], whole["blueprint"], whole["component"])
-    return of_method | dict(idle({**whole, **method.fixed}, known.values()))
+        resolved["likelihood"] = "gaussian-pixel" if whole["support"] == "real" else "bernoulli"
+    resolved[STUDENT_NETWORKS] = student_networks(whole["student_blueprint"], whole["blueprint"], whole["component"])
+    resolved[AUTOENCODERS] = WITH_VAE.holds(whole["component"]) or (method.is_mixture and whole["student"])
+    found = dict(idle(resolved, known.values()))
+    return of_method | {name: reason for name, reason in found.items() if whole[name] != known[name].default}
 
 
 def _plain(value: Any) -> Any:

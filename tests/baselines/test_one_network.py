@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from growmix.baselines.elastic_weights import ElasticWeights
 from growmix.baselines.one_network import OneNetwork, RestrainedTrainer
 from growmix.baselines.penalties import Penalty, Restraint, Weights
 from growmix.baselines.rehearsal import Everything
@@ -83,7 +84,18 @@ def test_a_penalty_is_added_to_the_objective_which_stays_as_it_was() -> None:
     plain, data = Objective(), [torch.ones(3), torch.zeros(3)]
     trainer.minimise(plain, data, noise=2)
     assert [float(value) for value in minimised] == [203.0]
-    assert trainer.objective is plain and trainer.noise == 2
+    assert trainer.objectives == [(plain, 2)]
+
+
+def test_elastic_weights_hold_every_network_that_a_component_has() -> None:
+    small = Settings(component="vae+denoiser+recogniser", hidden=4, latent=2, denoiser_width=8, recogniser_width=3)
+    network = OneNetwork("ewc", small.replace(max_steps=2, device="cpu"), penalty=ElasticWeights(1.0))
+    network.learn((np.random.default_rng(0).random((12, 1, 8, 8)), np.arange(12) % 2))
+    penalty = network._memory.penalty
+    assert isinstance(penalty, ElasticWeights)
+    for part in ("main.", "others.denoiser.", "others.recogniser."):
+        held = [float(weight.sum()) > 0 for name, weight in penalty.importance.items() if name.startswith(part)]
+        assert sum(held) > len(held) / 2 > 1, part
 
 
 def test_pairs_are_refused_and_nothing_is_learnt() -> None:

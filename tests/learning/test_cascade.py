@@ -22,6 +22,7 @@ from growmix.data.domain import Domain
 from growmix.data.task import TaskData
 from growmix.learning.answers import class_probabilities, scores_together, scores_under
 from growmix.learning.cascade import leading, leading_together, narrowed
+from growmix.learning.distilling import soft_labels
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.routing import only
 from growmix.learning.shortlist import NOBODY, Lists, Shortlist
@@ -104,6 +105,14 @@ def test_the_dear_score_is_computed_for_the_leading_few_of_each_example() -> Non
         class_probabilities(few, X, 0, None, everything).argmax(1),
         class_probabilities(known(None), X, 0, None, everything).argmax(1),
     )
+
+
+@pytest.mark.parametrize(("cascade", "most"), [(None, 2), (1, 1), (6, 6)])
+def test_a_student_is_taught_by_the_leading_two_or_as_many_as_answer(cascade: int | None, most: int) -> None:
+    teacher = known(cascade)
+    soft = soft_labels(teacher, X, tuple(range(12)), 2.0, 0)
+    assert sum(asked(teacher, "dear")) == most * len(X)
+    torch.testing.assert_close(soft, soft_labels(known(6), X, tuple(range(12)), 2.0, 0), rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("cascade", [None, 6, 10])

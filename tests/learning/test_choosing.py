@@ -250,6 +250,7 @@ FORGED: dict[str, Callable[[Document], Any]] = {
     "an unknown rule": lambda d: d["history"][1]["weights"].update(class_rule="oracle"),
     "no weights": lambda d: d["history"][1].pop("weights"),
     "more right than there were": lambda d: d["memory"]["tally"]["right"].__setitem__(0, 10_000),
+    "more counted than were learnt": lambda d: d["memory"]["tally"]["examples"].__setitem__(0, 10**9),
     "a negative count": lambda d: d["memory"]["tally"]["examples"].__setitem__(0, -1),
     "fewer candidates": lambda d: d["memory"]["tally"]["right"].pop(),
     "another component": lambda d: d["memory"]["tally"]["examples"].append(0),

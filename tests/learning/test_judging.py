@@ -91,7 +91,7 @@ def test_an_evaluation_measures_what_is_predicted_under_the_weights_of_each_time
 
 
 def test_weights_that_no_components_have_are_refused() -> None:
-    for values in ((1.0, 2.0), (1.0, -1.0, 0.0), (1.0, math.nan, 0.0), (1.0, math.inf, 0.0)):
+    for values in ((1.0, 2.0), (1.0, -1.0, 0.0), (1.0, math.nan, 0.0), (1.0, math.inf, 0.0), (1.0, 1e30, 0.0)):
         with pytest.raises(ValueError, match="score weight"):
             ScoreWeights(values).check(3)
     ScoreWeights((1.0, 0.0, 2.0)).check(3)

@@ -44,6 +44,12 @@ def _tensor(change: Callable[[Tensor], Tensor]) -> Callable[[Any, dict[str, Tens
     return lambda document, tensors: tensors.update({"0.0.1": change(tensors["0.0.1"])})
 
 
+def _elbo(document: Any) -> dict[str, Any]:
+    elbo: dict[str, Any] = document[0]["references"][0]["statistics"]["elbo"]
+    elbo["quantiles"] = list(elbo["quantiles"])
+    return elbo
+
+
 WRONG: dict[str, Callable[[Any, dict[str, Tensor]], Any]] = {
     "a class that is not known": _answers(lambda answers: answers[0].update(label=9)),
     "a class twice": _answers(lambda answers: answers[0].update(label=1)),
@@ -51,6 +57,8 @@ WRONG: dict[str, Callable[[Any, dict[str, Tensor]], Any]] = {
     "no examples": _answers(lambda answers: answers[0].update(count=0)),
     "more examples than the task": _answers(lambda answers: answers[0].update(count=9)),
     "fewer than there are quantiles": _answers(lambda answers: answers[0].update(count=3)),
+    "quantiles of the task that fall": lambda document, tensors: _elbo(document)["quantiles"].__setitem__(0, 1e9),
+    "more quantiles of the task than examples": lambda document, tensors: _elbo(document)["quantiles"].append(1e9),
     "a word": _answers(lambda answers: answers[0].update(count="x")),
     "no tensor": lambda document, tensors: tensors.pop("0.0.1"),
     "no quantiles": _tensor(lambda tensor: tensor[:, :0]),

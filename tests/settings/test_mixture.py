@@ -190,6 +190,7 @@ IDLE = {
     "variance": ({"variance": 0.1, "likelihood": "bernoulli"}, {"likelihood": "gaussian"}),
     "blueprint": ({"blueprint": "conv", "component": "denoiser"}, {"component": "vae"}),
     "width": ({"width": 4}, {"blueprint": "conv"}),
+    "blueprint": ({"blueprint": "conv", "component": "denoiser"}, {"component": "vae"}),
     "depth": ({"depth": 4, "blueprint": "conv"}, {"blueprint": "mlp"}),
     "hidden": ({"hidden": 4, "blueprint": "my_nets:blueprint"}, {"blueprint": "mlp"}),
     "density_components": ({"density_components": 3, "sampling": "prior"}, {"sampling": "ex-post"}),
@@ -256,6 +257,8 @@ def test_an_object_in_place_of_a_name_counts_as_another_choice() -> None:
         GrowingMixture(Conv(2), width=4)
     with pytest.raises(BadInput, match=r"hidden is 4, which has no effect with blueprint .*; it has one with .* mlp"):
         GrowingMixture(Conv(2), hidden=4)
+    with pytest.raises(BadInput, match=r"blueprint is .*, which has no effect with component 'denoiser'"):
+        GrowingMixture(Conv(2), component="denoiser")
     with pytest.raises(BadInput, match=r"variance is 0\.1, which has no effect with likelihood"):
         GrowingMixture(likelihood=Bernoulli(), variance=0.1)
     with pytest.raises(BadInput, match=r"alpha is 2\.0, which has no effect with gate"):

@@ -54,15 +54,19 @@ class RestrainedTrainer:
         Restraint that gives the penalty of a batch.
     replayed
         Whether each example is replayed, shape ``(n,)``.
-    """
 
-    objective: nn.Module
-    noise: int
+    Attributes
+    ----------
+    objectives : list of tuple
+        What was minimised, without the penalty, and how many numbers of noise an example needs for it: one of each
+        network that a component has.
+    """
 
     def __init__(self, inner: GradientTrainer, restraint: Restraint, replayed: Tensor) -> None:
         self.inner = inner
         self.generator = inner.generator
         self._restraint, self._replayed = restraint, replayed
+        self.objectives: list[tuple[nn.Module, int]] = []
 
     @property
     def patient(self) -> bool:
@@ -79,7 +83,7 @@ class RestrainedTrainer:
         held_out: Callable[[], float] | None = None,
     ) -> None:
         """Minimise the objective plus the penalty; the objective alone is kept for what comes after."""
-        self.objective, self.noise = objective, noise
+        self.objectives.append((objective, noise))
         restrained = Restrained(objective, self._restraint)
         self.inner.minimise(restrained, [*data, self._replayed], noise=noise, recipe=recipe, held_out=held_out)
 
@@ -200,9 +204,12 @@ class OneNetwork(Learner[Past]):
 def _single_losses(
     trainer: RestrainedTrainer, component: Component, task: TaskData, generator: torch.Generator
 ) -> Iterator[Tensor]:
-    """Yield the losses of some of a task's examples, one by one, as they are asked for."""
+    """Yield losses of some of a task's examples, one by one as they are asked for; of several networks, their sum."""
     chosen = torch.randperm(len(task), generator=generator)[:SINGLE_EXAMPLES]
     images, positions = task.images(chosen), component.positions_of(task[chosen])
     for x, position in zip(images.split(1), positions.split(1), strict=True):
-        noise = torch.randn(1, trainer.noise, generator=generator, dtype=torch.float32)
-        yield trainer.objective(*(part.to(component.device) for part in (x, position, noise)))
+        losses = []
+        for objective, numbers in trainer.objectives:
+            noise = torch.randn(1, numbers, generator=generator, dtype=torch.float32)
+            losses.append(objective(*(part.to(component.device) for part in (x, position, noise))))
+        yield torch.stack(losses).sum()

@@ -77,8 +77,8 @@ class Tally:
         differs = right != right[0]
         return Tally(tuple(examples), _added(self.right, right.sum(1)), _added(self.differing, differs.sum(1)))
 
-    def check(self, components: Sequence[Component]) -> None:
-        """See that this can have been counted of these components.
+    def check(self, components: Sequence[Component], learnt: Sequence[int]) -> None:
+        """See that this can have been counted of these components, which learnt so many examples each.
 
         Raises
         ------
@@ -89,8 +89,8 @@ class Tally:
             return
         check_range("counted components", len(self.examples), len(components), len(components))
         choices = len(candidates(components))
-        for count in self.examples:
-            check_range("counted examples", count, 0)
+        for count, most in zip(self.examples, learnt, strict=True):
+            check_range("counted examples", count, 0, most)
         for counts in (self.right, self.differing):
             check_range("candidates", len(counts), choices, choices)
             for count in counts:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from growmix.components.abilities import Pairs, SoftLabels
+from growmix.components.abilities import Cheap, Pairs, SoftLabels
 from growmix.components.component import Component
 from growmix.components.construction import NARROWEST, WIDEST, require_density, student_kind
 from growmix.components.density import no_labels
@@ -40,6 +40,9 @@ FEWEST, MOST = 4_000, 6_000
 
 MOST_DENOISED = 3_000
 """Most generated examples per class of a denoiser: on a CPU each costs some 30 ms, and as much again to be judged."""
+
+IN_FULL = 2
+"""Components that judge a lesson in full where they have a cheap score: all would take longer than to draw it."""
 
 MOST_OF_TEACHER = 0.2
 """Share of the mixture's parameters that a convolutional student has at most, unless its width is set."""
@@ -176,6 +179,8 @@ def lessons_of(teacher: Knowledge, settings: Settings, generator: torch.Generato
 def soft_labels(teacher: Knowledge, x: Tensor, classes: Sequence[int], heat: float, draws: int) -> Tensor:
     """Return the teacher's class probabilities at a temperature, shape ``(n, classes)``.
 
+    Of components with a cheap score, the two that lead by it have a say, or as many as the teacher scores in full.
+
     Parameters
     ----------
     teacher
@@ -191,6 +196,8 @@ def soft_labels(teacher: Knowledge, x: Tensor, classes: Sequence[int], heat: flo
     """
     if not classes:
         return torch.zeros(len(x), 0, dtype=torch.float32)
+    if teacher.cascade is None and isinstance(teacher.components[0], Cheap):
+        teacher = replace(teacher, cascade=IN_FULL)
     scores = scores_under(teacher, x, draws)
     weights = log_responsibilities(scores.elbo / heat, teacher.log_prior / heat)
     softened = [(log_proba / heat).log_softmax(1) for log_proba in scores.class_log_proba]

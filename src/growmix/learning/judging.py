@@ -6,7 +6,6 @@ A component's raw scores never change; the weights are the mixture's, chosen ane
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import final
@@ -18,6 +17,9 @@ from growmix.components.component import Component
 from growmix.components.judging import ClassRule, judge
 from growmix.learning.routing import ComponentScores
 from growmix.storage.typed import check_range
+
+MOST_WEIGHT = 1e18
+"""Largest weight that a checkpoint may have: a score times it is still a number in single precision."""
 
 
 @final
@@ -42,13 +44,11 @@ class ScoreWeights:
         Raises
         ------
         ValueError
-            There is another number of weights, or one is negative or not finite.
+            There is another number of weights, or one is negative or above :data:`MOST_WEIGHT`.
         """
         check_range("score weights", len(self.values), sources, sources)
         for value in self.values:
-            check_range("a score weight", value, 0.0, math.inf)
-            if math.isinf(value):
-                raise ValueError("a score weight is infinite")
+            check_range("a score weight", value, 0.0, MOST_WEIGHT)
 
 
 PRESET = ScoreWeights()

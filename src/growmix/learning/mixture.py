@@ -154,8 +154,8 @@ class GrowingMixture(Learner[MixtureMemory]):
         }
         settings, plugins = chosen(settings.replace(**changes), **choices)
         refuse_contradictions(settings, changes)
-        refuse_idle_changes(settings, changes, plugins, settings.support)
-        self._changes = changes
+        self._changes = changes | {name: each for name, each in choices.items() if each is not None}
+        refuse_idle_changes(settings, self._changes, plugins, settings.support)
         super().__init__(settings, MixtureMemory(), plugins=plugins)
 
     # Learning --------------------------------------------------------------------------------------------------
@@ -428,8 +428,8 @@ class GrowingMixture(Learner[MixtureMemory]):
         document, tensors = saved.document["memory"], under(REFERENCES, saved.tensors)
         records = unpack_records(document["records"], tensors, self.history, self.components)
         tally = record_from(document.get("tally", {}), Tally)
-        tally.check(self.components)
         known = self._knowledge
+        tally.check(known.components, known.examples)
         sums = unpack_sums(document.get("sums", []), under(SUMS, saved.tensors), known.components, known.examples)
         return MixtureMemory(records, self._memory.foundation, tally, sums)
 

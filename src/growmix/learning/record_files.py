@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -116,7 +117,9 @@ def _check_reference(reference: _SavedReference, component: Component) -> None:
     for known in reference.statistics.values():
         check_range("count", known.count, 1)
         check_range("variance", known.variance, 0.0, math.inf)
-        check_range("quantiles", len(known.quantiles), 1, MAX_QUANTILES)
+        check_range("quantiles", len(known.quantiles), 1, min(MAX_QUANTILES, known.count))
+        if not all(low <= high for low, high in pairwise(known.quantiles)):
+            raise ValueError("a reference has quantiles that are not in order")
 
 
 def _check_answer(

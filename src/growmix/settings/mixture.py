@@ -72,6 +72,9 @@ SEVERAL_SCORES = Use(
     "component vae+denoiser or another of several scores",
 )
 WITH_VAE = Use("component", lambda kind: not isinstance(kind, str) or "vae" in kind.split("+"), "component vae")
+AUTOENCODERS = "autoencoders"
+"""Key under which it stands beside the values of settings whether a run has any autoencoder, the student among them."""
+ANY_VAE = Use(AUTOENCODERS, lambda has_any: has_any is True, "component vae, or student true")
 WITH_DENOISER = Use("component", lambda kind: isinstance(kind, str) and "denoiser" in kind, "component denoiser")
 WITH_RECOGNISER = Use(
     "component", lambda kind: isinstance(kind, str) and "recogniser" in kind, "component vae+recogniser or the like"
@@ -139,12 +142,12 @@ class Settings:
         "What numbers examples are made of: unit, from 0 to 1 as pixels are, or real, any finite numbers, which are "
         "centred and scaled by the first task; by default images are unit and vectors are real."
     ))
-    likelihood: LikelihoodName | None = setting(None, COMPONENT, door=True, help=(
+    likelihood: LikelihoodName | None = setting(None, COMPONENT, uses=(ANY_VAE,), door=True, help=(
         "Distribution of an example given its code: bernoulli, gaussian (fixed variance), gaussian-learnt (one "
         "variance), gaussian-pixel (one variance for each number); by default bernoulli for unit support and "
         "gaussian-pixel for real support."
     ))
-    variance: float = setting(0.5, COMPONENT, POSITIVE, uses=(GAUSSIAN,), help=(
+    variance: float = setting(0.5, COMPONENT, POSITIVE, uses=(GAUSSIAN, ANY_VAE), help=(
         "Variance of a Gaussian likelihood, or where a learnt one starts; the paper's is 0.5."
     ))
     supervised: bool | None = setting(None, COMPONENT, help=(
@@ -236,10 +239,10 @@ class Settings:
         "Replayed examples for each new one when a component is reused; at least 2,000 in all, or as many as it "
         "learnt."
     ))
-    sampling: SamplingName = setting("ex-post", REPLAY, help=(
-        "Where replayed codes come from: the ex-post density or the prior."
+    sampling: SamplingName = setting("ex-post", REPLAY, uses=(ANY_VAE,), help=(
+        "Where an autoencoder draws codes from, for replay too: the ex-post density or the prior."
     ))
-    density_components: int = setting(20, REPLAY, FEWEST, uses=(used_with("sampling", "ex-post"),), help=(
+    density_components: int = setting(20, REPLAY, FEWEST, uses=(used_with("sampling", "ex-post"), ANY_VAE), help=(
         "Largest number of Gaussians in the ex-post density of a class."
     ))
     routing_draws: int = setting(0, REPLAY, Whole(0, MOST_DRAWS), uses=(ONE_SCORE,), help=(
@@ -252,7 +255,7 @@ class Settings:
     ))
     cascade: int | None = setting(None, REPLAY, FEWEST, uses=(SEVERAL_SCORES,), help=(
         "Components that are scored in full for an example, those that lead by a cheap score (the autoencoder's, the "
-        "recogniser's, or that of few levels of noise); by default all."
+        "recogniser's, or that of few levels of noise); by default all, and two where a student is taught."
     ))
     score_weights: ScoreWeightsName = setting("auto", REPLAY, uses=(SEVERAL_SCORES,), help=(
         "What the several scores of a component are weighed by, and what decides on the class: auto (what answers "
