@@ -190,7 +190,6 @@ IDLE = {
     "variance": ({"variance": 0.1, "likelihood": "bernoulli"}, {"likelihood": "gaussian"}),
     "blueprint": ({"blueprint": "conv", "component": "denoiser"}, {"component": "vae"}),
     "width": ({"width": 4}, {"blueprint": "conv"}),
-    "blueprint": ({"blueprint": "conv", "component": "denoiser"}, {"component": "vae"}),
     "depth": ({"depth": 4, "blueprint": "conv"}, {"blueprint": "mlp"}),
     "hidden": ({"hidden": 4, "blueprint": "my_nets:blueprint"}, {"blueprint": "mlp"}),
     "density_components": ({"density_components": 3, "sampling": "prior"}, {"sampling": "ex-post"}),
