@@ -339,7 +339,9 @@ def test_data_that_are_no_pictures_are_refused_with_what_takes_them() -> None:
     with pytest.raises(BadInput, match="'denoiser' learns no pairs; take component 'vae'"):
         kind.new(Domain(GRAY), supervised=False, target=Domain(COLOUR), generator=generator())
     with pytest.raises(BadInput, match="lowest_noise is 4 and highest_noise is 3; the lowest must be smaller"):
-        DenoiserKind(DenoiserOptions(lowest=4.0)).new(Domain(GRAY), supervised=False, generator=generator())
+        GrowingMixture(component="denoiser", lowest_noise=4.0, device="cpu")
+    with pytest.raises(BadInput, match=r"lowest_noise is 0\.15 and highest_noise is 0\.1; the lowest must be smaller"):
+        DenoiserKind(DenoiserOptions(highest=0.1)).new(Domain(GRAY), supervised=False, generator=generator())
 
 
 def test_components_without_labels_refuse_classes() -> None:

@@ -43,6 +43,11 @@ class DenoiserOptions:
         Steps from noise to a generated image; 12 leave pixels of digits within a third of a byte's step of 48.
     exponent
         What errors are divided by, :math:`\sigma^{2a}`: 1/2 where the denoiser judges alone, 3/4 beside an ELBO.
+
+    Raises
+    ------
+    BadInput
+        The lowest noise is not below the highest.
     """
 
     width: int | None = None
@@ -53,6 +58,10 @@ class DenoiserOptions:
     flips: bool | None = None
     sampling_steps: int = 12
     exponent: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.lowest is not None:
+            _require_range(self.lowest, self.highest)
 
 
 @dataclass(frozen=True)
@@ -74,10 +83,7 @@ class Plan:
         width = options.width or (64 if colour else 48)
         widths = (width, width * 3 // 2, width * 3 // 2) if colour else (width, width)
         lowest = options.lowest or (0.1 if colour else 0.15)
-        if lowest >= options.highest:
-            raise BadInput(
-                f"lowest_noise is {lowest:g} and highest_noise is {options.highest:g}; the lowest must be smaller"
-            )
+        _require_range(lowest, options.highest)
         return cls(
             widths=widths,
             context=96 if colour else 64,
@@ -87,3 +93,8 @@ class Plan:
             deviation=0.5 if colour else 0.6,
             recipe=replace(RECIPE, learning_rate=1.5e-3) if colour else RECIPE,
         )
+
+
+def _require_range(lowest: float, highest: float) -> None:
+    if lowest >= highest:
+        raise BadInput(f"lowest_noise is {lowest:g} and highest_noise is {highest:g}; the lowest must be smaller")
