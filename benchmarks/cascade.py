@@ -20,6 +20,7 @@ from torch import Tensor
 
 from growmix import GrowingMixture, streams
 from growmix.evaluation.evaluator import owners_of
+from growmix.evaluation.labels import in_labels_of
 from growmix.learning.answers import scores_under
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.routing import ComponentScores, combine, log_responsibilities, only, route_examples
@@ -63,7 +64,7 @@ def main() -> None:
     torch.set_num_threads(1)
     mixture = GrowingMixture.load(options.model)
     stream = streams.load(options.stream, data_root=options.data_root, test_examples=options.images)
-    tests = [task.test for task in stream][: len(mixture.history)]
+    tests = [task.test for task in in_labels_of(mixture, stream, len(mixture.history))][: len(mixture.history)]
     owners = [owners_of(entry)[0] for entry in mixture.history]
     x = torch.cat([test.x for test in tests])
     y = torch.cat([test.y for test in tests if test.y is not None])

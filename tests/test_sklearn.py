@@ -108,6 +108,7 @@ def test_a_batch_that_is_refused_changes_nothing() -> None:
     [
         ({"covariance_type": "round"}, "covariance_type is 'round'; allowed is"),
         ({"settings": {"seed": 3}}, "settings has 'seed', which is a parameter of this estimator"),
+        ({"settings": {"supervised": None}}, "settings has 'supervised', which this estimator decides itself"),
         ({"settings": 3}, "settings is 3; allowed is a dictionary"),
         ({"settings": {"epochs": 3}}, "epochs is 3, which has no effect with component 'gaussian'"),
         ({"component": "vae", "shrinkage": 0.1}, "shrinkage is 0.1, which has no effect with component 'vae'"),

@@ -42,6 +42,8 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         twice = sorted(own.keys() & settings.keys())
         if twice:
             raise BadInput(f"settings has {twice[0]!r}, which is a parameter of this estimator; give it there")
+        if fixed := sorted(changes.keys() & settings.keys()):
+            raise BadInput(f"settings has {fixed[0]!r}, which this estimator decides itself; leave it out")
         default = Settings().to_dict()
         given = {name: value for name, value in own.items() if value != default[name] or name == "component"}
         return GrowingMixture(**given, **settings, **changes)

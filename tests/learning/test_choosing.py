@@ -266,6 +266,11 @@ def test_weights_and_counts_of_a_stranger_are_refused(forged: str, tmp_path: Pat
         GrowingMixture.load(tmp_path / "it", component=SeveralKind())
 
 
+def test_a_tally_has_every_component_even_where_nothing_was_counted_of_it() -> None:
+    right = torch.tensor([[True, False, True], [True, True, True]])
+    assert NOTHING_COUNTED.plus(0, right, 2) == Tally((3, 0), (2, 3), (0, 1))
+
+
 def test_an_older_checkpoint_of_one_score_loads(tmp_path: Path) -> None:
     mixture = GrowingMixture("mlp", hidden=4, latent=2, epochs=1, device="cpu")
     mixture.learn(np.random.default_rng(0).random((20, 1, 4, 4)))

@@ -62,7 +62,7 @@ class Tally:
     right: tuple[int, ...] = ()
     differing: tuple[int, ...] = ()
 
-    def plus(self, component: int, right: Tensor) -> Tally:
+    def plus(self, component: int, right: Tensor, components: int) -> Tally:
         """Return the tally with the held-out examples of one more task, which a component learnt.
 
         Parameters
@@ -71,8 +71,10 @@ class Tally:
             Index of the component.
         right
             Which examples each candidate answered rightly, shape ``(candidates, n)``.
+        components
+            How many components there are; of those that are new to the tally nothing was counted.
         """
-        examples = [*self.examples, *[0] * (component + 1 - len(self.examples))]
+        examples = [*self.examples, *[0] * (components - len(self.examples))]
         examples[component] += right.shape[1]
         differs = right != right[0]
         return Tally(tuple(examples), _added(self.right, right.sum(1)), _added(self.differing, differs.sum(1)))
@@ -179,7 +181,7 @@ def choose(
     choices, places = candidates(known.components), _Places.of(known)
     labels = torch.full((len(held),), UNLABELLED) if held.y is None else held.y
     right = places.right(known.router.scores(held.x), choices, labels, torch.full((len(held),), owner))
-    tally = tally.plus(owner, right)
+    tally = tally.plus(owner, right, len(known.components))
     counted = sum(tally.examples)
     if counted < FEWEST:
         note = (
