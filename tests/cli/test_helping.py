@@ -47,6 +47,13 @@ def test_help_and_version_are_no_mistakes(words: list[str], capsys: pytest.Captu
     assert printed.out and not printed.err
 
 
+def test_the_first_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also one that is called like a setting, as the theory is."""
+    assert execute(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert [name for name in COMMANDS if f" {name} " not in printed] == []
+
+
 def test_only_the_word_for_all_help_is_read_as_help() -> None:
     words, _ = asked(["run", "--help-all", "--help", "help-all"])
     assert words == ["run", "--help", "--help", "help-all"]

@@ -64,7 +64,9 @@ def _is_common(entry: HelpEntry) -> bool:
 
 
 def _key(entry: HelpEntry) -> str:
-    return entry.names[0].removeprefix("--").replace("-", "_") if entry.names else ""
+    """Return the key of the setting that an option names; empty for a command, which may be called like a setting."""
+    option = entry.names[0] if entry.names else ""
+    return option.removeprefix("--").replace("-", "_") if option.startswith("--") else ""
 
 
 def _short(entry: HelpEntry) -> HelpEntry:
