@@ -52,7 +52,7 @@ def test_the_default_threshold_has_a_run_of_its_own_only_where_it_would_not_alwa
 @pytest.mark.parametrize("method", ["limix", "vae-per-task", "er"])
 def test_a_method_whose_gate_is_fixed_can_not_be_swept(tmp_path: Path, method: str) -> None:
     with pytest.raises(BadInput, match="needs the method 'mixture'"):
-        study(tmp_path, method=method, threshold=None)
+        study(tmp_path, method=method, threshold=None, novelty="rank")
 
 
 def test_of_many_tasks_a_few_numbers_of_components_are_tried() -> None:
