@@ -27,11 +27,32 @@ OUTLYING = 0.01
 class _Estimator(BaseEstimator):  # type: ignore[misc]
     """What both estimators share: a mixture that is made from parameters, and examples that are rows."""
 
+    def __init__(
+        self,
+        component: str | None = None,
+        *,
+        covariance_type: str = "tied",
+        shrinkage: float | None = None,
+        reg_covar: float = 1e-6,
+        threshold: float | None = None,
+        image_shape: tuple[int, int, int] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        random_state: Any = None,
+    ) -> None:
+        self.component = component
+        self.covariance_type = covariance_type
+        self.shrinkage = shrinkage
+        self.reg_covar = reg_covar
+        self.threshold = threshold
+        self.image_shape = image_shape
+        self.settings = settings
+        self.random_state = random_state
+
     def _new_mixture(self, **changes: Any) -> GrowingMixture:
         settings = {} if self.settings is None else self.settings
         if not isinstance(settings, Mapping):
             raise BadInput(f"settings is {shown(settings)}; allowed is a dictionary of growmix's settings by name")
-        own = {
+        own: dict[str, Any] = {
             "component": self.component or ("vae" if self.image_shape else "gaussian"),
             "covariance_type": self.covariance_type,
             "shrinkage": self.shrinkage,
@@ -107,27 +128,6 @@ class GrowingMixtureClassifier(ClassifierMixin, _Estimator):  # type: ignore[mis
     classes_: np.ndarray
     mixture_: GrowingMixture
     _met: list[Any]  # classes in the order in which they were met
-
-    def __init__(
-        self,
-        component: str | None = None,
-        *,
-        covariance_type: str = "tied",
-        shrinkage: float | None = None,
-        reg_covar: float = 1e-6,
-        threshold: float | None = None,
-        image_shape: tuple[int, int, int] | None = None,
-        settings: Mapping[str, Any] | None = None,
-        random_state: Any = None,
-    ) -> None:
-        self.component = component
-        self.covariance_type = covariance_type
-        self.shrinkage = shrinkage
-        self.reg_covar = reg_covar
-        self.threshold = threshold
-        self.image_shape = image_shape
-        self.settings = settings
-        self.random_state = random_state
 
     def fit(self, X: Any, y: Any) -> GrowingMixtureClassifier:
         """Learn a batch, and forget whatever was learnt before.
@@ -240,15 +240,17 @@ class GrowingMixtureDetector(OutlierMixin, _Estimator):  # type: ignore[misc]
         settings: Mapping[str, Any] | None = None,
         random_state: Any = None,
     ) -> None:
-        self.component = component
+        super().__init__(
+            component,
+            covariance_type=covariance_type,
+            shrinkage=shrinkage,
+            reg_covar=reg_covar,
+            threshold=threshold,
+            image_shape=image_shape,
+            settings=settings,
+            random_state=random_state,
+        )
         self.contamination = contamination
-        self.covariance_type = covariance_type
-        self.shrinkage = shrinkage
-        self.reg_covar = reg_covar
-        self.threshold = threshold
-        self.image_shape = image_shape
-        self.settings = settings
-        self.random_state = random_state
 
     def fit(self, X: Any, y: Any = None) -> GrowingMixtureDetector:
         """Learn what is normal, and forget whatever was learnt before.
