@@ -37,7 +37,7 @@ from growmix.learning.answers import scores_under
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.routing import route_examples
 from growmix.learning.shortlist import Shortlist
-from growmix.learning.sums import Sums
+from growmix.learning.sums import ProjectedSums
 
 DOMAIN = Domain((1, 28, 28))
 KIND = VAEKind(MLP(hidden=96, depth=1), Bernoulli(), options=VAEOptions(latent=8))
@@ -52,7 +52,7 @@ class Known:
     """One component with what is known of what it learnt, and test images of its own."""
 
     component: VAE
-    sums: Sums
+    sums: ProjectedSums
     test: Tensor
 
 
@@ -101,7 +101,7 @@ def all_known(count: int, steps: int, data_root: Path | None) -> list[Known]:
     for order in orders(1 + count // LETTERS):
         for task, component in zip(stream, letters, strict=True):
             train, test = (x.flatten(1)[:, order].view(x.shape) for x in (task.train.x, task.test.x))
-            found.append(Known(in_order(component, order), Sums.of(TaskData(train), DOMAIN), test))
+            found.append(Known(in_order(component, order), ProjectedSums.of(TaskData(train), DOMAIN), test))
     return found[:count]
 
 

@@ -26,7 +26,7 @@ from growmix.learning.answers import (
 )
 from growmix.learning.knowledge import Knowledge
 from growmix.learning.shortlist import Shortlist
-from growmix.learning.sums import Sums
+from growmix.learning.sums import ProjectedSums
 from known_points import DOMAIN, Point, point, task
 
 KNOWN = Knowledge((point(0), point(1)), (8, 24))
@@ -45,7 +45,7 @@ def test_some_components_say_what_they_say_among_all() -> None:
 def many(longest: int | None, components: int = 6) -> Knowledge:
     """Return points at 0, 10, 20, ... that learnt eight examples each, of which some are listed."""
     learnt = (TaskData(*task(k), support="real") for k in range(components))
-    lists = Shortlist(DOMAIN, tuple(Sums.of(each, DOMAIN) for each in learnt), longest)
+    lists = Shortlist(DOMAIN, tuple(ProjectedSums.of(each, DOMAIN) for each in learnt), longest)
     return Knowledge(tuple(point(k) for k in range(components)), (8,) * components, shortlist=lists)
 
 

@@ -27,7 +27,7 @@ from growmix.learning.knowledge import Knowledge
 from growmix.learning.routing import only
 from growmix.learning.shortlist import NOBODY, Lists, Shortlist
 from growmix.learning.state import LearnerState
-from growmix.learning.sums import Sums
+from growmix.learning.sums import ProjectedSums
 from known_points import DOMAIN, CodedPoint, Filing, task
 
 
@@ -56,7 +56,7 @@ def cheap_point(k: int) -> CheapPoint:
 
 def known(cascade: int | None, longest: int | None = 0) -> Knowledge:
     """Return points at 0, 10, ... 50."""
-    sums = tuple(Sums.of(TaskData(*task(k), support="real"), DOMAIN) for k in range(6))
+    sums = tuple(ProjectedSums.of(TaskData(*task(k), support="real"), DOMAIN) for k in range(6))
     points = tuple(cheap_point(k) for k in range(6))
     return Knowledge(points, (8,) * 6, shortlist=Shortlist(DOMAIN, sums, longest), cascade=cascade)
 

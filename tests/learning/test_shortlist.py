@@ -16,7 +16,7 @@ from growmix.data.domain import Domain
 from growmix.data.task import TaskData
 from growmix.learning import shortlist as of_shortlist
 from growmix.learning.shortlist import FAR, LONGEST, MANY, NOBODY, SHRINKAGE, Shortlist, pairs_by_component
-from growmix.learning.sums import Sums
+from growmix.learning.sums import ProjectedSums
 
 DOMAIN = Domain((3,), "real")
 
@@ -27,8 +27,8 @@ def examples(seed: int, n: int = 20, spread: float = 1.0) -> Tensor:
     return torch.from_numpy((place + rng.normal(size=(n, 3)) @ mix * spread).astype(np.float32))
 
 
-def sums(seed: int, labels: int = 1, n: int = 20) -> Sums:
-    return Sums.of(TaskData(examples(seed, n), torch.arange(n) % labels, support="real"), DOMAIN)
+def sums(seed: int, labels: int = 1, n: int = 20) -> ProjectedSums:
+    return ProjectedSums.of(TaskData(examples(seed, n), torch.arange(n) % labels, support="real"), DOMAIN)
 
 
 def shortlist(components: int, longest: int | None = None) -> Shortlist:
@@ -55,12 +55,12 @@ def test_of_many_components_some_are_listed_by_default() -> None:
         assert len(set(named)) == len(named) and row == named + [NOBODY] * (LONGEST - len(named))
 
 
-def shared_by_hand(known: tuple[Sums, ...]) -> Tensor:
+def shared_by_hand(known: tuple[ProjectedSums, ...]) -> Tensor:
     shared = sum(each.scatter for each in known) / sum(each.examples for each in known)
     return shared + SHRINKAGE * shared.diagonal().mean() * torch.eye(3)
 
 
-def by_hand(known: tuple[Sums, ...], x: Tensor) -> Tensor:
+def by_hand(known: tuple[ProjectedSums, ...], x: Tensor) -> Tensor:
     """Log-density of the likeliest group of each component, its covariance shrunk towards that of all."""
     shared, found = shared_by_hand(known), []
     for each in known:
@@ -122,7 +122,7 @@ def test_the_order_of_components_does_not_matter() -> None:
 
 
 def test_who_is_not_known_is_always_listed() -> None:
-    known = [*shortlist(8).sums, Sums.nothing(3), Sums.nothing(3)]
+    known = [*shortlist(8).sums, ProjectedSums.nothing(3), ProjectedSums.nothing(3)]
     listed = Shortlist(DOMAIN, tuple(known), 2).listed(X)
     assert listed is not None and listed.shape[1] == 4
     assert all({8, 9} < set(row) for row in listed.tolist())
@@ -166,7 +166,7 @@ def test_a_copy_makes_its_own_gaussians() -> None:
 
 
 def test_whoever_learnt_one_example_many_times_is_listed_for_it() -> None:
-    same = tuple(Sums.of(TaskData(torch.full((4, 3), float(k)), support="real"), DOMAIN) for k in range(5))
+    same = tuple(ProjectedSums.of(TaskData(torch.full((4, 3), float(k)), support="real"), DOMAIN) for k in range(5))
     listed = Shortlist(DOMAIN, same, 1).listed(torch.full((1, 3), 3.2))
     assert listed is not None and listed.tolist() == [[3]]
 

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from growmix import BadCheckpoint
+from growmix.components.gaussian import sums as of_vectors
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
 from growmix.learning import sums as of_sums
-from growmix.learning.sums import NUMBERS, Sums, numbers_of, pack_sums, project, unpack_sums, with_task
+from growmix.learning.sums import NUMBERS, ProjectedSums, numbers_of, pack_sums, project, unpack_sums, with_task
 from known_points import DOMAIN, point
 
 IMAGES = Domain((1, 8, 9))
@@ -31,7 +32,7 @@ def task(seed: int, n: int, labels: int = 3) -> TaskData:
     return TaskData(x, torch.from_numpy(rng.integers(-1, labels, n)), support="real")
 
 
-def assert_same(found: Sums, expected: Sums) -> None:
+def assert_same(found: ProjectedSums, expected: ProjectedSums) -> None:
     assert (found.labels, found.counts) == (expected.labels, expected.counts)
     torch.testing.assert_close(found.mean, expected.mean, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(found.scatter, expected.scatter, rtol=1e-10, atol=1e-10)
@@ -39,7 +40,7 @@ def assert_same(found: Sums, expected: Sums) -> None:
 
 def test_sums_are_count_mean_and_scatter_of_every_label() -> None:
     data = task(0, 50)
-    sums = Sums.of(data, DOMAIN)
+    sums = ProjectedSums.of(data, DOMAIN)
     assert data.y is not None
     x, y = data.x.double().numpy(), data.y.numpy()
     scatter = sum(np.cov(x[y == label].T, bias=True) * (y == label).sum() for label in (-1, 0, 1, 2))
@@ -55,23 +56,24 @@ def test_sums_add_up_whatever_the_parts_and_their_order(seed: int, parts: list[i
     whole = task(seed, sum(parts))
     pieces = [TaskData(x, y, support="real") for x, y in zip(whole.x.split(parts), whole.y.split(parts), strict=True)]  # type: ignore[union-attr]
     order.shuffle(pieces)
-    found = Sums.of(pieces[0], DOMAIN)
+    found = ProjectedSums.of(pieces[0], DOMAIN)
     for piece in pieces[1:]:
-        found = found.plus(Sums.of(piece, DOMAIN))
-    assert_same(found, Sums.of(whole, DOMAIN))
+        found = found.plus(ProjectedSums.of(piece, DOMAIN))
+    assert_same(found, ProjectedSums.of(whole, DOMAIN))
 
 
 def test_many_examples_are_summed_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     data = task(1, 23)
-    whole = Sums.of(data, DOMAIN)
-    monkeypatch.setattr(of_sums, "_PIECE", 5)
-    assert_same(Sums.of(data, DOMAIN), whole)
+    whole = ProjectedSums.of(data, DOMAIN)
+    for module in (of_sums, of_vectors):  # one projects and the other adds up
+        monkeypatch.setattr(module, "BATCH", 5)
+    assert_same(ProjectedSums.of(data, DOMAIN), whole)
 
 
 def test_nothing_adds_nothing() -> None:
-    sums = Sums.of(task(2, 9), DOMAIN)
-    assert_same(Sums.nothing(2).plus(sums), sums)
-    assert_same(sums.plus(Sums.nothing(2)), sums)
+    sums = ProjectedSums.of(task(2, 9), DOMAIN)
+    assert_same(ProjectedSums.nothing(2).plus(sums), sums)
+    assert_same(sums.plus(ProjectedSums.nothing(2)), sums)
 
 
 def test_an_update_leaves_all_other_sums_and_adds_to_its_own() -> None:
@@ -79,7 +81,7 @@ def test_an_update_leaves_all_other_sums_and_adds_to_its_own() -> None:
     sums = with_task(with_task((), 0, first, DOMAIN), 1, second, DOMAIN)
     after = with_task(sums, 0, third, DOMAIN)
     assert after[1] is sums[1] and sums[0].examples == 12
-    assert_same(after[0], Sums.of(first, DOMAIN).plus(Sums.of(third, DOMAIN)))
+    assert_same(after[0], ProjectedSums.of(first, DOMAIN).plus(ProjectedSums.of(third, DOMAIN)))
 
 
 def test_the_projection_is_by_signs_that_never_change() -> None:
@@ -106,14 +108,16 @@ def test_small_examples_stay_as_they_are_and_real_numbers_are_scaled() -> None:
 
 
 COMPONENTS = (point(0), point(1))
-LEARNT = tuple(Sums.of(TaskData(task(k, 8).x, torch.arange(8) % 2 + 2 * k, support="real"), DOMAIN) for k in range(2))
+LEARNT = tuple(
+    ProjectedSums.of(TaskData(task(k, 8).x, torch.arange(8) % 2 + 2 * k, support="real"), DOMAIN) for k in range(2)
+)
 
 
 def test_what_was_packed_comes_back() -> None:
     again = unpack_sums(*pack_sums(LEARNT), COMPONENTS, (8, 8))
     for found, expected in zip(again, LEARNT, strict=True):
         assert_same(found, expected)
-    unknown = unpack_sums(*pack_sums((Sums.nothing(2), LEARNT[1])), COMPONENTS, (8, 8))
+    unknown = unpack_sums(*pack_sums((ProjectedSums.nothing(2), LEARNT[1])), COMPONENTS, (8, 8))
     assert unknown[0].labels == () and unknown[1].labels == (2, 3)
 
 

@@ -41,7 +41,7 @@ from growmix.learning.replay import example_weights, join, replay, replay_size
 from growmix.learning.shortlist import Shortlist
 from growmix.learning.state import LearnerState, Learnt, Lesson
 from growmix.learning.student import Student
-from growmix.learning.sums import Sums, pack_sums, unpack_sums, with_task
+from growmix.learning.sums import ProjectedSums, pack_sums, unpack_sums, with_task
 from growmix.learning.tasks import fitted
 from growmix.settings import Settings
 from growmix.storage.typed import record_from
@@ -79,7 +79,7 @@ class MixtureMemory:
     records: tuple[Record, ...] = ()
     foundation: Foundation | None = None
     tally: Tally = NOTHING_COUNTED
-    sums: tuple[Sums, ...] = ()
+    sums: tuple[ProjectedSums, ...] = ()
 
 
 @final

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from growmix.data.domain import Domain
-from growmix.learning.sums import Sums, project
+from growmix.learning.sums import ProjectedSums, project
 
 MANY = 30
 """Components up to which all are scored unless the setting says otherwise: a list would save little."""
@@ -82,13 +82,13 @@ class Shortlist:
     --------
     >>> from growmix.data.task import TaskData
     >>> domain = Domain((1,), "real")
-    >>> sums = [Sums.of(TaskData(place + torch.tensor([[0.0], [1.0]])), domain) for place in (0.0, 10.0, 20.0)]
+    >>> sums = [ProjectedSums.of(TaskData(place + torch.tensor([[0.0], [1.0]])), domain) for place in (0.0, 10.0, 20.0)]
     >>> Shortlist(domain, tuple(sums), longest=1).listed(torch.tensor([[9.0], [25.0]])).tolist()
     [[1], [2]]
     """
 
     domain: Domain
-    sums: tuple[Sums, ...]
+    sums: tuple[ProjectedSums, ...]
     longest: int | None = None
 
     @cached_property
@@ -174,7 +174,7 @@ class _Gaussians:
         What is known of the examples that each component learnt.
     """
 
-    def __init__(self, sums: Sequence[Sums]) -> None:
+    def __init__(self, sums: Sequence[ProjectedSums]) -> None:
         shared = _shared_covariance(sums)
         scatter = torch.stack([each.scatter for each in sums]) + len(shared) * shared
         own = scatter / torch.tensor([each.examples + len(shared) for each in sums])[:, None, None]
@@ -240,7 +240,7 @@ def pairs_by_component(listed: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
             yield k, own, of_list
 
 
-def _shared_covariance(sums: Sequence[Sums]) -> Tensor:
+def _shared_covariance(sums: Sequence[ProjectedSums]) -> Tensor:
     """Return the covariance within groups of all that was learnt, which can be inverted.
 
     It counts as one example for each number in the covariance of every component: those that learnt few examples hardly
@@ -252,7 +252,7 @@ def _shared_covariance(sums: Sequence[Sums]) -> Tensor:
     return covariance + (SHRINKAGE * spread if spread > 0 else 1.0) * torch.eye(len(covariance), dtype=torch.float64)
 
 
-def _coordinates(sums: Sequence[Sums], shared: Tensor) -> tuple[Tensor, Tensor]:
+def _coordinates(sums: Sequence[ProjectedSums], shared: Tensor) -> tuple[Tensor, Tensor]:
     """Return the mean of all groups, and the coordinates in which the shared covariance is one, as columns."""
     centre = torch.cat([each.mean for each in sums]).mean(0)
     sizes, axes = torch.linalg.eigh(shared)
@@ -260,7 +260,7 @@ def _coordinates(sums: Sequence[Sums], shared: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _of_variances(
-    sums: Sequence[Sums], own: Tensor, centre: Tensor, coordinates: Tensor
+    sums: Sequence[ProjectedSums], own: Tensor, centre: Tensor, coordinates: Tensor
 ) -> tuple[list[int], Tensor, Tensor, Tensor]:
     """Return what tells how well components fit by their variances: layers, places, weight and bias.
 
@@ -280,7 +280,7 @@ def _of_variances(
     return [len(layer) for layer in layers], torch.tensor(order).argsort(), weight.float().contiguous(), bias.float()
 
 
-def _of_covariances(sums: Sequence[Sums], own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _of_covariances(sums: Sequence[ProjectedSums], own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return what tells how well components fit by their covariances: whitening, log-volumes, whitened means.
 
     Where a component has fewer groups than another, its first group is there several times.
@@ -295,7 +295,7 @@ def _of_covariances(sums: Sequence[Sums], own: Tensor) -> tuple[Tensor, Tensor, 
     return whiten.float().contiguous(), log_volume.float(), (means @ whiten).float()
 
 
-def _group(sums: Sums, j: int) -> Tensor:
+def _group(sums: ProjectedSums, j: int) -> Tensor:
     """Return the mean of a group, of the first one where there are fewer, or zeros where nothing is known."""
     if not sums.labels:
         return torch.zeros(sums.scatter.shape[1], dtype=torch.float64)

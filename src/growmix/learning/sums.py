@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import Any, final
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from growmix.checkpoints.filling import check_finite
 from growmix.components.component import Component
+from growmix.components.gaussian.sums import BATCH, Sums, sums_of
 from growmix.components.scaling import Scaling
 from growmix.data.domain import Domain
 from growmix.data.task import UNLABELLED, TaskData, as_float
@@ -27,7 +28,6 @@ NUMBERS = 64
 
 _SEED = 20_250  # the projection must be that of all that was ever summed
 _BLOCK = 2**16  # numbers of an example that are projected at a time: their signs take 16 MB
-_PIECE = 8_192  # examples that are summed at a time
 
 
 def project(x: Tensor, domain: Domain) -> Tensor:
@@ -83,7 +83,7 @@ def _signs(start: int, count: int) -> Tensor:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Sums:
+class ProjectedSums:
     """Count, mean and scatter of the projected examples that one component learnt; never changed.
 
     Attributes
@@ -105,57 +105,50 @@ class Sums:
     scatter: Tensor
 
     @classmethod
-    def nothing(cls, numbers: int) -> Sums:
+    def nothing(cls, numbers: int) -> ProjectedSums:
         """Return the sums of no example: those of a component of which nothing is known."""
         scatter = torch.zeros(numbers, numbers, dtype=torch.float64, device="cpu")
         return cls((), (), scatter[:0], scatter)
 
     @classmethod
-    def of(cls, task: TaskData, domain: Domain) -> Sums:
+    def of(cls, task: TaskData, domain: Domain) -> ProjectedSums:
         """Return the sums of a task's examples; the domain has the statistics of the first task.
 
         Examples
         --------
-        >>> sums = Sums.of(TaskData(torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([3, 3, 7])), Domain((1,)))
+        >>> task = TaskData(torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([3, 3, 7]))
+        >>> sums = ProjectedSums.of(task, Domain((1,)))
         >>> sums.labels, sums.counts, sums.mean.tolist(), sums.scatter.tolist()
         ((3, 7), (2, 1), [[1.0], [5.0]], [[2.0]])
         """
-        starts = range(0, len(task), _PIECE)
-        return reduce(Sums.plus, [cls._of_piece(task[slice(start, start + _PIECE)], domain) for start in starts])
+        y = torch.full((len(task),), UNLABELLED) if task.y is None else task.y
+        labels, group = y.unique(return_inverse=True)
+        values = torch.cat([project(piece, domain) for piece in task.x.split(BATCH)])
+        return cls._named(tuple(labels.tolist()), sums_of(values, group, len(labels), "pooled"))
 
     @classmethod
-    def _of_piece(cls, task: TaskData, domain: Domain) -> Sums:
-        values = project(task.x, domain).double()
-        y = torch.full((len(task),), UNLABELLED) if task.y is None else task.y
-        labels, group, counts = y.unique(return_inverse=True, return_counts=True)
-        mean = values.new_zeros(len(labels), values.shape[1]).index_add_(0, group, values) / counts[:, None]
-        rest = values - mean[group]
-        return cls(tuple(labels.tolist()), tuple(counts.tolist()), mean, rest.T @ rest)
+    def _named(cls, labels: tuple[int, ...], sums: Sums) -> ProjectedSums:
+        return cls(labels, tuple(int(count) for count in sums.count.tolist()), sums.mean, sums.scatter)
 
-    def plus(self, other: Sums) -> Sums:
+    def plus(self, other: ProjectedSums) -> ProjectedSums:
         """Return the sums of both lots of examples together, as if they had come at once.
 
         Examples
         --------
-        >>> one, two = (Sums.of(TaskData(torch.tensor(x)), Domain((1,))) for x in ([[0.0], [2.0]], [[4.0]]))
+        >>> one, two = (ProjectedSums.of(TaskData(torch.tensor(x)), Domain((1,))) for x in ([[0.0], [2.0]], [[4.0]]))
         >>> both = one.plus(two)
         >>> both.counts, both.mean.tolist(), both.scatter.tolist()
         ((3,), [[2.0]], [[8.0]])
         """
         labels = tuple(sorted({*self.labels, *other.labels}))
-        (ours, own), (theirs, new) = (each._spread_over(labels) for each in (self, other))
-        counts = own + new
-        share, step = (new / counts)[:, None], theirs - ours
-        between = step.T @ (step * own[:, None] * share)
-        whole = tuple(int(count) for count in counts.tolist())
-        return Sums(labels, whole, ours + step * share, self.scatter + other.scatter + between)
+        return self._named(labels, self._spread_over(labels).merged(other._spread_over(labels)))
 
-    def _spread_over(self, labels: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return means and counts of groups with these labels, zeros where there is no such group."""
+    def _spread_over(self, labels: Sequence[int]) -> Sums:
+        """Return the sums of groups with these labels, zeros where there is no such group."""
         place = torch.tensor([labels.index(label) for label in self.labels], dtype=torch.int64)
         mean = self.mean.new_zeros(len(labels), self.mean.shape[1]).index_copy(0, place, self.mean)
-        counts = self.mean.new_zeros(len(labels))
-        return mean, counts.index_copy(0, place, torch.tensor(self.counts, dtype=torch.float64))
+        counts = torch.tensor(self.counts, dtype=torch.float64)
+        return Sums(mean.new_zeros(len(labels)).index_copy(0, place, counts), mean, self.scatter, "pooled")
 
     @property
     def examples(self) -> int:
@@ -163,7 +156,9 @@ class Sums:
         return sum(self.counts)
 
 
-def with_task(sums: Sequence[Sums], component: int, task: TaskData, domain: Domain) -> tuple[Sums, ...]:
+def with_task(
+    sums: Sequence[ProjectedSums], component: int, task: TaskData, domain: Domain
+) -> tuple[ProjectedSums, ...]:
     """Return the sums of all components after one, a new one or one of these, has learnt a task.
 
     Parameters
@@ -177,13 +172,13 @@ def with_task(sums: Sequence[Sums], component: int, task: TaskData, domain: Doma
     domain
         The domain of the component, with the statistics of the first task.
     """
-    new = Sums.of(task, domain)
+    new = ProjectedSums.of(task, domain)
     if component == len(sums):
         return (*sums, new)
     return (*sums[:component], sums[component].plus(new), *sums[component + 1 :])
 
 
-def pack_sums(sums: Sequence[Sums]) -> tuple[list[dict[str, list[int]]], dict[str, Tensor]]:
+def pack_sums(sums: Sequence[ProjectedSums]) -> tuple[list[dict[str, list[int]]], dict[str, Tensor]]:
     """Return the sums of all components as JSON and tensors, for a checkpoint; nothing where nothing is known."""
     if not any(each.labels for each in sums):
         return [], {}
@@ -202,7 +197,7 @@ class _Groups:
 
 def unpack_sums(
     document: Any, tensors: dict[str, Tensor], components: Sequence[Component], examples: Sequence[int]
-) -> tuple[Sums, ...]:
+) -> tuple[ProjectedSums, ...]:
     """Return the sums again, from what :func:`pack_sums` gave.
 
     Parameters
@@ -221,7 +216,7 @@ def unpack_sums(
     """
     numbers = numbers_of(components[0].domain) if components else 0
     if not document:
-        return (Sums.nothing(numbers),) * len(components)
+        return (ProjectedSums.nothing(numbers),) * len(components)
     groups = record_from(document, tuple[_Groups, ...])
     if len(groups) != len(components):
         raise ValueError(f"{len(components)} components, but sums of {len(groups)}")
@@ -235,7 +230,7 @@ def unpack_sums(
     if not scatter.is_meta:
         _check_scatter(scatter)
     means = mean.split([len(each.labels) for each in groups])
-    return tuple(Sums(each.labels, each.counts, means[k], scatter[k]) for k, each in enumerate(groups))
+    return tuple(ProjectedSums(each.labels, each.counts, means[k], scatter[k]) for k, each in enumerate(groups))
 
 
 def _check_groups(groups: _Groups, component: Component, examples: int, k: int) -> None:

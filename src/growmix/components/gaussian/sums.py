@@ -128,5 +128,6 @@ def _between(gap: Tensor, weight: Tensor, form: Form) -> Tensor:
     """Return the weighted squares of the gaps between the means of two sets of vectors, as a scatter of a form."""
     if form == "diagonal":
         return weight[:, None] * gap.square()
-    scaled = gap * weight.sqrt()[:, None]
-    return scaled.T @ scaled if form == "pooled" else scaled[:, :, None] * scaled[:, None, :]
+    if form == "pooled":
+        return gap.T @ (gap * weight[:, None])
+    return gap[:, :, None] * gap[:, None, :] * weight[:, None, None]
