@@ -15,7 +15,7 @@ from growmix.components.component import Component, Trainer
 from growmix.components.construction import vae_kind
 from growmix.components.density import no_labels
 from growmix.components.kinds import ComponentKind
-from growmix.components.nets import Blueprint, initialised, make_network
+from growmix.components.nets import Blueprint, initialised, make_network, with_rows
 from growmix.components.objectives import TaskObjective
 from growmix.components.pieces import ROWS, in_pieces
 from growmix.components.recipe import Recipe
@@ -107,15 +107,13 @@ class SolvedVAE(Component, Codes, SampledElbo, CodeDensity):
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Add a row to the solver's last layer for each new label."""
-        new = [label for label in labels if label not in self.classes]
+        new = self.new_labels(labels)
         if not new:
             return
-        rows = initialised(lambda: nn.Linear(self.solver_weight.shape[1], len(new)), generator).to(self.device)
+        rows = initialised(lambda: nn.Linear(self.solver_weight.shape[1], len(new)), generator)
         weight, bias = rows.get_parameter("weight"), rows.get_parameter("bias")
-        self.solver_weight = nn.Parameter(torch.cat([self.solver_weight.detach(), weight.detach()]))
-        self.solver_bias = nn.Parameter(torch.cat([self.solver_bias.detach(), bias.detach()]))
-        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
-        self.classes = (*self.classes, *new)
+        self.solver_weight, self.solver_bias = with_rows(self.solver_weight, weight), with_rows(self.solver_bias, bias)
+        self.take_in(new)
 
     def draw(self, positions: Tensor, generator: torch.Generator) -> Tensor:
         """Generate examples; of a class asked for, the first of 32 that the solver puts there, else its likeliest.

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from growmix.components.abilities import WithoutDensity
 from growmix.components.component import Component, Trainer
-from growmix.components.kinds import ComponentKind
-from growmix.components.nets import initialised
+from growmix.components.kinds import PlainKind
+from growmix.components.nets import initialised, with_rows
 from growmix.components.pieces import in_pieces
 from growmix.components.recipe import Recipe
 from growmix.components.scaling import Scaling
@@ -117,15 +117,13 @@ class PredictionError(Component, WithoutDensity):
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Add a network of first weights for each new label."""
-        new = [label for label in labels if label not in self.classes]
+        new = self.new_labels(labels)
         if not new:
             return
         for row in (self._first_weights(generator) for _ in new):
             for name, values in row.items():
-                old = self.get_parameter(name).detach()
-                setattr(self, name, nn.Parameter(torch.cat([old, values.detach()[None].to(old.device)])))
-        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
-        self.classes = (*self.classes, *new)
+                setattr(self, name, with_rows(self.get_parameter(name), values[None]))
+        self.take_in(new)
 
     def _first_weights(self, generator: torch.Generator) -> dict[str, Tensor]:
         """Return first weights of one class's network, by name."""
@@ -161,7 +159,7 @@ class _Imitation(nn.Module):
 
 
 @final
-class PredictionErrorKind(ComponentKind):
+class PredictionErrorKind(PlainKind):
     """Makes components that imitate one frozen random network, which follows from a seed alone.
 
     Parameters
@@ -203,16 +201,6 @@ class PredictionErrorKind(ComponentKind):
     def recipes(self) -> tuple[Recipe, ...]:
         """What the networks are trained by."""
         return (RECIPE,)
-
-    @property
-    def without_memory(self) -> bool:
-        """Whether components can be made without memory, which they can."""
-        return True
-
-    @property
-    def draws_globally(self) -> bool:
-        """Whether components draw from torch's global generator, which they don't."""
-        return False
 
     @property
     def shared_modules(self) -> tuple[nn.Module, ...]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from growmix.components.density import LatentDensity, prior_codes
-from growmix.components.judging import ClassRule
+from growmix.components.judging import ClassRule, judge
 from growmix.data.domain import Domain
 from growmix.data.task import UNLABELLED, TaskData
 
@@ -68,6 +68,10 @@ class Evidence(ABC):
         class_log_proba
             Log-probabilities of the classes by the component's classifier, shape ``(batch, classes)``.
         """
+
+    def by_preset(self, scores: Tensor, class_log_proba: Tensor) -> tuple[Tensor, Tensor]:
+        """Weigh evidence by the preset, see :func:`growmix.components.judging.judge`."""
+        return judge(scores, class_log_proba, torch.tensor(self.preset, dtype=torch.float32), self.preset_rule)
 
 
 class Bounded(ABC):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from growmix.components.nets import initialised
+from growmix.components.nets import initialised, with_rows
 from growmix.data.domain import Shape
 
 FEATURES = 16
@@ -62,11 +62,6 @@ class ConvClassifier(nn.Module):
         if len(self.weight) == 0:
             return x.new_zeros(len(x), 0, dtype=torch.float32)
         return F.linear(self(x), self.weight, self.bias).float()
-
-
-def with_rows(old: nn.Parameter, new: Tensor) -> nn.Parameter:
-    """Return weights with new rows behind the old ones, on the device of the old ones."""
-    return nn.Parameter(torch.cat([old.detach(), new.detach().to(old.device)]))
 
 
 def _features(shape: Shape) -> nn.Module:

@@ -13,6 +13,7 @@ from growmix.components.abilities import Evidence, SampledElbo
 from growmix.components.recipe import DEFAULT_RECIPE, Recipe
 from growmix.data.domain import Domain, Shape
 from growmix.data.task import UNLABELLED, TaskData, label_positions
+from growmix.errors import BadInput
 
 
 class Trainer(Protocol):
@@ -212,6 +213,41 @@ class Component(nn.Module, ABC):
         known = torch.bincount(positions[positions >= 0], minlength=len(self.classes))
         self.class_counts += known.to(self.class_counts)
         self.unlabelled_count += (positions < 0).sum().to(self.unlabelled_count)
+
+    def new_labels(self, labels: Sequence[int]) -> list[int]:
+        """Return those of some labels that are not known yet.
+
+        Raises
+        ------
+        BadInput
+            There are some, and the component does not classify.
+        """
+        new = [label for label in labels if label not in self.classes]
+        if new and not self.supervised:
+            raise BadInput(f"labels {new} given to an unsupervised component; start the mixture with supervised=True")
+        return new
+
+    def take_in(self, new: Sequence[int]) -> None:
+        """Note labels that are not known yet, behind those that are; no example of them was learnt so far."""
+        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
+        self.classes = (*self.classes, *new)
+
+    def with_classes(self, positions: Tensor, generator: torch.Generator) -> Tensor:
+        """Return class positions with one drawn by the shares of the classes wherever none is asked for.
+
+        Parameters
+        ----------
+        positions
+            Class positions on the CPU, -1 where none is asked for, shape ``(n,)``; they stay so without classes.
+        generator
+            Generator on the CPU.
+        """
+        unknown = positions < 0
+        if not self.classes or not bool(unknown.any()):
+            return positions
+        chance = self.class_log_prior().exp().cpu()
+        drawn = torch.multinomial(chance, int(unknown.sum()), replacement=True, generator=generator)
+        return positions.masked_scatter(unknown, drawn)
 
     def freeze(self) -> None:
         """Stop training: nothing has a gradient any more, and layers behave as in use; twice is as once."""

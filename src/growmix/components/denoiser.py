@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from growmix.components.abilities import Bounded, Cheap, Described, Evidence, Limited, Shared, most_likely
-from growmix.components.classifier import FEATURES, ConvClassifier, with_rows
+from growmix.components.classifier import FEATURES, ConvClassifier
 from growmix.components.component import Component, Trainer
 from growmix.components.denoiser_options import DenoiserOptions, Plan
 from growmix.components.diffusion import (
@@ -28,12 +28,12 @@ from growmix.components.diffusion import (
     squared_errors,
     stratified,
 )
-from growmix.components.judging import ClassRule, judge
+from growmix.components.judging import ClassRule
+from growmix.components.nets import with_rows
 from growmix.components.pieces import ROWS
 from growmix.components.unet import folding, make_unet
 from growmix.data.domain import Domain, Shape
 from growmix.data.task import UNLABELLED, TaskData, as_float
-from growmix.errors import BadInput
 
 NOISE_SEED = 20_220_601
 """Seed of the noise that images are judged by: one for all components, so that what it adds to scores cancels."""
@@ -128,19 +128,17 @@ class Denoiser(Component, Evidence, Described, Bounded, Cheap, Shared, Limited):
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Add a code, a row of the classifier and a mean for each new label."""
-        new = [label for label in labels if label not in self.classes]
+        new = self.new_labels(labels)
         if not new:
             return
-        if self.classifier is None or self.label_code is None:
-            raise BadInput(f"labels {new} given to an unsupervised component; start the mixture with supervised=True")
+        assert self.classifier is not None and self.label_code is not None  # it classifies, or none is new
         codes = torch.empty(len(new), self.plan.context, dtype=torch.float32)
         if not codes.is_meta:
             codes.normal_(generator=generator)
         self.label_code = with_rows(self.label_code, codes)
         self.classifier.add_classes(len(new), generator)
         self.mean = torch.cat([self.mean, self.mean.new_zeros(len(new), *self.shape)])
-        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
-        self.classes = (*self.classes, *new)
+        self.take_in(new)
 
     def loss(self, images: Tensor, positions: Tensor, noise: Tensor, log_sigma: Tensor) -> Tensor:
         """Return the mean squared error of the network's output for each image, shape ``(batch,)``.
@@ -190,8 +188,7 @@ class Denoiser(Component, Evidence, Described, Bounded, Cheap, Shared, Limited):
 
     def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Score images by the errors over all levels and classes, see :class:`Denoiser`."""
-        scores, class_log_proba = self.evidence(x)
-        return judge(scores, class_log_proba, torch.tensor(self.preset, dtype=torch.float32), self.preset_rule)
+        return self.by_preset(*self.evidence(x))
 
     def evidence(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the score of every class, shape ``(batch, classes, 1)``, and what the classifier says."""
@@ -239,11 +236,7 @@ class Denoiser(Component, Evidence, Described, Bounded, Cheap, Shared, Limited):
 
     def draw(self, positions: Tensor, generator: torch.Generator) -> Tensor:
         """Generate images from noise; a class that is not asked for is drawn by the classes' shares."""
-        unknown = positions < 0
-        if self.classes and bool(unknown.any()):
-            chance = self.class_log_prior().exp().cpu()
-            drawn = torch.multinomial(chance, int(unknown.sum()), replacement=True, generator=generator)
-            positions = positions.masked_scatter(unknown, drawn)
+        positions = self.with_classes(positions, generator)
         levels = self.plan.within.log_levels(self.options.sampling_steps).flip(0).to(self.device)
         images = []
         for some in positions.split(ROWS):

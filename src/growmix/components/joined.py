@@ -25,11 +25,10 @@ from growmix.components.abilities import (
 )
 from growmix.components.component import Component, Trainer
 from growmix.components.density import LatentDensity
-from growmix.components.judging import ClassRule, judge
+from growmix.components.judging import ClassRule
 from growmix.components.parts import AutoencoderPart, DenoiserPart, GeneratorPart, JudgePart, Part
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData
-from growmix.errors import BadInput
 
 Main = TypeVar("Main", bound=GeneratorPart)
 
@@ -85,21 +84,18 @@ class Joined(Component, Evidence, Cheap, Shared, Generic[Main]):
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Make room for new classes in every part."""
-        new = [label for label in labels if label not in self.classes]
+        new = self.new_labels(labels)
         if not new:
             return
-        if not self.supervised:
-            raise BadInput(f"labels {new} given to an unsupervised component; start the mixture with supervised=True")
         for part in self._parts:
             part.add_classes(new, generator)
-        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
-        self.classes = (*self.classes, *new)
+        self.take_in(new)
 
     # Scores ----------------------------------------------------------------------------------------------------
 
     def score(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Weigh the scores of all parts by their preset."""
-        return judge(*self.evidence(x), torch.tensor(self.preset, dtype=torch.float32), self.preset_rule)
+        return self.by_preset(*self.evidence(x))
 
     def evidence(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores of all parts side by side; the classifier is the judge's, or else the main part's."""

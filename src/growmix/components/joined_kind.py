@@ -13,7 +13,7 @@ from growmix.components.component import Component
 from growmix.components.denoiser import Denoiser
 from growmix.components.denoiser_kind import DenoiserKind
 from growmix.components.joined import JoinedAutoencoder, JoinedDenoiser
-from growmix.components.kinds import ComponentKind, VAEKind
+from growmix.components.kinds import ComponentKind, VAEKind, require_pictures
 from growmix.components.parts import AutoencoderPart, DenoiserPart, JudgePart, Part
 from growmix.components.recipe import Recipe
 from growmix.components.recogniser import RECIPE, Recogniser, RecogniserOptions
@@ -183,14 +183,7 @@ class JoinedKind(ComponentKind):
 
     def make(self, domain: Domain, *, supervised: bool, target: Domain | None, generator: torch.Generator) -> Component:
         """Make all parts, and join them under the first."""
-        if target is not None:
-            raise BadInput(f"component {self.name!r} learns no pairs; take component 'vae'")
-        if not domain.is_image:
-            raise BadInput(
-                f"component {self.name!r} learns pictures (channels, height, width) with pixels in [0, 1], and the "
-                f"examples have shape {domain.shape} and support {domain.support!r}; for vectors take component 'vae' "
-                "with blueprint 'mlp'"
-            )
+        require_pictures(self.name, domain, target, "component 'vae' with blueprint 'mlp'")
         names = [part.name for part in self.parts]
         made = {part.name: part.make(domain, names, supervised=supervised, generator=generator) for part in self.parts}
         main = made.pop(names[0])

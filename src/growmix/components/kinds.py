@@ -82,6 +82,50 @@ class ComponentKind(ABC):
         return ()
 
 
+class PlainKind(ComponentKind):
+    """Interface of what makes components of growmix's own layers alone, which need no memory to be made."""
+
+    @property
+    @final
+    def without_memory(self) -> bool:
+        """Whether components can be made without memory; these can."""
+        return True
+
+    @property
+    @final
+    def draws_globally(self) -> bool:
+        """Whether components draw from torch's global generator; these have generators of their own alone."""
+        return False
+
+
+def require_pictures(name: str, domain: Domain, target: Domain | None, instead: str) -> None:
+    """Refuse what a component that learns pictures alone can't learn.
+
+    Parameters
+    ----------
+    name
+        Name of the kind of component, for the message.
+    domain
+        Shape and support of the examples.
+    target
+        Shape and support of the examples that these are translated to; ``None`` where the data are no pairs.
+    instead
+        What vectors can be learnt by, in words.
+
+    Raises
+    ------
+    BadInput
+        The examples are no pictures, or come in pairs.
+    """
+    if target is not None:
+        raise BadInput(f"component {name!r} learns no pairs; take component 'vae'")
+    if not domain.is_image:
+        raise BadInput(
+            f"component {name!r} learns pictures (channels, height, width) with pixels in [0, 1], and the examples "
+            f"have shape {domain.shape} and support {domain.support!r}; for vectors take {instead}"
+        )
+
+
 @final
 @dataclass(frozen=True)
 class VAEKind(ComponentKind):

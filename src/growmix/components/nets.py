@@ -265,6 +265,11 @@ def initialised(make: Callable[[], nn.Module], generator: torch.Generator) -> nn
     return module
 
 
+def with_rows(old: nn.Parameter, new: torch.Tensor) -> nn.Parameter:
+    """Return weights with new rows behind the old ones, on the device of the old ones."""
+    return nn.Parameter(torch.cat([old.detach(), new.detach().to(old.device)]))
+
+
 def _try_decoder(blueprint: Blueprint, inputs: int, shape: Shape, fails: str) -> None:
     output = _trial(blueprint, lambda: blueprint.decoder(inputs, shape), (inputs,), fails)
     if not _is_batch(output, shape):

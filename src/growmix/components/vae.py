@@ -23,13 +23,12 @@ from growmix.components.abilities import (
 from growmix.components.component import Component, Trainer
 from growmix.components.density import LatentDensity, fit_density, no_labels
 from growmix.components.likelihoods import Likelihood
-from growmix.components.nets import Blueprint, check_blueprint, initialised, make_network, recipe_of
+from growmix.components.nets import Blueprint, check_blueprint, initialised, make_network, recipe_of, with_rows
 from growmix.components.objectives import DistillationObjective, TaskObjective
 from growmix.components.pieces import ROWS, in_pieces
 from growmix.components.scaling import Scaling
 from growmix.data.domain import Domain
 from growmix.data.task import UNLABELLED, TaskData
-from growmix.errors import BadInput
 
 LABEL_CODE = 16
 """Length of the learnt code of a class, which the decoder gets behind the latent; new classes only add rows."""
@@ -155,23 +154,21 @@ class VAE(Component, Codes, GaussianCode, SampledElbo, CodeDensity, SoftLabels, 
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Add a row to the classifier and to the label codes for each new label."""
-        new = [label for label in labels if label not in self.classes]
+        new = self.new_labels(labels)
         if not new:
             return
-        if self.classifier_weight is None or self.classifier_bias is None or self.label_code is None:
-            raise BadInput(f"labels {new} given to an unsupervised component; start the mixture with supervised=True")
-        features, device = self.classifier_weight.shape[1], self.device
+        assert self.classifier_weight is not None and self.classifier_bias is not None and self.label_code is not None
+        features = self.classifier_weight.shape[1]
         reach = features**-0.5
         codes, weight, bias = _empty(len(new), LABEL_CODE), _empty(len(new), features), _empty(len(new))
         if not codes.is_meta:
             codes.normal_(generator=generator)
             for values in (weight, bias):
                 values.uniform_(-reach, reach, generator=generator)
-        self.classifier_weight = _with_rows(self.classifier_weight, weight.to(device))
-        self.classifier_bias = _with_rows(self.classifier_bias, bias.to(device))
-        self.label_code = _with_rows(self.label_code, codes.to(device))
-        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
-        self.classes = (*self.classes, *new)
+        self.classifier_weight = with_rows(self.classifier_weight, weight)
+        self.classifier_bias = with_rows(self.classifier_bias, bias)
+        self.label_code = with_rows(self.label_code, codes)
+        self.take_in(new)
 
     # Scores ----------------------------------------------------------------------------------------------------
 
@@ -286,11 +283,7 @@ class VAE(Component, Codes, GaussianCode, SampledElbo, CodeDensity, SoftLabels, 
     def draw(self, positions: Tensor, generator: torch.Generator) -> Tensor:
         """Decode codes drawn from the density, or from the prior where there is none."""
         codes = self.draw_codes(positions, self.latent, generator)
-        unknown = positions < 0
-        if self.classes and bool(unknown.any()):  # a decoder that knows classes needs one
-            chance = self.class_log_prior().exp().cpu()
-            drawn = torch.multinomial(chance, int(unknown.sum()), replacement=True, generator=generator)
-            positions = positions.masked_scatter(unknown, drawn)
+        positions = self.with_classes(positions, generator)  # a decoder that knows classes needs one
         chunks = zip(codes.split(ROWS), positions.split(ROWS), strict=True)
         decoded = [self.decode(code.to(self.device), position.to(self.device)) for code, position in chunks]
         return self.domain.project(torch.cat(decoded))
@@ -368,7 +361,3 @@ def _none(codes: Tensor) -> Tensor:
 
 def _empty(*size: int) -> Tensor:
     return torch.empty(*size, dtype=torch.float32)
-
-
-def _with_rows(old: nn.Parameter, new: Tensor) -> nn.Parameter:
-    return nn.Parameter(torch.cat([old.detach(), new.detach()]))

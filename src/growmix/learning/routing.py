@@ -16,7 +16,6 @@ from torch import Tensor
 
 from growmix.components.abilities import Cheap, Evidence, SampledElbo
 from growmix.components.component import Component
-from growmix.components.judging import judge
 from growmix.components.pieces import ROWS, in_pieces
 from growmix.data.task import as_float
 from growmix.learning.batching import Group, fitting, groups_of
@@ -359,7 +358,7 @@ class _Answer:
         component = self._component
         if self._scores.ndim == 1 or not isinstance(component, Evidence):
             return self._scores, self._log_proba
-        return judge(self._scores, self._log_proba, torch.tensor(component.preset), component.preset_rule)
+        return component.by_preset(self._scores, self._log_proba)
 
     def raw(self) -> list[RawScores]:
         """Return the scores before they were weighed, if the component has several."""

@@ -23,7 +23,6 @@ from growmix.components.pieces import ROWS
 from growmix.components.scaling import Scaling
 from growmix.data.domain import Domain
 from growmix.data.task import TaskData, as_float
-from growmix.errors import BadInput
 
 CHOOSES_TYPES_UP_TO = 256
 """Numbers of an example up to which ``auto`` compares types: beyond, a matrix for each class is too much to keep."""
@@ -150,14 +149,11 @@ class Gaussian(Component, Codes, Additive, Together):
 
     def add_classes(self, labels: Sequence[int], generator: torch.Generator) -> None:
         """Make room for the sums of each new label."""
-        new = [label for label in labels if label not in self.classes]
+        new = self.new_labels(labels)
         if not new:
             return
-        if not self.supervised:
-            raise BadInput(f"labels {new} given to an unsupervised component; start the mixture with supervised=True")
         self.sums.widen(self.modes * len(new))
-        self.class_counts = torch.cat([self.class_counts, self.class_counts.new_zeros(len(new))])
-        self.classes = (*self.classes, *new)
+        self.take_in(new)
         self._forget_derived()
 
     def _groups_of(self, data: TaskData, positions: Tensor, generator: torch.Generator) -> Tensor:

@@ -9,14 +9,14 @@ import torch
 
 from growmix.components.component import Component
 from growmix.components.gaussian.component import Gaussian, GaussianOptions
-from growmix.components.kinds import ComponentKind
+from growmix.components.kinds import PlainKind
 from growmix.data.domain import Domain
 from growmix.errors import BadInput
 
 
 @final
 @dataclass(frozen=True)
-class GaussianKind(ComponentKind):
+class GaussianKind(PlainKind):
     """Makes components of Gaussians, which learn from sums.
 
     Attributes
@@ -39,13 +39,3 @@ class GaussianKind(ComponentKind):
         if target is not None:
             raise BadInput("data are pairs of images, which component 'gaussian' can't learn; take component 'vae'")
         return Gaussian(domain, self.options, supervised=supervised)
-
-    @property
-    def without_memory(self) -> bool:
-        """Whether components can be made within ``torch.device("meta")``: these can."""
-        return True
-
-    @property
-    def draws_globally(self) -> bool:
-        """Whether components may draw from torch's global generator: these never do."""
-        return False
